@@ -1,0 +1,17 @@
+//! Sticky-session routing for proxies and gateways.
+
+mod error;
+pub mod hash;
+mod message;
+mod selector;
+mod server;
+mod time;
+
+pub use error::SelectorError;
+pub use message::{HeaderVisitor, Request, Response, SimpleRequest, SimpleResponse};
+pub use selector::{Choice, Selector};
+pub use server::{
+    Address, AddressError, AdminState, Farm, FarmServer, Group, LoadWatcher, OperationalState,
+    Server, ServerId, Serving, Status, Weight, WeightChange, WeightScale,
+};
+pub use time::Now;

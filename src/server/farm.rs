@@ -1,0 +1,352 @@
+//! The farm as a selector sees it: every server with its state at one moment.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use super::{Address, Load, ServerId, Status, Weight};
+
+/// What is configured of one server and never changes in place.
+#[derive(Debug, Clone)]
+pub(crate) struct Spec {
+    pub(crate) id: ServerId,
+    pub(crate) name: Box<str>,
+    pub(crate) address: Address,
+    pub(crate) weight: Weight,
+    pub(crate) guid: Option<Box<str>>,
+    pub(crate) backup: bool,
+    pub(crate) max_connections: Option<NonZeroU32>,
+}
+
+/// How configured weights become effective ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightScale {
+    /// Weight × 16, 0 to 4096; may change at run time. HAProxy's *dynamic* algorithms.
+    Dynamic,
+    /// Weight ÷ the greatest common divisor of all configured weights, rounded up;
+    /// at run time only 0 and the configured weight are allowed. HAProxy's *static*
+    /// algorithms.
+    Static,
+}
+
+impl WeightScale {
+    /// Points of effective weight per unit under [`Dynamic`](Self::Dynamic).
+    pub const DYNAMIC_UNIT: u32 = 16;
+
+    fn effective(self, weight: Weight, divisor: u32) -> u32 {
+        match self {
+            Self::Dynamic => weight.get() * Self::DYNAMIC_UNIT,
+            Self::Static => weight.get().div_ceil(divisor),
+        }
+    }
+}
+
+/// One server of a [`Farm`].
+#[derive(Clone, Debug)]
+pub struct FarmServer {
+    pub(crate) spec: Arc<Spec>,
+    pub(crate) load: Arc<Load>,
+    pub(crate) status: Status,
+    effective_weight: u32,
+}
+
+impl FarmServer {
+    /// A server whose effective weight is computed when it joins a [`Farm`].
+    pub(crate) fn new(spec: Arc<Spec>, load: Arc<Load>, status: Status) -> Self {
+        Self {
+            spec,
+            load,
+            status,
+            effective_weight: 0,
+        }
+    }
+
+    /// Identity of the server.
+    pub fn id(&self) -> ServerId {
+        self.spec.id
+    }
+
+    /// Name of the server.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Address of the server.
+    pub fn address(&self) -> &Address {
+        &self.spec.address
+    }
+
+    /// Globally unique text of the server, if it was given one.
+    pub fn guid(&self) -> Option<&str> {
+        self.spec.guid.as_deref()
+    }
+
+    /// Whether it is a backup.
+    pub fn is_backup(&self) -> bool {
+        self.spec.backup
+    }
+
+    /// Administrative and operational state, and current weight.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Current weight on the scale of the selector; 0 means no new sessions.
+    pub fn effective_weight(&self) -> u32 {
+        self.effective_weight
+    }
+
+    /// Whether the server takes part in balancing at all.
+    pub fn is_usable(&self) -> bool {
+        self.status.accepts_new()
+    }
+
+    /// Sessions that hold a slot at this very moment.
+    pub fn in_flight(&self) -> u32 {
+        self.load.in_flight()
+    }
+
+    /// The limit of sessions at one time, `None` without one.
+    pub fn max_connections(&self) -> Option<u32> {
+        self.spec.max_connections.map(NonZeroU32::get)
+    }
+
+    /// Whether every slot is taken at this very moment.
+    pub fn is_saturated(&self) -> bool {
+        self.max_connections()
+            .is_some_and(|limit| self.in_flight() >= limit)
+    }
+}
+
+/// Which servers get the sessions that no persistence decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// Nobody: no server can take a new session.
+    Nobody,
+    /// The usable servers that are not backups.
+    Active,
+    /// The first usable backup in order of configuration, alone.
+    ElectedBackup(usize),
+    /// All usable backups (`option allbackups`).
+    Backups,
+}
+
+/// The [`Group`] that serves now, with its totals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Serving {
+    /// Who serves.
+    pub group: Group,
+    /// Sum of their effective weights.
+    pub total_weight: u32,
+    /// How many they are.
+    pub count: u32,
+}
+
+/// Every server of a backend in order of configuration, with its state at one
+/// moment; immutable.
+///
+/// A [`Selector`](crate::Selector) names servers by their position in
+/// [`servers`](Self::servers).
+#[derive(Clone, Debug)]
+pub struct Farm {
+    servers: Box<[FarmServer]>,
+    all_backups: bool,
+    scale: WeightScale,
+    serving: Serving,
+}
+
+impl Farm {
+    pub(crate) fn new(servers: Vec<FarmServer>, scale: WeightScale, all_backups: bool) -> Self {
+        let mut servers = servers.into_boxed_slice();
+        let divisor = servers
+            .iter()
+            .map(|server| server.spec.weight.get())
+            .fold(0, gcd)
+            .max(1);
+        for server in &mut servers {
+            server.effective_weight = scale.effective(server.status.weight, divisor);
+        }
+        let serving = serving(&servers, all_backups);
+        Self {
+            servers,
+            all_backups,
+            scale,
+            serving,
+        }
+    }
+
+    /// All servers, usable or not.
+    pub fn servers(&self) -> &[FarmServer] {
+        &self.servers
+    }
+
+    /// The scale effective weights are on.
+    pub fn scale(&self) -> WeightScale {
+        self.scale
+    }
+
+    /// Whether all backups serve together (`option allbackups`) or the first alone.
+    pub fn all_backups(&self) -> bool {
+        self.all_backups
+    }
+
+    /// Who serves new sessions now.
+    pub fn serving(&self) -> Serving {
+        self.serving
+    }
+
+    /// Usable servers of one kind, active or backup, with their positions.
+    pub fn usable(&self, backups: bool) -> impl Iterator<Item = (usize, &FarmServer)> + '_ {
+        self.servers
+            .iter()
+            .enumerate()
+            .filter(move |(_, server)| server.is_usable() && server.is_backup() == backups)
+    }
+
+    /// The servers that get new sessions now, with their positions.
+    pub fn candidates(&self) -> impl Iterator<Item = (usize, &FarmServer)> + '_ {
+        let group = self.serving.group;
+        self.servers
+            .iter()
+            .enumerate()
+            .filter(move |(index, server)| match group {
+                Group::Nobody => false,
+                Group::Active => server.is_usable() && !server.is_backup(),
+                Group::ElectedBackup(elected) => *index == elected,
+                Group::Backups => server.is_usable() && server.is_backup(),
+            })
+    }
+}
+
+fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+fn serving(servers: &[FarmServer], all_backups: bool) -> Serving {
+    let totals = |backups: bool| {
+        servers
+            .iter()
+            .filter(|server| server.is_usable() && server.is_backup() == backups)
+            .fold((0u32, 0u32), |(weight, count), server| {
+                (weight.wrapping_add(server.effective_weight), count + 1)
+            })
+    };
+    let (group, (total_weight, count)) = match (totals(false), elected_backup(servers)) {
+        (active, _) if active.1 > 0 => (Group::Active, active),
+        (_, None) => (Group::Nobody, (0, 0)),
+        (_, Some(_)) if all_backups => (Group::Backups, totals(true)),
+        (_, Some(elected)) => (
+            Group::ElectedBackup(elected),
+            (servers[elected].effective_weight, 1),
+        ),
+    };
+    Serving {
+        group,
+        total_weight,
+        count,
+    }
+}
+
+fn elected_backup(servers: &[FarmServer]) -> Option<usize> {
+    servers
+        .iter()
+        .position(|server| server.is_usable() && server.is_backup())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Servers named `s1`, `s2` ... from (weight, backup), all up.
+    pub(crate) fn farm_of(servers: &[(u32, bool)], scale: WeightScale, all_backups: bool) -> Farm {
+        let servers = servers
+            .iter()
+            .enumerate()
+            .map(|(index, &(weight, backup))| {
+                let id = ServerId::new(index as u32 + 1).unwrap();
+                let weight = Weight::new(weight).unwrap();
+                let spec = Spec {
+                    id,
+                    name: format!("s{id}").into(),
+                    address: Address::Unix(format!("/s{id}").into()),
+                    weight,
+                    guid: None,
+                    backup,
+                    max_connections: None,
+                };
+                let status = Status {
+                    weight,
+                    ..Status::default()
+                };
+                FarmServer::new(Arc::new(spec), Arc::new(Load::new(id, None)), status)
+            })
+            .collect();
+        Farm::new(servers, scale, all_backups)
+    }
+
+    /// The same farm with the state of one server replaced.
+    pub(crate) fn with_status(farm: &Farm, index: usize, status: Status) -> Farm {
+        let mut servers = farm.servers.to_vec();
+        servers[index].status = status;
+        Farm::new(servers, farm.scale, farm.all_backups)
+    }
+
+    fn effective(farm: &Farm) -> Vec<u32> {
+        farm.servers()
+            .iter()
+            .map(FarmServer::effective_weight)
+            .collect()
+    }
+
+    #[test]
+    fn static_weights_are_divided_by_the_gcd_of_all_servers() {
+        let farm = farm_of(
+            &[(4, false), (6, false), (0, false), (10, true)],
+            WeightScale::Static,
+            false,
+        );
+        assert_eq!(effective(&farm), [2, 3, 0, 5]);
+    }
+
+    #[test]
+    fn dynamic_weights_are_sixteen_times_the_weight() {
+        let farm = farm_of(&[(1, false), (256, false)], WeightScale::Dynamic, false);
+        assert_eq!(effective(&farm), [16, 4096]);
+    }
+
+    #[test]
+    fn the_first_usable_backup_is_elected_when_no_active_is_usable() {
+        let farm = farm_of(
+            &[(0, false), (0, true), (3, true), (2, true)],
+            WeightScale::Dynamic,
+            false,
+        );
+        let expected = Serving {
+            group: Group::ElectedBackup(2),
+            total_weight: 48,
+            count: 1,
+        };
+        assert_eq!(farm.serving(), expected);
+    }
+
+    #[test]
+    fn all_backups_serve_together_when_asked_to() {
+        let farm = farm_of(
+            &[(0, false), (1, true), (3, true)],
+            WeightScale::Dynamic,
+            true,
+        );
+        let expected = Serving {
+            group: Group::Backups,
+            total_weight: 64,
+            count: 2,
+        };
+        assert_eq!(farm.serving(), expected);
+    }
+
+    #[test]
+    fn nobody_serves_when_nobody_is_usable() {
+        let farm = farm_of(&[(0, false), (0, true)], WeightScale::Static, false);
+        assert_eq!(farm.serving().group, Group::Nobody);
+        assert_eq!(farm.candidates().count(), 0);
+    }
+}

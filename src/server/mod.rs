@@ -1,0 +1,188 @@
+//! Servers: what is configured, what is happening, and the farm they form.
+
+mod address;
+mod farm;
+mod load;
+mod state;
+
+use std::fmt;
+use std::num::NonZeroU32;
+
+pub use address::{Address, AddressError};
+pub use farm::{Farm, FarmServer, Group, Serving, WeightScale};
+pub(crate) use load::Load;
+pub use load::LoadWatcher;
+pub use state::{AdminState, OperationalState, Status, Weight, WeightChange};
+
+/// The number that *is* a server, whatever happens to its address, weight or
+/// place in the configuration.
+///
+/// Counters, states and the points on a consistent ring follow it. HAProxy:
+/// `server ... id N`; servers without one are numbered as HAProxy numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId(NonZeroU32);
+
+impl ServerId {
+    /// The largest id, 2³¹ − 1, as in HAProxy 2.6.
+    pub const MAX: Self = Self(NonZeroU32::new(i32::MAX as u32).unwrap());
+
+    /// An id, or `None` for 0 and above [`MAX`](Self::MAX).
+    pub const fn new(id: u32) -> Option<Self> {
+        match NonZeroU32::new(id) {
+            Some(id) if id.get() <= i32::MAX as u32 => Some(Self(id)),
+            _ => None,
+        }
+    }
+
+    /// The number, 1 to 2³¹ − 1.
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for ServerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One member of a backend, as configured.
+///
+/// `P` is a payload of the caller's own, a connection pool for example, that every
+/// selection of this server gives access to.
+///
+/// Nothing is checked here: [`BackendBuilder::build`](crate::BackendBuilder::build)
+/// reports everything that is wrong with all servers at once.
+///
+/// ```
+/// use stickroute::Server;
+///
+/// let app = Server::new("app1", "10.0.0.1:8080").cookie("a1").weight(20);
+/// let spare = Server::new("spare", "unix@/run/spare.sock").backup();
+/// # let _ = (app, spare);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Server<P = ()> {
+    pub(crate) name: Box<str>,
+    pub(crate) address: Result<Address, AddressError>,
+    pub(crate) id: Option<u32>,
+    pub(crate) weight: u32,
+    pub(crate) cookie: Option<Box<[u8]>>,
+    pub(crate) guid: Option<Box<str>>,
+    pub(crate) backup: bool,
+    pub(crate) max_connections: Option<NonZeroU32>,
+    pub(crate) admin: AdminState,
+    pub(crate) operational: OperationalState,
+    pub(crate) payload: P,
+}
+
+impl Server {
+    /// A server of weight 1, up and ready, without a cookie identifier.
+    ///
+    /// `address` is anything that is or reads as an [`Address`]; a text that does not
+    /// is reported by `build()`.
+    pub fn new<A>(name: impl Into<Box<str>>, address: A) -> Self
+    where
+        A: TryInto<Address>,
+        AddressError: From<A::Error>,
+    {
+        Self {
+            name: name.into(),
+            address: address.try_into().map_err(AddressError::from),
+            id: None,
+            weight: 1,
+            cookie: None,
+            guid: None,
+            backup: false,
+            max_connections: None,
+            admin: AdminState::Ready,
+            operational: OperationalState::Running,
+            payload: (),
+        }
+    }
+}
+
+impl<P> Server<P> {
+    /// Attaches a payload of the caller's own; it replaces one attached before.
+    pub fn payload<Q>(self, payload: Q) -> Server<Q> {
+        Server {
+            name: self.name,
+            address: self.address,
+            id: self.id,
+            weight: self.weight,
+            cookie: self.cookie,
+            guid: self.guid,
+            backup: self.backup,
+            max_connections: self.max_connections,
+            admin: self.admin,
+            operational: self.operational,
+            payload,
+        }
+    }
+
+    /// Sets the numeric id, 1 to 2³¹ − 1 and unique in the backend.
+    ///
+    /// Default: numbered in the order of configuration, around the ids given
+    /// explicitly. HAProxy: `id N`.
+    #[must_use]
+    pub fn id(mut self, id: u32) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Sets the weight, 0 to 256, default 1. HAProxy: `weight N`.
+    #[must_use]
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// Sets the identifier that stands for this server in the persistence cookie.
+    ///
+    /// Any bytes but control characters and those that end a cookie value; two
+    /// servers may share one. Default: none, so that no cookie names this server,
+    /// unless the policy is [dynamic](crate::CookiePolicy). HAProxy: `cookie VALUE`.
+    #[must_use]
+    pub fn cookie(mut self, identifier: impl Into<Vec<u8>>) -> Self {
+        self.cookie = Some(identifier.into().into());
+        self
+    }
+
+    /// Sets a globally unique text, one of the keys a consistent ring can place
+    /// servers by. Default: none. HAProxy 3.0: `guid TEXT`.
+    #[must_use]
+    pub fn guid(mut self, guid: impl Into<Box<str>>) -> Self {
+        self.guid = Some(guid.into());
+        self
+    }
+
+    /// Makes it a backup: it gets new sessions only while no other server can.
+    /// HAProxy: `backup`.
+    #[must_use]
+    pub fn backup(mut self) -> Self {
+        self.backup = true;
+        self
+    }
+
+    /// Limits the sessions at one time; 0, the default, is no limit. HAProxy: `maxconn N`.
+    #[must_use]
+    pub fn max_connections(mut self, limit: u32) -> Self {
+        self.max_connections = NonZeroU32::new(limit);
+        self
+    }
+
+    /// Starts in this administrative state; default ready. HAProxy: `disabled` is
+    /// [`AdminState::Maintenance`].
+    #[must_use]
+    pub fn admin_state(mut self, state: AdminState) -> Self {
+        self.admin = state;
+        self
+    }
+
+    /// Starts in this operational state; default running.
+    #[must_use]
+    pub fn operational_state(mut self, state: OperationalState) -> Self {
+        self.operational = state;
+        self
+    }
+}
