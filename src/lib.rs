@@ -9,7 +9,7 @@ mod time;
 
 pub use error::SelectorError;
 pub use message::{HeaderVisitor, Request, Response, SimpleRequest, SimpleResponse};
-pub use selector::{Choice, Selector};
+pub use selector::{Choice, HashInput, HeaderInput, Selector, UriInput};
 pub use server::{
     Address, AddressError, AdminState, Farm, FarmServer, Group, LoadWatcher, OperationalState,
     Server, ServerId, Serving, Status, Weight, WeightChange, WeightScale,

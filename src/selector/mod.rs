@@ -1,7 +1,12 @@
 //! How a server is chosen when no persistence decides.
 
+mod hash_input;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub(crate) use hash_input::Hashing;
+pub use hash_input::{HashInput, HeaderInput, UriInput};
 
 use crate::error::SelectorError;
 use crate::message::Request;

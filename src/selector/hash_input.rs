@@ -1,0 +1,541 @@
+//! What of a request is hashed to choose a server, and how.
+//!
+//! Every rule is HAProxy's, down to the corners: which byte ends a URI, what counts
+//! as an absent key, which comma ends a header element. Nothing here allocates.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use memchr::{memchr, memchr_iter, memrchr};
+
+use crate::hash::{HashFunction, full_hash};
+use crate::message::{Request, first_header};
+
+/// What of a request is hashed to choose its server.
+///
+/// A request without that key, a missing header for example, is no error: the
+/// selector then falls back to a round robin of its own.
+///
+/// ```
+/// use stickroute::HashInput;
+///
+/// let client = HashInput::source();
+/// let user = HashInput::url_param("userid");
+/// let page: HashInput = HashInput::uri().path_only().depth(2).into();
+/// let site: HashInput = HashInput::header("host").use_domain_only().into();
+/// # let _ = (client, user, page, site);
+/// ```
+#[derive(Clone, Debug)]
+pub struct HashInput(Input);
+
+impl HashInput {
+    /// The client's IP address.
+    ///
+    /// An IPv4 address is its own hash and an IPv6 address the exclusive or of its
+    /// four words, whatever [`HashFunction`] is set. An IPv4 address mapped into
+    /// IPv6 is hashed as IPv6, so it may land elsewhere than the same IPv4 address.
+    /// Absent where the client has no IP address. HAProxy: `balance source`.
+    pub fn source() -> Self {
+        Self(Input::Source)
+    }
+
+    /// The request target, by default up to its first `?`.
+    ///
+    /// Never absent: an empty target is hashed too. HAProxy: `balance uri`.
+    pub fn uri() -> UriInput {
+        UriInput::default()
+    }
+
+    /// The value of a parameter in the query of the request target.
+    ///
+    /// The name is compared exactly, parameters are separated by `&` alone, the
+    /// first one of that name counts and nothing is decoded. An empty value is
+    /// hashed; a parameter without `=` is absent. HAProxy: `balance url_param NAME`.
+    pub fn url_param(name: impl AsRef<str>) -> Self {
+        Self(Input::UrlParam(name.as_ref().as_bytes().into()))
+    }
+
+    /// The first element of the first header field of this name.
+    ///
+    /// The element ends at the first comma outside double quotes; blanks around it
+    /// do not count. Absent without such a field, and when the element is empty.
+    /// HAProxy: `balance hdr(NAME)`.
+    pub fn header(name: impl Into<Arc<str>>) -> HeaderInput {
+        HeaderInput {
+            name: name.into(),
+            domain_only: false,
+        }
+    }
+
+    /// Anything else: `extract` is called with the request and a function that takes
+    /// the bytes to hash.
+    ///
+    /// The bytes handed over first are the key; what is handed over later is ignored,
+    /// and a closure that hands nothing over says that the key is absent. `name`
+    /// appears in `Debug` output only.
+    ///
+    /// ```
+    /// use stickroute::HashInput;
+    ///
+    /// let by_tenant = HashInput::custom("tenant", |request, key| {
+    ///     // "/acme/orders/7" belongs to "acme".
+    ///     if let Some(tenant) = request.target().split(|&byte| byte == b'/').nth(1) {
+    ///         key(tenant);
+    ///     }
+    /// });
+    /// # let _ = by_tenant;
+    /// ```
+    pub fn custom<F>(name: impl Into<Arc<str>>, extract: F) -> Self
+    where
+        F: Fn(&dyn Request, &mut dyn FnMut(&[u8])) + Send + Sync + 'static,
+    {
+        Self(Input::Custom(CustomInput {
+            name: name.into(),
+            extract: Arc::new(extract),
+        }))
+    }
+}
+
+/// [`HashInput::uri`] and its options.
+///
+/// They apply in this order: [`path_only`](Self::path_only), [`len`](Self::len),
+/// then whichever of [`depth`](Self::depth) and the first `?` comes first.
+///
+/// ```
+/// use stickroute::HashInput;
+///
+/// let by_directory: HashInput = HashInput::uri().depth(2).into();
+/// # let _ = by_directory;
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct UriInput {
+    len: Option<usize>,
+    depth: Option<usize>,
+    whole: bool,
+    path_only: bool,
+}
+
+impl UriInput {
+    /// Hashes at most this many bytes; default all. HAProxy: `len N`, from 1.
+    #[must_use]
+    pub fn len(mut self, bytes: usize) -> Self {
+        self.len = Some(bytes);
+        self
+    }
+
+    /// Stops before the slash after this many; default no limit.
+    ///
+    /// The slashes of `http://host` count, and with [`whole`](Self::whole) those of
+    /// the query too. HAProxy: `depth N`, from 1.
+    #[must_use]
+    pub fn depth(mut self, slashes: usize) -> Self {
+        self.depth = Some(slashes);
+        self
+    }
+
+    /// Hashes the query too instead of stopping before the first `?`.
+    /// HAProxy: `whole`.
+    #[must_use]
+    pub fn whole(mut self) -> Self {
+        self.whole = true;
+        self
+    }
+
+    /// Starts at the path, so that `/a` and `http://host/a` are one; a target without
+    /// a path is an empty key. HAProxy: `path-only`.
+    #[must_use]
+    pub fn path_only(mut self) -> Self {
+        self.path_only = true;
+        self
+    }
+
+    fn key(self, target: &[u8]) -> &[u8] {
+        let uri = if self.path_only { path(target) } else { target };
+        let uri = &uri[..uri.len().min(self.len.unwrap_or(usize::MAX))];
+        let slash = self
+            .depth
+            .and_then(|depth| memchr_iter(b'/', uri).nth(depth));
+        let query = if self.whole { None } else { memchr(b'?', uri) };
+        let end = slash.unwrap_or(uri.len()).min(query.unwrap_or(uri.len()));
+        &uri[..end]
+    }
+}
+
+impl From<UriInput> for HashInput {
+    fn from(uri: UriInput) -> Self {
+        Self(Input::Uri(uri))
+    }
+}
+
+/// [`HashInput::header`] and its option.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HeaderInput {
+    name: Arc<str>,
+    domain_only: bool,
+}
+
+impl HeaderInput {
+    /// Hashes only the label before the last dot, `example` of `www.example.com`;
+    /// default the whole element.
+    ///
+    /// A value without a dot is hashed whole. HAProxy: `use_domain_only`, made for
+    /// the field `Host`.
+    #[must_use]
+    pub fn use_domain_only(mut self) -> Self {
+        self.domain_only = true;
+        self
+    }
+
+    fn key<'a>(&self, request: &'a dyn Request) -> Option<&'a [u8]> {
+        let element = first_element(first_header(request, &self.name)?);
+        match element {
+            [] => None,
+            _ if self.domain_only => Some(domain_label(element)),
+            _ => Some(element),
+        }
+    }
+}
+
+impl From<HeaderInput> for HashInput {
+    fn from(header: HeaderInput) -> Self {
+        Self(Input::Header(header))
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Input {
+    Source,
+    Uri(UriInput),
+    UrlParam(Arc<[u8]>),
+    Header(HeaderInput),
+    Custom(CustomInput),
+}
+
+type Extract = dyn Fn(&dyn Request, &mut dyn FnMut(&[u8])) + Send + Sync;
+
+#[derive(Clone)]
+struct CustomInput {
+    name: Arc<str>,
+    extract: Arc<Extract>,
+}
+
+impl CustomInput {
+    fn hash(&self, request: &dyn Request, function: HashFunction) -> Option<u32> {
+        let mut hash = None;
+        (self.extract)(request, &mut |key| {
+            hash.get_or_insert_with(|| function.hash(key));
+        });
+        hash
+    }
+}
+
+impl fmt::Debug for CustomInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Custom").field(&self.name).finish()
+    }
+}
+
+/// A complete recipe from a request to 32 bits.
+#[derive(Clone, Debug)]
+pub(crate) struct Hashing {
+    input: HashInput,
+    function: HashFunction,
+    avalanche: bool,
+}
+
+impl Hashing {
+    /// [`HashFunction::Sdbm`] of `input`, without avalanche.
+    pub(crate) fn new(input: HashInput) -> Self {
+        Self {
+            input,
+            function: HashFunction::default(),
+            avalanche: false,
+        }
+    }
+
+    pub(crate) fn function(mut self, function: HashFunction) -> Self {
+        self.function = function;
+        self
+    }
+
+    pub(crate) fn avalanche(mut self, avalanche: bool) -> Self {
+        self.avalanche = avalanche;
+        self
+    }
+
+    /// The hash of `request`, `None` when it lacks the key.
+    ///
+    /// With one server to choose from most inputs are not looked at: the hash is 0
+    /// even without a key, and the selector's fallback does not move on.
+    pub(crate) fn of(&self, request: &dyn Request, serving_count: u32) -> Option<u32> {
+        if serving_count == 1 && !matches!(self.input.0, Input::UrlParam(_)) {
+            return Some(0);
+        }
+        let hash = self.plain(request)?;
+        Some(if self.avalanche {
+            full_hash(hash)
+        } else {
+            hash
+        })
+    }
+
+    fn plain(&self, request: &dyn Request) -> Option<u32> {
+        match &self.input.0 {
+            Input::Source => request.source().map(fold_address),
+            Input::Uri(uri) => Some(self.function.hash(uri.key(request.target()))),
+            Input::UrlParam(name) => {
+                url_param(request.target(), name).map(|value| self.function.hash(value))
+            }
+            Input::Header(header) => header.key(request).map(|value| self.function.hash(value)),
+            Input::Custom(custom) => custom.hash(request, self.function),
+        }
+    }
+}
+
+fn fold_address(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(v4) => v4.to_bits(),
+        IpAddr::V6(v6) => {
+            let bits = v6.to_bits();
+            (bits >> 96) as u32 ^ (bits >> 64) as u32 ^ (bits >> 32) as u32 ^ bits as u32
+        }
+    }
+}
+
+/// The path and query of a request target; empty for `*` and `host:port`.
+fn path(target: &[u8]) -> &[u8] {
+    if target.starts_with(b"/") {
+        return target;
+    }
+    let authority = match memchr(b':', target) {
+        Some(colon) if target[colon..].starts_with(b"://") => &target[colon + 3..],
+        _ => return b"",
+    };
+    match authority
+        .iter()
+        .position(|&byte| byte == b'/' || byte == b'?')
+    {
+        Some(start) if authority[start] == b'/' => &authority[start..],
+        _ => b"",
+    }
+}
+
+fn url_param<'a>(target: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut rest = &target[memchr(b'?', target)? + 1..];
+    loop {
+        let value = rest
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix(b"="));
+        if let Some(value) = value {
+            return Some(&value[..memchr(b'&', value).unwrap_or(value.len())]);
+        }
+        rest = &rest[memchr(b'&', rest)? + 1..];
+    }
+}
+
+fn first_element(value: &[u8]) -> &[u8] {
+    let (mut quoted, mut escaped) = (false, false);
+    let comma = value.iter().position(|&byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+        byte == b',' && !quoted
+    });
+    trim_blanks(&value[..comma.unwrap_or(value.len())])
+}
+
+fn trim_blanks(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// The label before the last dot. HAProxy does not see a last dot that comes first,
+/// and a label has one character at least, even where that is a dot again.
+fn domain_label(host: &[u8]) -> &[u8] {
+    match memrchr(b'.', host) {
+        None | Some(0) => host,
+        Some(dot) => {
+            let start = memrchr(b'.', &host[..dot - 1]).map_or(0, |before| before + 1);
+            &host[start..dot]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::sdbm;
+    use crate::message::SimpleRequest;
+
+    const MANY: u32 = 2;
+
+    fn uri_key(uri: UriInput, target: &str) -> &str {
+        std::str::from_utf8(uri.key(target.as_bytes())).unwrap()
+    }
+
+    fn header_hash(values: &[&str]) -> Option<u32> {
+        let request = values
+            .iter()
+            .fold(SimpleRequest::new("GET", "/"), |request, &value| {
+                request.header("X-Key", value)
+            });
+        Hashing::new(HashInput::header("x-key").into()).of(&request, MANY)
+    }
+
+    #[test]
+    fn the_uri_stops_before_the_query_unless_whole() {
+        let uri = HashInput::uri();
+        assert_eq!(uri_key(uri, "/a/b?c/d"), "/a/b");
+        assert_eq!(uri_key(uri.whole(), "/a/b?c/d"), "/a/b?c/d");
+        assert_eq!(uri_key(uri.whole().depth(2), "/a/b?c/d"), "/a/b?c");
+        assert_eq!(uri_key(uri, "http://h/a?b"), "http://h/a");
+        assert_eq!(uri_key(uri, ""), "");
+    }
+
+    #[test]
+    fn depth_counts_the_slashes_and_len_comes_first() {
+        let uri = HashInput::uri();
+        assert_eq!(uri_key(uri.depth(1), "/a/b/c"), "/a");
+        assert_eq!(uri_key(uri.depth(3), "http://h/a/b"), "http://h/a");
+        assert_eq!(uri_key(uri.len(3).depth(3), "/ab/c/d"), "/ab");
+        assert_eq!(uri_key(uri.len(99), "/ab"), "/ab");
+    }
+
+    // What HAProxy 2.6.12 does with these targets was observed.
+    #[test]
+    fn the_path_starts_after_the_authority() {
+        let table = [
+            ("/a?b", "/a?b"),
+            ("http://h/a?b", "/a?b"),
+            ("http://h", ""),
+            ("http:///a", "/a"),
+            ("//x/y", "//x/y"),
+            ("*", ""),
+            ("h:443", ""),
+            ("http://h?x=/a", ""),
+            ("", ""),
+        ];
+        for (target, expected) in table {
+            let key = uri_key(HashInput::uri().path_only().whole(), target);
+            assert_eq!(key, expected, "{target}");
+        }
+    }
+
+    // Observed on HAProxy 2.6.12.
+    #[test]
+    fn the_first_parameter_of_that_exact_name_counts() {
+        let table: [(&str, Option<&str>); 10] = [
+            ("/?id=ab&id=c", Some("ab")),
+            ("/?Id=1&id=k", Some("k")),
+            ("/?a&id=z?id=y", Some("z?id=y")),
+            ("/?&id=zz", Some("zz")),
+            ("/?xid=1&id=2;id=3", Some("2;id=3")),
+            ("/?x&id=", Some("")),
+            ("/?id", None),
+            ("/?a=1&id", None),
+            ("/id=1", None),
+            ("/?", None),
+        ];
+        for (target, expected) in table {
+            let found = url_param(target.as_bytes(), b"id");
+            assert_eq!(found, expected.map(str::as_bytes), "{target}");
+        }
+    }
+
+    // Observed on HAProxy 2.6.12, quotes included.
+    #[test]
+    fn a_header_counts_up_to_its_first_comma_outside_quotes() {
+        let table = [
+            ("a, b", "a"),
+            ("\ta b\t ,q", "a b"),
+            ("\"a,b\",c", "\"a,b\""),
+            ("\"a\\\",b\",c", "\"a\\\",b\""),
+            ("'a,b',c", "'a"),
+            ("a;x=\"1,2\",k", "a;x=\"1,2\""),
+            ("\"unterminated,k", "\"unterminated,k"),
+        ];
+        for (value, expected) in table {
+            let hash = header_hash(&[value, "second"]);
+            assert_eq!(hash, Some(sdbm(expected.as_bytes())), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_missing_or_empty_header_is_absent() {
+        for values in [&[][..], &[""], &["", "z"], &[" ,q"]] {
+            assert_eq!(header_hash(values), None, "{values:?}");
+        }
+    }
+
+    // Observed on HAProxy 2.6.12.
+    #[test]
+    fn the_domain_is_the_label_before_the_last_dot() {
+        let table = [
+            ("www.example.com", "example"),
+            ("example.com", "example"),
+            (".example.com", "example"),
+            ("a.b.co.uk", "co"),
+            ("10.0.0.7", "0"),
+            ("h.shop.net:8080", "shop"),
+            ("localhost", "localhost"),
+            ("eu.", "eu"),
+            ("a.b.", "b"),
+            (".com", ".com"),
+            ("x..com", "x."),
+            ("..com", "."),
+            ("...", "."),
+        ];
+        for (host, expected) in table {
+            assert_eq!(domain_label(host.as_bytes()), expected.as_bytes(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_source_is_its_own_hash_whatever_the_function() {
+        let hash = |source: &str| {
+            let request = SimpleRequest::default().source(source.parse().unwrap());
+            Hashing::new(HashInput::source())
+                .function(HashFunction::Crc32)
+                .of(&request, MANY)
+        };
+        assert_eq!(hash("10.1.2.3"), Some(0x0a01_0203));
+        assert_eq!(hash("2001:db8::1"), Some(0x2001_0db8 ^ 1));
+        assert_eq!(hash("::ffff:10.1.2.3"), Some(0x0000_ffff ^ 0x0a01_0203));
+    }
+
+    #[test]
+    fn avalanche_mixes_the_result() {
+        let request = SimpleRequest::new("GET", "/a");
+        let hashing = Hashing::new(HashInput::uri().into()).avalanche(true);
+        assert_eq!(hashing.of(&request, MANY), Some(full_hash(sdbm(b"/a"))));
+    }
+
+    #[test]
+    fn with_one_server_only_a_url_parameter_is_looked_at() {
+        let request = SimpleRequest::default();
+        let of = |input: HashInput| Hashing::new(input).avalanche(true).of(&request, 1);
+        assert_eq!(of(HashInput::source()), Some(0));
+        assert_eq!(of(HashInput::uri().into()), Some(0));
+        assert_eq!(of(HashInput::header("x").into()), Some(0));
+        assert_eq!(of(HashInput::custom("none", |_, _| {})), Some(0));
+        assert_eq!(of(HashInput::url_param("x")), None);
+    }
+
+    #[test]
+    fn a_custom_key_is_the_first_one_handed_over() {
+        let request = SimpleRequest::new("GET", "/acme/7");
+        let twice = HashInput::custom("twice", |request, key| {
+            key(request.method());
+            key(b"ignored");
+        });
+        assert_eq!(Hashing::new(twice).of(&request, MANY), Some(sdbm(b"GET")));
+        let never = HashInput::custom("never", |_, _| {});
+        assert_eq!(Hashing::new(never).of(&request, MANY), None);
+    }
+}
