@@ -3,12 +3,14 @@
 mod error;
 pub mod hash;
 mod message;
+pub mod ring;
 mod selector;
 mod server;
 mod time;
 
 pub use error::SelectorError;
 pub use message::{HeaderVisitor, Request, Response, SimpleRequest, SimpleResponse};
+pub use ring::{ConsistentHashRing, RingChange, RingError, RingKey};
 pub use selector::{Choice, HashInput, HeaderInput, Selector, UriInput};
 pub use server::{
     Address, AddressError, AdminState, Farm, FarmServer, Group, LoadWatcher, OperationalState,
