@@ -1,5 +1,6 @@
 //! Sticky-session routing for proxies and gateways.
 
+pub mod cookie;
 mod error;
 pub mod hash;
 mod message;
@@ -8,6 +9,7 @@ mod selector;
 mod server;
 mod time;
 
+pub use cookie::{ClientCookie, CookieMode, CookiePolicy, CookieProblem, ResponseCookie};
 pub use error::SelectorError;
 pub use message::{HeaderVisitor, Request, Response, SimpleRequest, SimpleResponse};
 pub use ring::{ConsistentHashRing, RingChange, RingError, RingKey};
