@@ -13,7 +13,10 @@ pub use cookie::{ClientCookie, CookieMode, CookiePolicy, CookieProblem, Response
 pub use error::SelectorError;
 pub use message::{HeaderVisitor, Request, Response, SimpleRequest, SimpleResponse};
 pub use ring::{ConsistentHashRing, RingChange, RingError, RingKey};
-pub use selector::{Choice, HashInput, HeaderInput, Selector, UriInput};
+pub use selector::{
+    Choice, HashInput, HeaderInput, MapHash, RoundRobin, Selector, StaticRoundRobin, UriInput,
+    WeightChangeRule,
+};
 pub use server::{
     Address, AddressError, AdminState, Farm, FarmServer, Group, LoadWatcher, OperationalState,
     Server, ServerId, Serving, Status, Weight, WeightChange, WeightScale,

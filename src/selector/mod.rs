@@ -1,12 +1,25 @@
 //! How a server is chosen when no persistence decides.
 
 mod hash_input;
+mod map;
+mod map_hash;
+#[cfg(test)]
+mod naive;
+mod round_robin;
+mod static_rr;
+#[cfg(test)]
+mod weighted_shares;
+mod window;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use hash_input::Hashing;
 pub use hash_input::{HashInput, HeaderInput, UriInput};
+pub use map_hash::MapHash;
+pub use round_robin::RoundRobin;
+pub use static_rr::StaticRoundRobin;
+pub use window::WeightChangeRule;
 
 use crate::error::SelectorError;
 use crate::message::Request;
@@ -64,6 +77,15 @@ impl<'a> Choice<'a> {
     /// The server at a position of [`Farm::servers`].
     pub(crate) fn server(&self, index: usize) -> &'a FarmServer {
         &self.farm.servers()[index]
+    }
+
+    /// Whether every slot of the server at a position is taken; a position that is
+    /// not in the farm never has room.
+    pub(crate) fn is_saturated(&self, index: usize) -> bool {
+        self.farm
+            .servers()
+            .get(index)
+            .is_none_or(FarmServer::is_saturated)
     }
 }
 

@@ -1,0 +1,200 @@
+//! The slot map: each server in as many slots as its effective weight, spread out.
+//!
+//! # How it works
+//!
+//! Slot by slot every server earns its weight, and the map's length pays for one
+//! slot; the richest in *whole slots* gets it, the first configured among equals. A
+//! server has earned `weight * (slot + 1) / length` slots by a given slot, so the
+//! slots at which it becomes richer can be computed: a calendar holds the next one of
+//! every server, a heap holds the servers by wealth, and building takes
+//! O(N log n) time instead of O(N n), and 4 bytes a slot. A map never changes: a
+//! change of the farm builds a new one.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use crate::server::{Farm, Group};
+
+/// Slots to positions in the farm.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct SlotMap {
+    slots: Box<[u32]>,
+}
+
+impl SlotMap {
+    /// The map for those who serve in `farm`.
+    ///
+    /// HAProxy sizes it for the elected backup alone and fills it from all usable
+    /// backups, so that others may be chosen instead; so does this.
+    pub(crate) fn new(farm: &Farm) -> Self {
+        let serving = farm.serving();
+        let backups = serving.group != Group::Active;
+        let (positions, weights): (Vec<u32>, Vec<u32>) = farm
+            .usable(backups)
+            .map(|(index, server)| (index as u32, server.effective_weight()))
+            .unzip();
+        let slots = fill(&weights, serving.total_weight);
+        Self {
+            slots: slots.iter().map(|&who| positions[who as usize]).collect(),
+        }
+    }
+
+    /// The server of a hash, `None` when there are no slots.
+    pub(crate) fn by_hash(&self, hash: u32) -> Option<usize> {
+        let slot = hash.checked_rem(self.slots.len() as u32)?;
+        Some(self.slots[slot as usize] as usize)
+    }
+
+    /// The next server in turn that is not `saturated`; `avoid` only when there is no
+    /// other, and `None` when there is nobody.
+    pub(crate) fn walk(
+        &self,
+        cursor: &Cursor,
+        avoid: Option<usize>,
+        saturated: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let mut before = cursor.0.load(Relaxed);
+        loop {
+            let (found, after) = self.search(before, avoid, &saturated);
+            // Another request may have walked meanwhile: then its walk counts, and
+            // this one starts where that ended.
+            match cursor
+                .0
+                .compare_exchange_weak(before, after, Relaxed, Relaxed)
+            {
+                Ok(_) => return found,
+                Err(moved) => before = moved,
+            }
+        }
+    }
+
+    /// One walk from a slot: the server and the slot to go on from.
+    fn search(
+        &self,
+        from: u32,
+        avoid: Option<usize>,
+        saturated: impl Fn(usize) -> bool,
+    ) -> (Option<usize>, u32) {
+        let from = if (from as usize) < self.slots.len() {
+            from
+        } else {
+            0
+        };
+        let (passed, ahead) = self.slots.split_at(from as usize);
+        let mut found = (None, from);
+        for (slot, &server) in (from..).zip(ahead).chain((0..).zip(passed)) {
+            let server = server as usize;
+            if saturated(server) {
+                continue;
+            }
+            found = (Some(server), slot + 1);
+            if avoid != Some(server) {
+                break;
+            }
+        }
+        found
+    }
+}
+
+/// Where the walk through the slots goes on; outlives every map.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor(AtomicU32);
+
+/// Candidates, by their position in `weights`, for each of `length` slots.
+pub(super) fn fill(weights: &[u32], length: u32) -> Box<[u32]> {
+    // Only then does the rule below not say the same: the first configured wins,
+    // not the heaviest.
+    if length == 1 {
+        return Box::new([0]);
+    }
+    let mut wealth = Wealth::new(weights, length);
+    (0..length).map(|slot| wealth.spend(slot)).collect()
+}
+
+/// No candidate; ends a list of the calendar.
+const NONE: u32 = u32::MAX;
+
+struct Wealth<'a> {
+    weights: &'a [u32],
+    /// Whole slots earned and not yet spent.
+    balance: Vec<i64>,
+    /// Whole slots earned so far.
+    earned: Vec<u64>,
+    /// Candidates with a balance, richest and then first on top. An entry whose
+    /// balance is no longer true is passed over when it comes up.
+    richest: BinaryHeap<(i64, Reverse<u32>)>,
+    /// By slot, the first of the candidates that earn something at that slot.
+    calendar: Vec<u32>,
+    /// By candidate, the next one in the same list of the calendar.
+    next: Vec<u32>,
+}
+
+impl<'a> Wealth<'a> {
+    fn new(weights: &'a [u32], length: u32) -> Self {
+        let candidates = 0..weights.len() as u32;
+        let mut wealth = Self {
+            weights,
+            balance: vec![0; weights.len()],
+            earned: vec![0; weights.len()],
+            richest: candidates.clone().map(|who| (0, Reverse(who))).collect(),
+            calendar: vec![NONE; length as usize],
+            next: vec![NONE; weights.len()],
+        };
+        for who in candidates {
+            wealth.note(who);
+        }
+        wealth
+    }
+
+    /// Earns what is due at this slot and gives the slot to the richest.
+    fn spend(&mut self, slot: u32) -> u32 {
+        let mut who = std::mem::replace(&mut self.calendar[slot as usize], NONE);
+        while who != NONE {
+            let following = self.next[who as usize];
+            self.earn(who, slot);
+            self.note(who);
+            who = following;
+        }
+        let winner = self.richest();
+        self.change(winner, -1);
+        winner
+    }
+
+    fn earn(&mut self, who: u32, slot: u32) {
+        let weight = u64::from(self.weights[who as usize]);
+        let earned = weight * (u64::from(slot) + 1) / self.calendar.len() as u64;
+        let before = std::mem::replace(&mut self.earned[who as usize], earned);
+        self.change(who, (earned - before) as i64);
+    }
+
+    fn change(&mut self, who: u32, slots: i64) {
+        let balance = &mut self.balance[who as usize];
+        *balance += slots;
+        self.richest.push((*balance, Reverse(who)));
+    }
+
+    /// Enters the next slot at which a candidate earns into the calendar.
+    fn note(&mut self, who: u32) {
+        let goal = (self.earned[who as usize] + 1) * self.calendar.len() as u64;
+        let slot = goal.div_ceil(u64::from(self.weights[who as usize])) - 1;
+        if let Some(first) = self.calendar.get_mut(slot as usize) {
+            self.next[who as usize] = std::mem::replace(first, who);
+        }
+    }
+
+    fn richest(&mut self) -> u32 {
+        loop {
+            match self.richest.peek() {
+                Some(&(balance, Reverse(who))) if self.balance[who as usize] == balance => {
+                    return who;
+                }
+                Some(_) => drop(self.richest.pop()),
+                None => return 0,
+            }
+        }
+    }
+}
