@@ -2,6 +2,8 @@
 
 pub mod cookie;
 mod error;
+#[cfg(feature = "haproxy")]
+pub mod haproxy;
 pub mod hash;
 mod message;
 pub mod ring;

@@ -7,6 +7,8 @@ mod map_hash;
 mod naive;
 mod round_robin;
 mod static_rr;
+#[cfg(all(test, feature = "haproxy"))]
+mod vector_check;
 #[cfg(test)]
 mod weighted_shares;
 mod window;

@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 pub use address::{Address, AddressError};
 pub use farm::{Farm, FarmServer, Group, Serving, WeightScale};
 #[cfg(test)]
-pub(crate) use farm::tests::farm_of;
+pub(crate) use farm::{Spec, tests::farm_of};
 pub(crate) use load::Load;
 pub use load::LoadWatcher;
 pub use state::{AdminState, OperationalState, Status, Weight, WeightChange};
