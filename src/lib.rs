@@ -10,6 +10,8 @@ pub mod ring;
 mod selector;
 mod server;
 mod time;
+mod timespan;
+mod words;
 
 pub use cookie::{ClientCookie, CookieMode, CookiePolicy, CookieProblem, ResponseCookie};
 pub use error::SelectorError;

@@ -25,6 +25,7 @@
 
 mod cacheability;
 mod date;
+mod directive;
 mod dynamic;
 mod edit;
 mod find;
@@ -36,6 +37,7 @@ mod state;
 
 pub use cacheability::is_cacheable;
 pub use date::{Dates, Stamp};
+pub use directive::{CookieDirective, CookieDirectiveError, DirectiveFinding, DirectiveReason};
 pub use dynamic::{dynamic_identifier, identifier_of};
 pub use edit::{FieldEdit, edit_request};
 pub use find::{Name, Values, value};

@@ -25,7 +25,7 @@ pub enum CookieMode {
 ///
 /// Built by one of [`passive`](Self::passive), [`insert`](Self::insert),
 /// [`rewrite`](Self::rewrite) and [`prefix`](Self::prefix), each with the options
-/// that mean something for it, or read by `from_directive`
+/// that mean something for it, or read by [`from_directive`](Self::from_directive)
 /// from HAProxy's text. Nothing is checked on the way: [`problems`](Self::problems)
 /// does that, and building a backend asks it.
 ///
@@ -184,6 +184,10 @@ impl CookiePolicy {
 
     pub(super) fn set(&mut self, flag: Flag) {
         self.flags.0 |= flag.bit();
+    }
+
+    pub(super) fn set_mode(&mut self, mode: CookieMode) {
+        self.mode = mode;
     }
 
     pub(super) fn add_domain(&mut self, domain: Vec<u8>) {
