@@ -2,6 +2,326 @@
 
 use std::fmt;
 
+use crate::cookie::{ClientCookie, CookieProblem};
+use crate::server::{AddressError, ServerId, Weight};
+
+/// A backend that cannot be built, with everything that is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    backend: Box<str>,
+    problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    pub(crate) fn new(backend: &str, problems: Vec<Problem>) -> Self {
+        Self {
+            backend: backend.into(),
+            problems,
+        }
+    }
+
+    /// Name of the backend.
+    pub fn backend(&self) -> &str {
+        &self.backend
+    }
+
+    /// Everything that is wrong, never empty.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "backend {:?} cannot be built", self.backend)?;
+        for problem in &self.problems {
+            write!(f, "\n  {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// One thing that is wrong with a configuration: what was found, where, and what is
+/// allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// A backend without servers.
+    NoServer,
+    /// A server whose name is empty or holds blanks or control characters.
+    ServerName {
+        /// The name.
+        found: String,
+    },
+    /// A name that two servers have.
+    DuplicateName {
+        /// The name.
+        name: String,
+    },
+    /// An id that two servers have.
+    DuplicateId {
+        /// The id.
+        id: ServerId,
+        /// The servers that have it.
+        servers: [String; 2],
+    },
+    /// An id out of range.
+    Id {
+        /// The server.
+        server: String,
+        /// The id.
+        found: u32,
+    },
+    /// A text that is no address.
+    Address {
+        /// The server.
+        server: String,
+        /// What is wrong with it.
+        error: AddressError,
+    },
+    /// A weight out of range.
+    Weight {
+        /// The server.
+        server: String,
+        /// The weight.
+        found: u32,
+    },
+    /// An identifier for the cookie that no cookie could carry.
+    CookieIdentifier {
+        /// The server.
+        server: String,
+        /// The identifier.
+        found: Vec<u8>,
+    },
+    /// A cookie policy that cannot work.
+    Cookie(CookieProblem),
+    /// An empty key for dynamic cookies.
+    DynamicCookieKey,
+    /// A rule that names a server that does not exist.
+    UnknownServer {
+        /// The name.
+        found: String,
+    },
+    /// A redispatch interval for which no retry can be computed: −(retries + 1).
+    RedispatchInterval {
+        /// The interval.
+        interval: i32,
+        /// The retries it was given with.
+        retries: u32,
+    },
+    /// The selector refuses this farm.
+    Selector(SelectorError),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoServer => f.write_str("no server; expected at least one"),
+            Self::ServerName { found } => write!(
+                f,
+                "server name {found:?}; expected at least one character and neither blanks nor control characters"
+            ),
+            Self::DuplicateName { name } => {
+                write!(f, "two servers are named {name:?}; expected unique names")
+            }
+            Self::DuplicateId {
+                id,
+                servers: [a, b],
+            } => write!(
+                f,
+                "servers {a:?} and {b:?} both have id {id}; expected unique ids"
+            ),
+            Self::Id { server, found } => write!(
+                f,
+                "server {server:?} has id {found}; expected 1 to {}",
+                ServerId::MAX
+            ),
+            Self::Address { server, error } => write!(f, "server {server:?}: {error}"),
+            Self::Weight { server, found } => write!(
+                f,
+                "server {server:?} has weight {found}; expected 0 to {}",
+                Weight::MAX
+            ),
+            Self::CookieIdentifier { server, found } => write!(
+                f,
+                "server {server:?} has cookie identifier \"{}\"; expected at least one byte, no control characters and no ';'",
+                found.escape_ascii()
+            ),
+            Self::Cookie(problem) => problem.fmt(f),
+            Self::DynamicCookieKey => {
+                f.write_str("the dynamic cookie key is empty; expected at least one byte")
+            }
+            Self::UnknownServer { found } => write!(
+                f,
+                "a use-server rule names {found:?}; expected the name of a server of this backend"
+            ),
+            Self::RedispatchInterval { interval, retries } => write!(
+                f,
+                "redispatch interval {interval} with {retries} retries; expected any other interval than -(retries + 1)"
+            ),
+            Self::Selector(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Something odd in a configuration that works all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigWarning {
+    /// Two servers have the same computed identifier, so a cookie only ever names
+    /// the first. It happens when address and port are equal.
+    DynamicCookieCollision {
+        /// The servers, in order of configuration.
+        servers: [String; 2],
+    },
+}
+
+impl fmt::Display for ConfigWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DynamicCookieCollision { servers: [a, b] } => write!(
+                f,
+                "servers {a:?} and {b:?} have the same dynamic cookie; only {a:?} can be named by it"
+            ),
+        }
+    }
+}
+
+/// A change of a running backend that was refused. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// There is no server of this name or id.
+    UnknownServer {
+        /// The name or id.
+        found: String,
+    },
+    /// The server to be added or changed would be wrong in itself or beside others.
+    Invalid(Problem),
+    /// With a static algorithm a weight can only become 0 or the configured one.
+    StaticWeight {
+        /// The server.
+        server: String,
+        /// The weight asked for.
+        found: Weight,
+        /// The configured weight.
+        configured: Weight,
+    },
+    /// A `use-server` rule names the server to be removed.
+    InUse {
+        /// The server.
+        server: String,
+    },
+    /// The selector refuses the changed farm.
+    Selector(SelectorError),
+}
+
+impl fmt::Display for UpdateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownServer { found } => write!(f, "no server {found:?} in this backend"),
+            Self::Invalid(problem) => problem.fmt(f),
+            Self::StaticWeight {
+                server,
+                found,
+                configured,
+            } => write!(
+                f,
+                "server {server:?} cannot get weight {found}: with a static algorithm only 0 and the configured weight {configured} are possible"
+            ),
+            Self::InUse { server } => {
+                write!(f, "server {server:?} is named by a use-server rule")
+            }
+            Self::Selector(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for UpdateError {}
+
+impl From<Problem> for UpdateError {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::Selector(error) => Self::Selector(error),
+            other => Self::Invalid(other),
+        }
+    }
+}
+
+/// No server for a request, and why.
+///
+/// A proxy answers 503 to the client, as HAProxy does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectError {
+    refusal: Refusal,
+    client_cookie: ClientCookie,
+}
+
+impl SelectError {
+    pub(crate) fn new(refusal: Refusal, client_cookie: ClientCookie) -> Self {
+        Self {
+            refusal,
+            client_cookie,
+        }
+    }
+
+    /// Why there is no server.
+    pub fn refusal(&self) -> &Refusal {
+        &self.refusal
+    }
+
+    /// What the client's cookie said, for the log.
+    pub fn client_cookie(&self) -> ClientCookie {
+        self.client_cookie
+    }
+}
+
+impl fmt::Display for SelectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.refusal.fmt(f)
+    }
+}
+
+impl std::error::Error for SelectError {}
+
+/// Why there is no server for a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No server can take a new session: all are down, drained or of weight 0.
+    NoServer,
+    /// Every server that may serve the request has all its slots taken.
+    Saturated,
+    /// All retries are used up.
+    RetriesUsedUp {
+        /// How many there were.
+        retries: u32,
+    },
+    /// The selector named a position that is not in the farm.
+    Selector {
+        /// The position.
+        found: usize,
+        /// How many servers there are.
+        servers: usize,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoServer => f.write_str("no server is available"),
+            Self::Saturated => f.write_str("every server that may serve the request is full"),
+            Self::RetriesUsedUp { retries } => write!(f, "all {retries} retries are used up"),
+            Self::Selector { found, servers } => write!(
+                f,
+                "the selector named server {found} of a farm of {servers}"
+            ),
+        }
+    }
+}
+
 /// A selector that cannot serve a farm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

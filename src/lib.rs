@@ -1,22 +1,111 @@
-//! Sticky-session routing for proxies and gateways.
+//! Sticky-session routing for proxies and gateways: HAProxy's session persistence and
+//! balancing as pure logic.
+//!
+//! The library decides; the proxy around it moves bytes. It does no I/O, reads no clock
+//! and starts no thread: bytes and time come in, answers come out.
+//!
+//! # The life of one request
+//!
+//! ```
+//! use stickroute::{
+//!     Backend, CookiePolicy, Failure, Now, Redispatch, Retry, RetryPolicy, Server,
+//!     SimpleRequest, SimpleResponse,
+//! };
+//!
+//! // Once: describe the farm. Everything that is wrong is reported here.
+//! let backend: Backend = Backend::builder("app")
+//!     .server(Server::new("app1", "10.0.0.1:8080").cookie("a1"))
+//!     .server(Server::new("app2", "10.0.0.2:8080").cookie("a2"))
+//!     .cookie(CookiePolicy::insert("SRV").indirect().nocache())
+//!     .retry(RetryPolicy::new(3).redispatch(Redispatch::LAST_RETRY))
+//!     .build()?;
+//!
+//! // 1. Which server? The answer holds a slot on it and says why.
+//! let request = SimpleRequest::new("GET", "/").header("Cookie", "lang=en; SRV=a1");
+//! let mut selection = backend.select(&request, Now::system())?;
+//! assert_eq!(selection.to_string(), "app1 by cookie (VN)");
+//!
+//! // 2. Connect to it. Each failure is told, until another server is named.
+//! while selection.server().name() == "app1" {
+//!     selection = match backend.redispatch(selection, &request, Failure::Refused, Now::system()) {
+//!         Retry::Same { selection, pause } => selection, // after waiting `pause`
+//!         Retry::Other { selection, .. } => selection,
+//!         Retry::GiveUp(error) => return Err(error.into()), // answer 503
+//!     };
+//! }
+//! assert_eq!(selection.to_string(), "app2 by redispatch (DN)");
+//!
+//! // 3. Forward the request, without our cookie.
+//! let edits = selection.request_edits(&request);
+//! assert_eq!(edits.cookie_fields(), [stickroute::FieldEdit::Replace(b"lang=en".to_vec())]);
+//!
+//! // 4. Pass the response on, with the cookie of the new server.
+//! let response = SimpleResponse::new(200);
+//! let edits = backend.respond(&mut selection, &response, Now::system());
+//! assert_eq!(edits.set_cookie(), Some(&b"SRV=a2; path=/"[..]));
+//!
+//! // 5. When the response has ended, the slot goes back.
+//! drop(selection);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Map of the crate
+//!
+//! | to | see |
+//! |---|---|
+//! | describe a farm | [`Backend::builder`], [`Server`], [`CookiePolicy`], [`Condition`], [`RetryPolicy`] |
+//! | route | [`Backend::select`], [`Backend::redispatch`], [`Backend::respond`], [`Selection`] |
+//! | show it messages | [`Request`], [`Response`]; [`SimpleRequest`]; [`HttpRequest`] |
+//! | change servers while requests run | [`Backend::update`], [`AdminState`], [`OperationalState`] |
+//! | spread sessions | [`RoundRobin`], [`StaticRoundRobin`], [`MapHash`], [`ConsistentHash`], or your own [`Selector`] |
+//! | hash onto a ring, without a farm | [`ConsistentHashRing`] |
+//! | read and edit cookies, without a farm | [`cookie`] |
+//! | use HAProxy's texts | [`CookiePolicy::from_directive`], [`haproxy`] |
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `http` | on | views and edits for the types of the `http` crate |
+//! | `haproxy` | on | the texts of HAProxy's `balance` and `hash-type` lines |
+//!
+//! # Concurrency
+//!
+//! Everything is `Send + Sync` and takes `&self`. A request looks at one immutable snapshot
+//! of servers, states and hashes, read without waiting; a change prepares the next snapshot
+//! and publishes it in one step. Counters belong to a server's id and outlive every change.
 
+mod backend;
 pub mod cookie;
 mod error;
 #[cfg(feature = "haproxy")]
 pub mod haproxy;
 pub mod hash;
+#[cfg(feature = "http")]
+mod http;
 mod message;
 pub mod ring;
+mod selection;
 mod selector;
 mod server;
+mod snapshot;
 mod time;
-mod timespan;
-mod words;
 
-pub use cookie::{ClientCookie, CookieMode, CookiePolicy, CookieProblem, ResponseCookie};
-pub use error::SelectorError;
+#[cfg(feature = "http")]
+pub use self::http::{HttpRequest, HttpResponse};
+pub use backend::{
+    Backend, BackendBuilder, Condition, Failure, Redispatch, Retry, RetryPolicy, ServerHandle,
+    ServerKey, Update,
+};
+pub use cookie::{
+    ClientCookie, CookieMode, CookiePolicy, CookieProblem, FieldEdit, ResponseCookie,
+};
+pub use error::{
+    ConfigError, ConfigWarning, Problem, Refusal, SelectError, SelectorError, UpdateError,
+};
 pub use message::{HeaderVisitor, Request, Response, SimpleRequest, SimpleResponse};
 pub use ring::{ConsistentHashRing, RingChange, RingError, RingKey};
+pub use selection::{Reason, RequestEdits, ResponseEdits, Selection};
 pub use selector::{
     Choice, HashInput, HeaderInput, MapHash, RoundRobin, Selector, StaticRoundRobin, UriInput,
     WeightChangeRule,

@@ -9,9 +9,8 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 pub use address::{Address, AddressError};
+pub(crate) use farm::Spec;
 pub use farm::{Farm, FarmServer, Group, Serving, WeightScale};
-#[cfg(test)]
-pub(crate) use farm::{Spec, tests::farm_of};
 pub(crate) use load::Load;
 pub use load::LoadWatcher;
 pub use state::{AdminState, OperationalState, Status, Weight, WeightChange};
@@ -141,8 +140,8 @@ impl<P> Server<P> {
 
     /// Sets the identifier that stands for this server in the persistence cookie.
     ///
-    /// Any bytes but control characters and those that end a cookie value; two
-    /// servers may share one. Default: none, so that no cookie names this server,
+    /// At least one byte, any but control characters and `;`; two servers may share one,
+    /// and the first that is up is chosen. Default: none, so that no cookie names this server,
     /// unless the policy is [dynamic](crate::CookiePolicy). HAProxy: `cookie VALUE`.
     #[must_use]
     pub fn cookie(mut self, identifier: impl Into<Vec<u8>>) -> Self {

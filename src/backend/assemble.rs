@@ -1,0 +1,283 @@
+//! From a list of servers to a snapshot: checks, numbering, identifiers.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::members::{CookieIndex, DynamicCookies, ServerHandle, Snapshot};
+use crate::cookie::{CookiePolicy, identifier_of};
+use crate::error::{ConfigWarning, Problem, SelectorError};
+use crate::selector::Selector;
+use crate::server::{
+    AdminState, Farm, FarmServer, Load, LoadWatcher, Server, ServerId, Spec, Status, Weight,
+};
+
+/// The next snapshot in the making.
+#[derive(Debug)]
+pub(super) struct Draft<P> {
+    pub(super) servers: Vec<DraftServer<P>>,
+    pub(super) dynamic: DynamicCookies,
+    all_backups: bool,
+}
+
+/// One server of a [`Draft`].
+#[derive(Debug)]
+pub(super) struct DraftServer<P> {
+    pub(super) member: Arc<ServerHandle<P>>,
+    pub(super) status: Status,
+}
+
+impl<P> Draft<P> {
+    pub(super) fn empty(dynamic: DynamicCookies, all_backups: bool) -> Self {
+        Self {
+            servers: Vec::new(),
+            dynamic,
+            all_backups,
+        }
+    }
+
+    pub(super) fn from_snapshot(snapshot: &Snapshot<P>) -> Self {
+        let servers = snapshot.members.iter().zip(snapshot.farm.servers());
+        Self {
+            servers: servers
+                .map(|(member, server)| DraftServer {
+                    member: Arc::clone(member),
+                    status: server.status(),
+                })
+                .collect(),
+            dynamic: snapshot.dynamic.clone(),
+            all_backups: snapshot.farm.all_backups(),
+        }
+    }
+
+    /// Adds a server under an id that is known to be free.
+    pub(super) fn add(
+        &mut self,
+        server: Server<P>,
+        id: ServerId,
+        policy: Option<&Arc<CookiePolicy>>,
+        watcher: Option<&Arc<dyn LoadWatcher>>,
+    ) -> Result<(), Problem> {
+        let load = Arc::new(Load::new(id, watcher.cloned()));
+        self.servers
+            .push(draft_server(server, id, policy.cloned(), load)?);
+        Ok(())
+    }
+
+    /// Computes everything a request needs, and adapts the selector.
+    pub(super) fn assemble(
+        mut self,
+        selector: &Arc<dyn Selector>,
+    ) -> Result<Snapshot<P>, SelectorError> {
+        self.compute_identifiers();
+        let farm_servers = self
+            .servers
+            .iter()
+            .map(|DraftServer { member, status }| {
+                FarmServer::new(Arc::clone(&member.spec), Arc::clone(&member.load), *status)
+            })
+            .collect();
+        let farm = Farm::new(farm_servers, selector.weight_scale(), self.all_backups);
+        let adapted = selector.adapt(&farm)?;
+        let members: Arc<[_]> = self.servers.into_iter().map(|s| s.member).collect();
+        Ok(Snapshot {
+            cookies: Arc::new(CookieIndex::new(&members)),
+            selector: adapted.unwrap_or_else(|| Arc::clone(selector)),
+            farm,
+            members,
+            dynamic: self.dynamic,
+        })
+    }
+
+    fn compute_identifiers(&mut self) {
+        for server in &mut self.servers {
+            let cookie = identifier(&server.member, &self.dynamic);
+            if server.member.cookie != cookie {
+                let mut member = ServerHandle::clone(&server.member);
+                member.cookie = cookie;
+                server.member = Arc::new(member);
+            }
+        }
+    }
+}
+
+/// The configured identifier, else the computed one if that is switched on.
+fn identifier<P>(member: &ServerHandle<P>, dynamic: &DynamicCookies) -> Option<Box<[u8]>> {
+    let computed = || {
+        let key = dynamic.key.as_ref().filter(|_| dynamic.enabled)?;
+        identifier_of(key, &member.spec.address).map(|identifier| identifier.as_slice().into())
+    };
+    member.own_cookie.clone().or_else(computed)
+}
+
+pub(super) fn draft_server<P>(
+    server: Server<P>,
+    id: ServerId,
+    policy: Option<Arc<CookiePolicy>>,
+    load: Arc<Load>,
+) -> Result<DraftServer<P>, Problem> {
+    let name = server.name;
+    let address = server.address.map_err(|error| Problem::Address {
+        server: name.to_string(),
+        error,
+    })?;
+    let weight = Weight::new(server.weight).ok_or_else(|| Problem::Weight {
+        server: name.to_string(),
+        found: server.weight,
+    })?;
+    let spec = Arc::new(Spec {
+        id,
+        name,
+        address,
+        weight,
+        guid: server.guid,
+        backup: server.backup,
+        max_connections: server.max_connections,
+    });
+    let status = Status {
+        admin: AdminState::Ready,
+        operational: server.operational,
+        weight,
+    };
+    Ok(DraftServer {
+        member: Arc::new(ServerHandle {
+            spec,
+            load,
+            payload: Arc::new(server.payload),
+            own_cookie: server.cookie,
+            cookie: None,
+            policy,
+        }),
+        status: status.with_admin(server.admin),
+    })
+}
+
+/// Everything that is wrong with these servers, each alone and beside the others.
+pub(super) fn problems_of_servers<P>(servers: &[Server<P>]) -> Vec<Problem> {
+    let mut problems: Vec<_> = servers.iter().flat_map(problems_of_server).collect();
+    let mut names = HashSet::new();
+    let mut ids = HashMap::new();
+    for server in servers {
+        if !names.insert(&server.name) {
+            problems.push(Problem::DuplicateName {
+                name: server.name.to_string(),
+            });
+        }
+        let Some(id) = server.id.and_then(ServerId::new) else {
+            continue;
+        };
+        if let Some(first) = ids.insert(id, &server.name) {
+            problems.push(Problem::DuplicateId {
+                id,
+                servers: [first.to_string(), server.name.to_string()],
+            });
+        }
+    }
+    problems
+}
+
+/// Everything that is wrong with this server alone.
+pub(super) fn problems_of_server<P>(server: &Server<P>) -> Vec<Problem> {
+    let name = || server.name.to_string();
+    let mut problems = Vec::new();
+    let odd = |c: char| c.is_control() || c.is_whitespace();
+    if server.name.is_empty() || server.name.contains(odd) {
+        problems.push(Problem::ServerName { found: name() });
+    }
+    if let Some(found) = server.id.filter(|&id| ServerId::new(id).is_none()) {
+        problems.push(Problem::Id {
+            server: name(),
+            found,
+        });
+    }
+    if let Err(error) = &server.address {
+        problems.push(Problem::Address {
+            server: name(),
+            error: error.clone(),
+        });
+    }
+    if Weight::new(server.weight).is_none() {
+        problems.push(Problem::Weight {
+            server: name(),
+            found: server.weight,
+        });
+    }
+    if let Some(cookie) = server.cookie.as_ref().filter(|cookie| !is_identifier(cookie)) {
+        problems.push(Problem::CookieIdentifier {
+            server: name(),
+            found: cookie.to_vec(),
+        });
+    }
+    problems
+}
+
+/// Whether a `Set-Cookie` field can carry these bytes without becoming another field.
+fn is_identifier(cookie: &[u8]) -> bool {
+    let harmless = |&byte: &u8| !byte.is_ascii_control() && byte != b';';
+    !cookie.is_empty() && cookie.iter().all(harmless)
+}
+
+/// Numbers the servers as HAProxy does: those without an id get the smallest free
+/// number from a counter that moves on over explicit ids, too.
+pub(super) fn number_servers<P>(servers: &[Server<P>]) -> Vec<ServerId> {
+    let explicit: HashSet<u32> = servers.iter().filter_map(|server| server.id).collect();
+    let mut counter = 1;
+    servers
+        .iter()
+        .map(|server| {
+            let id = server.id.unwrap_or_else(|| {
+                counter = free_number(counter, &explicit);
+                counter
+            });
+            counter += 1;
+            ServerId::new(id).expect("explicit ids are checked, others number the servers")
+        })
+        .collect()
+}
+
+fn free_number(from: u32, taken: &HashSet<u32>) -> u32 {
+    (from..)
+        .find(|number| !taken.contains(number))
+        .expect("there are fewer servers than numbers")
+}
+
+/// Servers whose computed identifiers collide. Those in maintenance count, too: leaving
+/// them out would hide the mistake until they come back.
+pub(super) fn collisions<P>(members: &[Arc<ServerHandle<P>>]) -> Vec<ConfigWarning> {
+    let mut seen: HashMap<&[u8], &str> = HashMap::new();
+    let mut warnings = Vec::new();
+    for member in members.iter().filter(|member| member.own_cookie.is_none()) {
+        let Some(cookie) = &member.cookie else {
+            continue;
+        };
+        match seen.get(&cookie[..]) {
+            Some(first) => warnings.push(ConfigWarning::DynamicCookieCollision {
+                servers: [(*first).to_owned(), member.name().to_owned()],
+            }),
+            None => drop(seen.insert(cookie, member.name())),
+        }
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(ids: &[Option<u32>]) -> Vec<u32> {
+        let servers: Vec<_> = ids
+            .iter()
+            .map(|id| {
+                let server = Server::new("s", "127.0.0.1:1");
+                id.map_or(server.clone(), |id| server.id(id))
+            })
+            .collect();
+        number_servers(&servers).iter().map(|id| id.get()).collect()
+    }
+
+    #[test]
+    fn ids_are_numbered_as_haproxy_numbers_them() {
+        let explicit = [Some(17), None, Some(3), None, Some(70_000), None];
+        assert_eq!(numbers(&explicit), [17, 2, 3, 4, 70_000, 6]);
+        assert_eq!(numbers(&[None, None, Some(1)]), [2, 3, 1]);
+    }
+}

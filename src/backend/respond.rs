@@ -1,0 +1,84 @@
+//! The response side: what becomes of `Set-Cookie`.
+
+use std::ops::ControlFlow;
+
+use super::Backend;
+use super::rules::Trust;
+use crate::cookie::{self, CookiePolicy, FieldEdit, Insertion, Stamp};
+use crate::message::Response;
+use crate::selection::{ResponseEdits, Selection};
+use crate::time::Now;
+
+impl<P: Send + Sync + 'static> Backend<P> {
+    /// Says what to do to the headers of the server's response, and notes in the
+    /// selection what became of the cookie.
+    ///
+    /// Call it for responses that came from the server, interim ones (1xx) included, which
+    /// are left alone; not for those the proxy makes itself. Nothing is allocated when
+    /// there is nothing to do.
+    pub fn respond(
+        &self,
+        selection: &mut Selection<P>,
+        response: &dyn Response,
+        now: Now,
+    ) -> ResponseEdits {
+        let status = response.status();
+        let is_final = status >= 200 || status == 101;
+        let Some(policy) = self.policy.cookie.as_ref().filter(|_| is_final) else {
+            return ResponseEdits::default();
+        };
+        let mut edits = ResponseEdits::default();
+        edit_own_cookies(policy, selection, response, &mut edits);
+        insert(policy, selection, response, now, &mut edits);
+        edits
+    }
+}
+
+/// The server's own `Set-Cookie` fields; the last that matters decides the state.
+fn edit_own_cookies<P>(
+    policy: &CookiePolicy,
+    selection: &mut Selection<P>,
+    response: &dyn Response,
+    edits: &mut ResponseEdits,
+) {
+    let ignore = selection.trust == Trust::Ignored;
+    let mut position = 0;
+    response.visit_headers("set-cookie", &mut |value| {
+        let identifier = selection.lease.cookie();
+        let (edit, state) =
+            cookie::edit_response(policy, value, identifier, selection.direct, ignore);
+        if let Some(state) = state {
+            selection.response_cookie = state;
+        }
+        if edit != FieldEdit::Keep {
+            edits.fields.push((position, edit));
+        }
+        position += 1;
+        ControlFlow::Continue(())
+    });
+}
+
+/// Our own cookie, if the response gets one.
+fn insert<P>(
+    policy: &CookiePolicy,
+    selection: &mut Selection<P>,
+    response: &dyn Response,
+    now: Now,
+    edits: &mut ResponseEdits,
+) {
+    let insertion = Insertion {
+        id: selection.lease.cookie(),
+        dates: selection.dates,
+        now: Stamp::from_unix(now.wall_seconds()),
+        direct: selection.direct,
+    };
+    let method = selection.method;
+    let ignored = selection.trust == Trust::Ignored;
+    if ignored || !cookie::must_insert(policy, &insertion, method, selection.response_cookie) {
+        return;
+    }
+    let (value, state) = cookie::insertion(policy, &insertion);
+    edits.set_cookie = Some(value);
+    edits.private = policy.is_nocache() && cookie::is_cacheable(method, response);
+    selection.response_cookie = state;
+}

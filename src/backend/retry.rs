@@ -1,0 +1,311 @@
+//! What happens when a connection to the selected server fails.
+
+use std::time::Duration;
+
+use super::members::Snapshot;
+use super::rules::Trust;
+use super::Backend;
+use crate::cookie::ClientCookie;
+use crate::error::{Problem, Refusal, SelectError};
+use crate::message::Request;
+use crate::selection::{Reason, Selection};
+use crate::selector::Choice;
+use crate::server::OperationalState;
+use crate::time::Now;
+
+/// When a request gives up its server and is balanced again.
+///
+/// HAProxy: `option redispatch [interval]`. Whatever the interval, an enabled
+/// redispatch also happens as soon as the server is known not to be fully up, and at
+/// every failure of a request that came without persistence, if the algorithm is not a
+/// hash and more than one server is usable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Redispatch {
+    /// Never; the default, as in HAProxy.
+    #[default]
+    Off,
+    /// On every `n`-th retry (`n` > 0), or counted back from the last one (`n` < 0:
+    /// −1 is the last retry, −2 the one before). 0 leaves only the two other occasions.
+    ///
+    /// Counted back means: on retries that are a multiple of `retries + 1 + n`, so −2
+    /// with three retries is the second one and no other.
+    Interval(i32),
+}
+
+impl Redispatch {
+    /// On the last retry. HAProxy: `option redispatch` without an argument.
+    pub const LAST_RETRY: Self = Self::Interval(-1);
+}
+
+/// How often a failed connection is tried again, and where.
+///
+/// With three retries (R = 3), a server that refuses every connection and a request
+/// that a cookie sent there, the retries go to:
+///
+/// | redispatch | retry 1 | retry 2 | retry 3 |
+/// |---|---|---|---|
+/// | off | same | same | same |
+/// | −1, the last retry | same | same | other |
+/// | −2 | same | other | same as before |
+/// | 1 | other | again balanced | again balanced |
+/// | 2 | same | other | same as before |
+///
+/// ```
+/// use stickroute::{Redispatch, RetryPolicy};
+///
+/// let policy = RetryPolicy::new(3).redispatch(Redispatch::LAST_RETRY);
+/// # let _ = policy;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    retries: u32,
+    redispatch: Redispatch,
+    pause: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// Three retries on the same server, one second apart.
+    fn default() -> Self {
+        Self::new(3)
+    }
+}
+
+impl RetryPolicy {
+    /// So many attempts beyond the first; no redispatch; pauses of one second.
+    ///
+    /// HAProxy: `retries N`, default 3.
+    pub const fn new(retries: u32) -> Self {
+        Self {
+            retries,
+            redispatch: Redispatch::Off,
+            pause: Duration::from_secs(1),
+        }
+    }
+
+    /// Sets when the request is balanced again.
+    #[must_use]
+    pub const fn redispatch(mut self, redispatch: Redispatch) -> Self {
+        self.redispatch = redispatch;
+        self
+    }
+
+    /// Sets the pause before a server that refused the connection is tried again.
+    ///
+    /// HAProxy takes the smaller of one second and `timeout connect`.
+    #[must_use]
+    pub const fn pause(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
+    }
+
+    /// The interval for which HAProxy divides by zero.
+    pub(super) fn problem(&self) -> Option<Problem> {
+        let Redispatch::Interval(interval) = self.redispatch else {
+            return None;
+        };
+        // Without retries nothing is ever divided.
+        let forbidden = interval < 0 && self.retries > 0 && self.counted_back(interval) == 0;
+        forbidden.then_some(Problem::RedispatchInterval {
+            interval,
+            retries: self.retries,
+        })
+    }
+
+    /// Retries between two redispatches that are counted back from the last.
+    fn counted_back(self, interval: i32) -> i64 {
+        i64::from(self.retries) + 1 + i64::from(interval)
+    }
+
+    /// Whether the interval asks for a redispatch on this retry.
+    fn is_due(self, retry: u32) -> bool {
+        let Redispatch::Interval(interval) = self.redispatch else {
+            return false;
+        };
+        let modulus = match interval {
+            0 => return false,
+            1.. => i64::from(interval),
+            _ => self.counted_back(interval),
+        };
+        // A remainder of zero does not depend on the sign of the modulus.
+        i64::from(retry).checked_rem(modulus) == Some(0)
+    }
+}
+
+/// How an attempt failed before any byte of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The connection was refused or the server is unreachable: the answer came at
+    /// once, so a pause before the next attempt makes sense.
+    Refused,
+    /// The connection took too long: the time has been waited already.
+    TimedOut,
+}
+
+/// What to do after a failed attempt.
+#[derive(Debug)]
+#[must_use = "a retry is an order to be carried out"]
+pub enum Retry<P = ()> {
+    /// Try the server of this selection again.
+    Same {
+        /// The selection, as before.
+        selection: Selection<P>,
+        /// How long to wait first.
+        pause: Duration,
+    },
+    /// Try the server of this selection, which the algorithm chose anew. It is another
+    /// one if there is another.
+    Other {
+        /// The new selection; the slot of the old one has been given back.
+        selection: Selection<P>,
+        /// How long to wait first.
+        pause: Duration,
+    },
+    /// Answer the client with an error; the slot has been given back.
+    GiveUp(SelectError),
+}
+
+impl<P: Send + Sync + 'static> Backend<P> {
+    /// Says what to do after an attempt on the selected server failed.
+    ///
+    /// `request` is the request as it was selected with. A request that moves to another
+    /// server is no longer persistent: a cookie of `insert` mode is set anew in the
+    /// response. HAProxy: `retries`, `option redispatch`.
+    pub fn redispatch(
+        &self,
+        mut selection: Selection<P>,
+        request: &dyn Request,
+        failure: Failure,
+        now: Now,
+    ) -> Retry<P> {
+        let policy = self.policy.retry;
+        if selection.retries >= policy.retries {
+            let refusal = Refusal::RetriesUsedUp {
+                retries: policy.retries,
+            };
+            return Retry::GiveUp(SelectError::new(refusal, selection.client_cookie));
+        }
+        selection.retries += 1;
+        let pause = match failure {
+            Failure::Refused => policy.pause,
+            Failure::TimedOut => Duration::ZERO,
+        };
+        self.current.read(|snapshot| {
+            if snapshot.must_move(&selection, policy) {
+                snapshot.moved(selection, request, pause, now)
+            } else {
+                Retry::Same { selection, pause }
+            }
+        })
+    }
+}
+
+impl<P> Snapshot<P> {
+    fn must_move(&self, selection: &Selection<P>, policy: RetryPolicy) -> bool {
+        let allowed =
+            policy.redispatch != Redispatch::Off && selection.trust != Trust::Forced;
+        let free = !selection.direct && !self.selector.is_hash() && self.usable_actives() > 1;
+        allowed
+            && (policy.is_due(selection.retries) || free || !self.is_fully_up(selection))
+    }
+
+    fn is_fully_up(&self, selection: &Selection<P>) -> bool {
+        self.position(selection.lease.id()).is_some_and(|index| {
+            self.farm.servers()[index].status().operational() == OperationalState::Running
+        })
+    }
+
+    fn usable_actives(&self) -> usize {
+        self.farm.usable(false).take(2).count()
+    }
+
+    /// Gives the slot back and lets the selector choose, away from the failed server.
+    fn moved(
+        &self,
+        selection: Selection<P>,
+        request: &dyn Request,
+        pause: Duration,
+        now: Now,
+    ) -> Retry<P> {
+        let Selection {
+            lease,
+            trust,
+            client_cookie,
+            dates,
+            response_cookie,
+            method,
+            retries,
+            redispatched,
+            ..
+        } = selection;
+        let failed = lease.id();
+        drop(lease);
+        let choice = Choice::new(&self.farm, request, now).avoiding(self.position(failed));
+        let lease = match self.balance(&choice) {
+            Ok(lease) => lease,
+            Err(refusal) => return Retry::GiveUp(SelectError::new(refusal, client_cookie)),
+        };
+        let elsewhere = lease.id() != failed;
+        let client_cookie = match client_cookie {
+            ClientCookie::Valid if elsewhere => ClientCookie::Down,
+            other => other,
+        };
+        let pause = if self.usable_actives() > 1 {
+            Duration::ZERO
+        } else {
+            pause
+        };
+        Retry::Other {
+            selection: Selection {
+                lease,
+                reason: Reason::Redispatch,
+                trust,
+                direct: false,
+                client_cookie,
+                dates,
+                response_cookie,
+                method,
+                retries,
+                redispatched: redispatched || elsewhere,
+            },
+            pause,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn due(retries: u32, interval: i32) -> Vec<u32> {
+        let policy = RetryPolicy::new(retries).redispatch(Redispatch::Interval(interval));
+        (1..=retries).filter(|&n| policy.is_due(n)).collect()
+    }
+
+    #[test]
+    fn intervals_fall_due_as_worked_out_in_the_documentation() {
+        assert_eq!(due(3, -1), [3]);
+        assert_eq!(due(3, -2), [2]);
+        assert_eq!(due(3, -3), [1, 2, 3]);
+        assert_eq!(due(3, 1), [1, 2, 3]);
+        assert_eq!(due(3, 2), [2]);
+        assert_eq!(due(3, 3), [3]);
+        assert!(due(3, 5).is_empty());
+        assert_eq!(due(5, 2), [2, 4]);
+        assert_eq!(due(5, -2), [4]);
+        assert_eq!(due(3, -5), [1, 2, 3]);
+        assert!(due(3, 0).is_empty());
+    }
+
+    #[test]
+    fn the_interval_that_divides_by_zero_is_a_problem() {
+        let policy = |retries, n| RetryPolicy::new(retries).redispatch(Redispatch::Interval(n));
+        assert!(policy(3, -4).problem().is_some());
+        assert!(policy(1, -2).problem().is_some());
+        assert_eq!(policy(0, -1).problem(), None);
+        for interval in [i32::MIN, -5, -3, 0, 4, i32::MAX] {
+            assert_eq!(policy(3, interval).problem(), None);
+            policy(3, interval).is_due(2);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Rules that decide before any cookie is read: `force-persist`, `ignore-persist`
+//! and `use-server`, each with a condition on the request.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::message::Request;
+use crate::server::ServerId;
+
+/// When a rule applies: a question about the request.
+///
+/// ```
+/// use stickroute::{Condition, Request};
+///
+/// let always = Condition::always();
+/// let images = Condition::when(|request| request.target().starts_with(b"/img/"));
+/// # let _ = (always, images);
+/// ```
+#[derive(Clone)]
+pub struct Condition(Option<Arc<Question>>);
+
+type Question = dyn Fn(&dyn Request) -> bool + Send + Sync;
+
+impl Condition {
+    /// Holds for every request.
+    pub fn always() -> Self {
+        Self(None)
+    }
+
+    /// Holds when `question` answers true.
+    pub fn when(question: impl Fn(&dyn Request) -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(question)))
+    }
+
+    /// Whether it holds for this request.
+    pub fn holds(&self, request: &dyn Request) -> bool {
+        self.0.as_ref().is_none_or(|question| question(request))
+    }
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            None => "Condition::always()",
+            Some(_) => "Condition::when(..)",
+        })
+    }
+}
+
+/// How far the persistence of one request is trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// As the state of the server says.
+    #[default]
+    Normal,
+    /// Even when the server is down, and it is never given up (`force-persist`).
+    Forced,
+    /// Cookies decide nothing (`ignore-persist`).
+    Ignored,
+}
+
+/// `force-persist if ...` or `ignore-persist if ...`.
+#[derive(Clone, Debug)]
+pub(crate) struct PersistRule {
+    pub(crate) trust: Trust,
+    pub(crate) condition: Condition,
+}
+
+/// Asks a session table of the caller's own which server a request belongs to.
+#[derive(Clone)]
+pub(crate) struct Lookup(Arc<FindServer>);
+
+type FindServer = dyn Fn(&dyn Request) -> Option<ServerId> + Send + Sync;
+
+impl Lookup {
+    pub(crate) fn new(
+        find: impl Fn(&dyn Request) -> Option<ServerId> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(find))
+    }
+
+    pub(crate) fn find(&self, request: &dyn Request) -> Option<ServerId> {
+        (self.0)(request)
+    }
+}
+
+impl fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lookup(..)")
+    }
+}
+
+/// `use-server NAME if ...`.
+#[derive(Clone, Debug)]
+pub(crate) struct UseServerRule {
+    pub(crate) server: ServerId,
+    pub(crate) condition: Condition,
+}
+
+/// The first rule that holds decides; later ones are not asked.
+pub(crate) fn trust(rules: &[PersistRule], request: &dyn Request) -> Trust {
+    rules
+        .iter()
+        .find(|rule| rule.condition.holds(request))
+        .map_or(Trust::Normal, |rule| rule.trust)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SimpleRequest;
+
+    #[test]
+    fn the_first_rule_that_holds_decides() {
+        let rule = |trust, path: &'static str| PersistRule {
+            trust,
+            condition: Condition::when(move |request| request.target() == path.as_bytes()),
+        };
+        let rules = [
+            rule(Trust::Ignored, "/a"),
+            rule(Trust::Forced, "/a"),
+            rule(Trust::Forced, "/b"),
+        ];
+        let trust_of = |path| trust(&rules, &SimpleRequest::new("GET", path));
+        assert_eq!(trust_of("/a"), Trust::Ignored);
+        assert_eq!(trust_of("/b"), Trust::Forced);
+        assert_eq!(trust_of("/c"), Trust::Normal);
+    }
+}

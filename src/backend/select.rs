@@ -1,0 +1,187 @@
+//! The request side: from a request to a server.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::members::{Lease, ServerHandle, Snapshot};
+use super::rules::{self, Trust};
+use super::{Backend, Policy};
+use crate::cookie::{ClientState, Match, ResponseCookie, Stamp};
+use crate::error::{Refusal, SelectError};
+use crate::message::Request;
+use crate::selection::{Reason, Selection, known_method};
+use crate::selector::Choice;
+use crate::time::Now;
+
+impl<P: Send + Sync + 'static> Backend<P> {
+    /// Finds the server for a request and takes a slot on it.
+    ///
+    /// In this order, the first that names a usable server decides: `use-server` rules,
+    /// the client's cookie, lookups, the balancing algorithm. It never waits and, when a cookie
+    /// decides, allocates nothing.
+    ///
+    /// # Errors
+    /// [`SelectError`] when no server can take the request, or when all slots of the
+    /// servers that may are taken; answer 503.
+    pub fn select(&self, request: &dyn Request, now: Now) -> Result<Selection<P>, SelectError> {
+        self.current.read(|snapshot| {
+            Selecting {
+                policy: &self.policy,
+                snapshot,
+                request,
+                now,
+                trust: rules::trust(&self.policy.trust_rules, request),
+            }
+            .run()
+        })
+    }
+}
+
+/// One request on its way to a server, within one snapshot.
+struct Selecting<'a, P> {
+    policy: &'a Policy,
+    snapshot: &'a Snapshot<P>,
+    request: &'a dyn Request,
+    now: Now,
+    trust: Trust,
+}
+
+impl<P> Selecting<'_, P> {
+    fn run(self) -> Result<Selection<P>, SelectError> {
+        let ruled = self.use_server();
+        let cookie = self.read_cookies(ruled.is_some());
+        let named = ruled
+            .map(|index| (index, Reason::UseServer))
+            .or_else(|| cookie.server().map(|&index| (index, Reason::Cookie)))
+            .or_else(|| self.look_up().map(|index| (index, Reason::Lookup)));
+        let refuse = |refusal| SelectError::new(refusal, cookie.cookie());
+        let (lease, reason) = match named {
+            Some((index, reason)) => (
+                Lease::take(&self.snapshot.members[index])
+                    .ok_or_else(|| refuse(Refusal::Saturated))?,
+                reason,
+            ),
+            None => {
+                let choice = Choice::new(&self.snapshot.farm, self.request, self.now);
+                (
+                    self.snapshot.balance(&choice).map_err(refuse)?,
+                    Reason::Balance,
+                )
+            }
+        };
+        Ok(Selection {
+            lease,
+            reason,
+            trust: self.trust,
+            direct: reason != Reason::Balance,
+            client_cookie: cookie.cookie(),
+            dates: cookie.dates(),
+            response_cookie: ResponseCookie::None,
+            method: known_method(self.request),
+            retries: 0,
+            redispatched: false,
+        })
+    }
+
+    /// The server of the first `use-server` rule that holds and whose server may serve.
+    fn use_server(&self) -> Option<usize> {
+        let rules = &self.policy.use_server_rules;
+        rules.iter().find_map(|rule| {
+            let index = self.snapshot.position(rule.server)?;
+            (self.may_serve(index) && rule.condition.holds(self.request)).then_some(index)
+        })
+    }
+
+    /// The server of the first lookup that knows one which may serve.
+    fn look_up(&self) -> Option<usize> {
+        self.policy.lookups.iter().find_map(|lookup| {
+            let index = self.snapshot.position(lookup.find(self.request)?)?;
+            self.may_serve(index).then_some(index)
+        })
+    }
+
+    /// Reads every persistence cookie, in order, which also settles the client's state.
+    fn read_cookies(&self, decided: bool) -> ClientState<usize> {
+        let mut client = if decided || self.trust == Trust::Ignored {
+            ClientState::decided()
+        } else {
+            ClientState::new()
+        };
+        let Some(policy) = &self.policy.cookie else {
+            return client;
+        };
+        let now = Stamp::from_unix(self.now.wall_seconds());
+        self.request.visit_headers("cookie", &mut |header| {
+            for value in policy.prepared_name().values(header) {
+                client.observe(policy, now, value, |identifier| self.find(identifier));
+            }
+            ControlFlow::Continue(())
+        });
+        client
+    }
+
+    /// The first server with this identifier that may serve.
+    fn find(&self, identifier: &[u8]) -> Match<usize> {
+        let mut found = Match::Unknown;
+        for index in self.snapshot.cookies.find(identifier) {
+            if self.is_up(index) {
+                return Match::Usable(index);
+            }
+            if self.insists() {
+                return Match::Forced(index);
+            }
+            found = Match::Stopped;
+        }
+        found
+    }
+
+    fn may_serve(&self, index: usize) -> bool {
+        self.insists() || self.is_up(index)
+    }
+
+    fn is_up(&self, index: usize) -> bool {
+        self.snapshot.farm.servers()[index]
+            .status()
+            .accepts_persisted()
+    }
+
+    /// Whether persistence is followed even to a server that is down.
+    fn insists(&self) -> bool {
+        self.policy.persist || self.trust == Trust::Forced
+    }
+}
+
+impl<P> Snapshot<P> {
+    /// Position of a server, `None` when it has left the farm.
+    pub(super) fn position(&self, id: crate::ServerId) -> Option<usize> {
+        self.farm.servers().iter().position(|s| s.id() == id)
+    }
+
+    /// Lets the selector choose and takes a slot on its choice.
+    pub(super) fn balance(&self, choice: &Choice<'_>) -> Result<Lease<P>, Refusal> {
+        if self.farm.serving().count == 0 {
+            return Err(Refusal::NoServer);
+        }
+        // Between the choice and the taking another thread can take the last slot. The
+        // selector then sees a full server and chooses another; a hash never does.
+        let attempts = if self.selector.is_hash() {
+            1
+        } else {
+            self.members.len()
+        };
+        for _ in 0..attempts {
+            let picked = self.selector.pick(choice).ok_or(Refusal::Saturated)?;
+            if let Some(lease) = Lease::take(self.member(picked)?) {
+                return Ok(lease);
+            }
+        }
+        Err(Refusal::Saturated)
+    }
+
+    fn member(&self, picked: usize) -> Result<&Arc<ServerHandle<P>>, Refusal> {
+        self.members.get(picked).ok_or(Refusal::Selector {
+            found: picked,
+            servers: self.members.len(),
+        })
+    }
+}

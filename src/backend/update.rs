@@ -1,0 +1,335 @@
+//! Changes of a running backend: states, weights, addresses, servers.
+
+use std::sync::Arc;
+
+use parking_lot::MutexGuard;
+
+use super::assemble::{self, Draft, DraftServer};
+use super::{Backend, ServerHandle};
+use crate::error::{Problem, UpdateError};
+use crate::server::{
+    Address, AdminState, FarmServer, OperationalState, Server, ServerId, Spec, Weight,
+    WeightChange, WeightScale,
+};
+
+/// Names a server of a running backend: by name or by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ServerKey<'a> {
+    /// By name.
+    Name(&'a str),
+    /// By id.
+    Id(ServerId),
+}
+
+impl ServerKey<'_> {
+    pub(super) fn names(self, server: &FarmServer) -> bool {
+        self.is(&server.spec)
+    }
+
+    fn is(self, spec: &Spec) -> bool {
+        match self {
+            Self::Name(name) => *spec.name == *name,
+            Self::Id(id) => spec.id == id,
+        }
+    }
+
+    fn unknown(self) -> UpdateError {
+        let found = match self {
+            Self::Name(name) => name.to_owned(),
+            Self::Id(id) => id.to_string(),
+        };
+        UpdateError::UnknownServer { found }
+    }
+}
+
+impl<'a> From<&'a str> for ServerKey<'a> {
+    fn from(name: &'a str) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl<'a> From<&'a String> for ServerKey<'a> {
+    fn from(name: &'a String) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl From<ServerId> for ServerKey<'_> {
+    fn from(id: ServerId) -> Self {
+        Self::Id(id)
+    }
+}
+
+/// A change in the making; see [`Backend::update`].
+#[derive(Debug)]
+pub struct Update<'b, P: Send + Sync + 'static = ()> {
+    backend: &'b Backend<P>,
+    draft: Draft<P>,
+    scale: WeightScale,
+    _writer: MutexGuard<'b, ()>,
+}
+
+impl<P: Send + Sync + 'static> Backend<P> {
+    /// Changes any number of servers in one step: every request sees all of it or
+    /// nothing of it.
+    ///
+    /// Requests are not held up; changes wait for each other. Sessions that are under way
+    /// keep the server they have.
+    ///
+    /// ```
+    /// use stickroute::{AdminState, Backend, Server, UpdateError, Weight};
+    ///
+    /// # let backend: Backend = Backend::builder("app")
+    /// #     .server(Server::new("app1", "10.0.0.1:80"))
+    /// #     .build()?;
+    /// backend.update(|change| {
+    ///     change.add(Server::new("app2", "10.0.0.2:80"))?;
+    ///     change.set_weight("app2", Weight::ZERO)?;
+    ///     change.set_admin_state("app1", AdminState::Drain)
+    /// })?;
+    /// assert_eq!(backend.farm().servers().len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Whatever `change` returns, and [`UpdateError::Selector`] when the selector refuses
+    /// the changed farm. Nothing has changed then.
+    pub fn update<T>(
+        &self,
+        change: impl FnOnce(&mut Update<'_, P>) -> Result<T, UpdateError>,
+    ) -> Result<T, UpdateError> {
+        let writer = self.writer.lock();
+        let (draft, selector) = self.current.read(|snapshot| {
+            let draft = Draft::from_snapshot(snapshot);
+            (draft, Arc::clone(&snapshot.selector))
+        });
+        let mut update = Update {
+            backend: self,
+            draft,
+            scale: selector.weight_scale(),
+            _writer: writer,
+        };
+        let result = change(&mut update)?;
+        let Update { draft, _writer, .. } = update;
+        let next = draft.assemble(&selector).map_err(UpdateError::Selector)?;
+        self.current.publish(next);
+        Ok(result)
+    }
+
+    /// Sets what the operator wants of one server; see [`Update::set_admin_state`].
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub fn set_admin_state<'k>(
+        &self,
+        server: impl Into<ServerKey<'k>>,
+        state: AdminState,
+    ) -> Result<(), UpdateError> {
+        self.update(|change| change.set_admin_state(server, state))
+    }
+
+    /// Reports the health of one server; see [`Update::set_operational_state`].
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub fn set_operational_state<'k>(
+        &self,
+        server: impl Into<ServerKey<'k>>,
+        state: OperationalState,
+    ) -> Result<(), UpdateError> {
+        self.update(|change| change.set_operational_state(server, state))
+    }
+
+    /// Changes the weight of one server; see [`Update::set_weight`].
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub fn set_weight<'k>(
+        &self,
+        server: impl Into<ServerKey<'k>>,
+        weight: impl Into<WeightChange>,
+    ) -> Result<(), UpdateError> {
+        self.update(|change| change.set_weight(server, weight))
+    }
+}
+
+impl<P: Send + Sync + 'static> Update<'_, P> {
+    /// Sets what the operator wants of a server.
+    ///
+    /// Entering maintenance stops the server; leaving it, to ready or to drain, starts it
+    /// again as running, whatever its health was. HAProxy: `set server ... state`.
+    ///
+    /// # Errors
+    /// [`UpdateError::UnknownServer`].
+    pub fn set_admin_state<'k>(
+        &mut self,
+        server: impl Into<ServerKey<'k>>,
+        state: AdminState,
+    ) -> Result<(), UpdateError> {
+        let server = self.find(server.into())?;
+        server.status = server.status.with_admin(state);
+        Ok(())
+    }
+
+    /// Reports the health of a server; without effect during maintenance. HAProxy:
+    /// `set server ... health`.
+    ///
+    /// # Errors
+    /// [`UpdateError::UnknownServer`].
+    pub fn set_operational_state<'k>(
+        &mut self,
+        server: impl Into<ServerKey<'k>>,
+        state: OperationalState,
+    ) -> Result<(), UpdateError> {
+        let server = self.find(server.into())?;
+        server.status = server.status.with_operational(state);
+        Ok(())
+    }
+
+    /// Changes the weight of a server. HAProxy: `set weight`.
+    ///
+    /// # Errors
+    /// [`UpdateError::UnknownServer`]; [`UpdateError::StaticWeight`] with a selector on the
+    /// static scale, for any weight but 0 and the configured one.
+    pub fn set_weight<'k>(
+        &mut self,
+        server: impl Into<ServerKey<'k>>,
+        weight: impl Into<WeightChange>,
+    ) -> Result<(), UpdateError> {
+        let scale = self.scale;
+        let server = self.find(server.into())?;
+        let configured = server.member.spec.weight;
+        let weight = weight.into().applied_to(configured);
+        let refused =
+            scale == WeightScale::Static && weight != configured && weight != Weight::ZERO;
+        if refused {
+            return Err(UpdateError::StaticWeight {
+                server: server.member.name().to_owned(),
+                found: weight,
+                configured,
+            });
+        }
+        server.status.weight = weight;
+        Ok(())
+    }
+
+    /// Moves a server to another address; it keeps its id, state and counters. A dynamic
+    /// cookie is computed anew. HAProxy: `set server ... addr`.
+    ///
+    /// # Errors
+    /// [`UpdateError::UnknownServer`].
+    pub fn set_address<'k>(
+        &mut self,
+        server: impl Into<ServerKey<'k>>,
+        address: impl Into<Address>,
+    ) -> Result<(), UpdateError> {
+        let server = self.find(server.into())?;
+        let mut member = ServerHandle::clone(&server.member);
+        let mut spec = Spec::clone(&member.spec);
+        spec.address = address.into();
+        member.spec = Arc::new(spec);
+        server.member = Arc::new(member);
+        Ok(())
+    }
+
+    /// Adds a server after all others and returns its id: its own, or the smallest free
+    /// one. HAProxy: `add server`.
+    ///
+    /// # Errors
+    /// [`UpdateError::Invalid`] when name or id are in use or anything else is wrong with
+    /// the server.
+    pub fn add(&mut self, server: Server<P>) -> Result<ServerId, UpdateError> {
+        if let Some(problem) = assemble::problems_of_server(&server).into_iter().next() {
+            return Err(problem.into());
+        }
+        let id = self.free_id(&server)?;
+        let (policy, watcher) = (&self.backend.policy.cookie, &self.backend.watcher);
+        self.draft
+            .add(server, id, policy.as_ref(), watcher.as_ref())?;
+        Ok(id)
+    }
+
+    /// Takes a server out of the backend. Sessions on it go on; its counters end with the
+    /// last of them, even if a server with the same id is added later. HAProxy: `del server`.
+    ///
+    /// # Errors
+    /// [`UpdateError::UnknownServer`]; [`UpdateError::InUse`] when a `use-server` rule
+    /// names it.
+    pub fn remove<'k>(&mut self, server: impl Into<ServerKey<'k>>) -> Result<(), UpdateError> {
+        let key = server.into();
+        let index = self.position(key)?;
+        let member = &self.draft.servers[index].member;
+        let rules = &self.backend.policy.use_server_rules;
+        if rules.iter().any(|rule| rule.server == member.id()) {
+            return Err(UpdateError::InUse {
+                server: member.name().to_owned(),
+            });
+        }
+        self.draft.servers.remove(index);
+        Ok(())
+    }
+
+    /// Sets the secret of dynamic cookies and computes all identifiers anew, so that the
+    /// cookies of old clients name nobody any more. HAProxy: `set dynamic-cookie-key`.
+    ///
+    /// # Errors
+    /// [`UpdateError::Invalid`] when the key is empty.
+    pub fn set_dynamic_cookie_key(&mut self, key: impl Into<Vec<u8>>) -> Result<(), UpdateError> {
+        let key = key.into();
+        if key.is_empty() {
+            return Err(Problem::DynamicCookieKey.into());
+        }
+        self.draft.dynamic.key = Some(key.into());
+        Ok(())
+    }
+
+    /// Switches computed identifiers on or off; configured ones stay. HAProxy:
+    /// `enable dynamic-cookie`, `disable dynamic-cookie`.
+    pub fn set_dynamic_cookies(&mut self, enabled: bool) {
+        self.draft.dynamic.enabled = enabled;
+    }
+
+    fn position(&self, key: ServerKey<'_>) -> Result<usize, UpdateError> {
+        let mut servers = self.draft.servers.iter();
+        servers
+            .position(|server| key.is(&server.member.spec))
+            .ok_or_else(|| key.unknown())
+    }
+
+    fn find(&mut self, key: ServerKey<'_>) -> Result<&mut DraftServer<P>, UpdateError> {
+        let index = self.position(key)?;
+        Ok(&mut self.draft.servers[index])
+    }
+
+    /// The id of a new server, whose name and id must be free.
+    fn free_id(&self, server: &Server<P>) -> Result<ServerId, Problem> {
+        let named = |key: ServerKey<'_>| self.position(key).is_ok();
+        if named(ServerKey::Name(&server.name)) {
+            return Err(Problem::DuplicateName {
+                name: server.name.to_string(),
+            });
+        }
+        let Some(id) = server.id.and_then(ServerId::new) else {
+            return Ok(self.smallest_free_id());
+        };
+        match self.position(ServerKey::Id(id)) {
+            Err(_) => Ok(id),
+            Ok(index) => Err(Problem::DuplicateId {
+                id,
+                servers: [
+                    self.draft.servers[index].member.name().to_owned(),
+                    server.name.to_string(),
+                ],
+            }),
+        }
+    }
+
+    fn smallest_free_id(&self) -> ServerId {
+        let servers = &self.draft.servers;
+        let taken: std::collections::HashSet<_> = servers.iter().map(|s| s.member.id()).collect();
+        (1..)
+            .filter_map(ServerId::new)
+            .find(|id| !taken.contains(id))
+            .expect("there are fewer servers than ids")
+    }
+}

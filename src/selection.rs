@@ -1,0 +1,210 @@
+//! The answer to one request: which server, why, and what to do to the message.
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use crate::backend::{Lease, ServerHandle, Trust};
+use crate::cookie::{self, ClientCookie, Dates, FieldEdit, ResponseCookie};
+use crate::message::Request;
+
+/// Why a request goes where it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The client's cookie named the server.
+    Cookie,
+    /// A `use-server` rule named it.
+    UseServer,
+    /// A lookup in a table of the caller's own named it.
+    Lookup,
+    /// Nothing named one, so the balancing algorithm chose.
+    Balance,
+    /// Connections to the first server failed, so the algorithm chose again.
+    Redispatch,
+}
+
+impl Reason {
+    /// The reason in one word, for logs: `cookie`, `use-server`, `lookup`, `balance` or `redispatch`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cookie => "cookie",
+            Self::UseServer => "use-server",
+            Self::Lookup => "lookup",
+            Self::Balance => "balance",
+            Self::Redispatch => "redispatch",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A server chosen for one request.
+///
+/// It owns all it needs, borrows nothing from the backend and may cross threads and
+/// awaits. It holds a slot on the server, which dropping it gives back: keep it until
+/// the response has ended.
+#[must_use = "dropping a selection gives its slot back"]
+pub struct Selection<P = ()> {
+    pub(crate) lease: Lease<P>,
+    pub(crate) reason: Reason,
+    pub(crate) trust: Trust,
+    pub(crate) direct: bool,
+    pub(crate) client_cookie: ClientCookie,
+    pub(crate) dates: Dates,
+    pub(crate) response_cookie: ResponseCookie,
+    pub(crate) method: &'static [u8],
+    pub(crate) retries: u32,
+    pub(crate) redispatched: bool,
+}
+
+impl<P> Selection<P> {
+    /// The server: name, id, address and payload.
+    pub fn server(&self) -> &ServerHandle<P> {
+        &self.lease
+    }
+
+    /// Why this server.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// What the client's cookie said. HAProxy: third letter of `%tsc`.
+    pub fn client_cookie(&self) -> ClientCookie {
+        self.client_cookie
+    }
+
+    /// What became of the cookie in the response, [`None`](ResponseCookie::None) before
+    /// [`Backend::respond`](crate::Backend::respond). HAProxy: fourth letter of `%tsc`.
+    pub fn response_cookie(&self) -> ResponseCookie {
+        self.response_cookie
+    }
+
+    /// Attempts so far beyond the first. HAProxy: `%rc`.
+    pub fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    /// Whether a redispatch moved the request to another server.
+    pub fn is_redispatched(&self) -> bool {
+        self.redispatched
+    }
+
+    /// What to do to the request's `Cookie` fields before it is forwarded.
+    ///
+    /// `request` is the request as the client sent it. Only `insert indirect` hides the
+    /// cookie from the server and only `prefix` cuts the identifier off, but every mode
+    /// removes blanks around a cookie's `=`, as HAProxy does. Nothing is allocated when
+    /// all fields may stay as they are.
+    pub fn request_edits(&self, request: &dyn Request) -> RequestEdits {
+        let mut fields = Vec::new();
+        if let Some(policy) = &self.lease.policy {
+            let mut kept = 0;
+            request.visit_headers("cookie", &mut |value| {
+                match cookie::edit_request(policy, value) {
+                    FieldEdit::Keep if fields.is_empty() => kept += 1,
+                    edit => {
+                        fields.resize(fields.len().max(kept), FieldEdit::Keep);
+                        fields.push(edit);
+                    }
+                }
+                ControlFlow::Continue(())
+            });
+        }
+        RequestEdits { fields }
+    }
+}
+
+impl<P> fmt::Debug for Selection<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Selection")
+            .field("server", &self.lease.name())
+            .field("reason", &self.reason)
+            .field("client_cookie", &self.client_cookie)
+            .field("response_cookie", &self.response_cookie)
+            .field("retries", &self.retries)
+            .field("redispatched", &self.redispatched)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<P> fmt::Display for Selection<P> {
+    /// One line for a log: server, reason and the two letters of the cookie states,
+    /// as in `app2 by cookie (VN)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} by {} ({}{})",
+            self.lease.name(),
+            self.reason,
+            self.client_cookie.letter(),
+            self.response_cookie.letter()
+        )
+    }
+}
+
+/// What to do to the `Cookie` fields of a request before it is forwarded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct RequestEdits {
+    fields: Vec<FieldEdit>,
+}
+
+impl RequestEdits {
+    /// Whether every field may stay as it is.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// What to do to each `Cookie` field, in the order of the request; empty when there
+    /// is nothing to do. Fields beyond the end of the list stay as they are.
+    pub fn cookie_fields(&self) -> &[FieldEdit] {
+        &self.fields
+    }
+}
+
+/// What to do to the headers of a response before it goes to the client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct ResponseEdits {
+    pub(crate) fields: Vec<(usize, FieldEdit)>,
+    pub(crate) set_cookie: Option<Vec<u8>>,
+    pub(crate) private: bool,
+}
+
+impl ResponseEdits {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.set_cookie.is_none()
+    }
+
+    /// What to do to the server's own `Set-Cookie` fields: position among them, in the
+    /// order of the response, and the edit; fields not listed stay as they are.
+    pub fn set_cookie_fields(&self) -> &[(usize, FieldEdit)] {
+        &self.fields
+    }
+
+    /// Value of a `Set-Cookie` field to be appended after all others.
+    pub fn set_cookie(&self) -> Option<&[u8]> {
+        self.set_cookie.as_deref()
+    }
+
+    /// Value of a `Cache-Control` field to be appended beside those already there.
+    pub fn cache_control(&self) -> Option<&'static str> {
+        self.private.then_some("private")
+    }
+}
+
+/// What the response side needs to know of the request's method: itself, if that
+/// matters to cookies and caches, else nothing. Unlike the request, it can be kept.
+pub(crate) fn known_method(request: &dyn Request) -> &'static [u8] {
+    let known: [&'static [u8]; 5] = [b"GET", b"HEAD", b"OPTIONS", b"POST", b"TRACE"];
+    let method = request.method();
+    known
+        .into_iter()
+        .find(|&known| known == method)
+        .unwrap_or_default()
+}

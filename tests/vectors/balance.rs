@@ -1,0 +1,283 @@
+//! `balance*.jsonl`: sequences of picks by an algorithm, with events between them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use stickroute::haproxy::{self, BalanceText};
+use stickroute::{
+    AdminState, Backend, Failure, Now, OperationalState, Redispatch, Retry, RetryPolicy, Selection,
+    Server, ServerId, SimpleRequest, UpdateError, Weight, WeightChange,
+};
+
+use crate::report::{Comparison, Outcome, play_json};
+
+#[test]
+fn balance_jsonl() {
+    play_json("balance.jsonl", play);
+}
+
+#[test]
+fn balance_35_jsonl() {
+    play_json("balance_35.jsonl", play);
+}
+
+#[test]
+fn balance_retry_jsonl() {
+    play_json("balance_retry.jsonl", play);
+}
+
+const NOW: Now = Now::new(Duration::from_secs(5), Duration::from_secs(1_800_000_000));
+
+fn play(case: &Value) -> Outcome {
+    if let Some(what) = unsupported(case) {
+        return Outcome::NotYet(what);
+    }
+    let backend = match backend_of(case) {
+        Ok(backend) => backend,
+        Err(outcome) => return outcome,
+    };
+    let mut comparison = Comparison::default();
+    check_ids(case, &backend, &mut comparison);
+    let is_retry = case["kind"] == "retry";
+    let mut run = Run::new(case, backend);
+    for (number, expected) in list(&case["expect"]).iter().enumerate() {
+        run.events_before(number, &mut comparison);
+        let what = format!("request {number}");
+        if is_retry {
+            comparison.check(&what, &run.attempts(number), expected);
+        } else {
+            comparison.check(&what, &run.pick(number), &expected.as_str().map(str::to_owned));
+        }
+    }
+    comparison.outcome()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// What a case needs beyond an algorithm, and the library does not have yet.
+fn unsupported(case: &Value) -> Option<String> {
+    let config = &case["config"];
+    let servers = list(&config["servers"]);
+    let present = |field: &str| !config[field].is_null();
+    let set = |field: &str| servers.iter().any(|server| !server[field].is_null());
+    if present("hash_preserve_affinity") {
+        return Some("hash-preserve-affinity".to_owned());
+    }
+    if set("maxqueue") {
+        return Some("maxqueue".to_owned());
+    }
+    if set("hash_key") {
+        return Some("hash-key".to_owned());
+    }
+    let newer = case["haproxy"].is_string() && config["balance"] == "roundrobin";
+    newer.then(|| "the weight changes of HAProxy 3".to_owned())
+}
+
+fn backend_of(case: &Value) -> Result<Backend, Outcome> {
+    let config = &case["config"];
+    let balance = BalanceText {
+        balance: config["balance"].as_str().expect("balance"),
+        hash_type: config["hash_type"].as_str(),
+        hash_balance_factor: config["hash_balance_factor"].as_u64().map(|f| f as u32),
+    };
+    let selector = haproxy::selector(&balance).map_err(|error| {
+        if error.is_not_yet() {
+            Outcome::NotYet(error.to_string())
+        } else {
+            Outcome::Different(error.to_string())
+        }
+    })?;
+    let mut builder = Backend::builder("be")
+        .servers(list(&config["servers"]).iter().map(server_of))
+        .balance_shared(selector)
+        .retry(retry_of(config));
+    if config["allbackups"] == true {
+        builder = builder.all_backups();
+    }
+    // A request of a retry case may come with persistence: `direct` names its server.
+    builder = builder.lookup(|request| {
+        let server = request.payload().try_into().ok()?;
+        ServerId::new(u32::from_be_bytes(server))
+    });
+    builder
+        .build()
+        .map_err(|error| Outcome::Different(error.to_string()))
+}
+
+fn server_of(server: &Value) -> Server {
+    let number = |field: &str| server[field].as_u64().map(|n| n as u32);
+    let name = server["name"].as_str().expect("name");
+    let address = server["addr"].as_str().expect("addr");
+    let mut built = Server::new(name, address).weight(number("weight").expect("weight"));
+    if let Some(id) = number("id") {
+        built = built.id(id);
+    }
+    if let Some(limit) = number("maxconn") {
+        built = built.max_connections(limit);
+    }
+    if let Some(guid) = server["guid"].as_str() {
+        built = built.guid(guid);
+    }
+    if server["backup"] == true {
+        built = built.backup();
+    }
+    match server["state"].as_str().expect("state") {
+        "up" => built,
+        "maint" => built.admin_state(AdminState::Maintenance),
+        other => panic!("state {other:?}"),
+    }
+}
+
+fn retry_of(config: &Value) -> RetryPolicy {
+    let retries = config["retries"].as_u64().unwrap_or(3) as u32;
+    let redispatch = match config["redispatch"].as_i64() {
+        Some(interval) => Redispatch::Interval(interval as i32),
+        None => Redispatch::Off,
+    };
+    RetryPolicy::new(retries).redispatch(redispatch)
+}
+
+fn check_ids(case: &Value, backend: &Backend, comparison: &mut Comparison) {
+    let farm = backend.farm();
+    for (server, expected) in farm.servers().iter().zip(list(&case["config"]["servers"])) {
+        let expected = expected["effective_id"].as_u64();
+        comparison.check(server.name(), &Some(server.id().get().into()), &expected);
+    }
+}
+
+/// A case being played.
+struct Run<'c> {
+    case: &'c Value,
+    backend: Backend,
+    next_event: usize,
+    hold: bool,
+    /// Connections that stay open, by number of their request.
+    open: BTreeMap<u64, Selection>,
+}
+
+impl<'c> Run<'c> {
+    fn new(case: &'c Value, backend: Backend) -> Self {
+        Self {
+            case,
+            backend,
+            next_event: 0,
+            hold: case["hold"] == true,
+            open: BTreeMap::new(),
+        }
+    }
+
+    fn events_before(&mut self, number: usize, comparison: &mut Comparison) {
+        let case = self.case;
+        while let Some(event) = list(&case["events"]).get(self.next_event) {
+            if event["at"].as_u64().expect("at") > number as u64 {
+                break;
+            }
+            self.next_event += 1;
+            let refused = self.apply(event).is_err();
+            comparison.check("refused", &refused, &(event["refused"] == true));
+        }
+    }
+
+    fn apply(&mut self, event: &Value) -> Result<(), UpdateError> {
+        let server = event["server"].as_str().unwrap_or_default();
+        match event["op"].as_str().expect("op") {
+            "state" => self.backend.set_admin_state(server, admin(event)),
+            "health" => self.backend.set_operational_state(server, health(event)),
+            "weight" => self.backend.set_weight(server, weight(event)),
+            "close" => {
+                self.open.remove(&event["req"].as_u64().expect("req"));
+                Ok(())
+            }
+            other => panic!("op {other:?}"),
+        }
+    }
+
+    fn request(&self, number: usize) -> SimpleRequest {
+        let request = &self.case["requests"][number];
+        let source = request["src"].as_str().unwrap_or("127.0.0.1");
+        let uri = request["uri"].as_str().unwrap_or("/");
+        let mut built = SimpleRequest::new("GET", uri).source(source.parse().expect("src"));
+        for (name, value) in request["hdr"].as_object().into_iter().flatten() {
+            built = built.header(name, value.as_str().expect("a header value"));
+        }
+        if let Some(name) = request["direct"].as_str() {
+            let id = self.backend.server(name).expect("a server").id();
+            built = built.payload(id.get().to_be_bytes());
+        }
+        built
+    }
+
+    fn pick(&mut self, number: usize) -> Option<String> {
+        let selection = self.backend.select(&self.request(number), NOW).ok()?;
+        let name = selection.server().name().to_owned();
+        if self.hold {
+            self.open.insert(number as u64, selection);
+        }
+        Some(name)
+    }
+
+    /// Attempts by server until one is accepted, in the form of the recording.
+    fn attempts(&mut self, number: usize) -> Value {
+        let request = self.request(number);
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        let mut attempt = self.backend.select(&request, NOW).ok();
+        let mut last = None;
+        while let Some(selection) = attempt {
+            let name = selection.server().name().to_owned();
+            *counts.entry(name.clone()).or_default() += 1;
+            if !self.refuses(&name) {
+                last = Some(name);
+                break;
+            }
+            attempt = self.retry(selection, &request);
+        }
+        serde_json::json!({ "attempt_counts": counts, "final": last })
+    }
+
+    fn refuses(&self, name: &str) -> bool {
+        let mut servers = list(&self.case["config"]["servers"]).iter();
+        servers.any(|server| server["name"] == name && server["refuse"] == true)
+    }
+
+    fn retry(&self, selection: Selection, request: &SimpleRequest) -> Option<Selection> {
+        match self
+            .backend
+            .redispatch(selection, request, Failure::Refused, NOW)
+        {
+            Retry::Same { selection, .. } | Retry::Other { selection, .. } => Some(selection),
+            Retry::GiveUp(_) => None,
+        }
+    }
+}
+
+fn admin(event: &Value) -> AdminState {
+    match event["value"].as_str().expect("a state") {
+        "ready" => AdminState::Ready,
+        "drain" => AdminState::Drain,
+        "maint" => AdminState::Maintenance,
+        other => panic!("state {other:?}"),
+    }
+}
+
+fn health(event: &Value) -> OperationalState {
+    match event["value"].as_str().expect("a health") {
+        "up" => OperationalState::Running,
+        "down" => OperationalState::Stopped,
+        other => panic!("health {other:?}"),
+    }
+}
+
+fn weight(event: &Value) -> WeightChange {
+    let to = |weight: u64| WeightChange::To(Weight::new(weight as u32).expect("a weight"));
+    match (&event["value"], event["value"].as_u64()) {
+        (_, Some(weight)) => to(weight),
+        (Value::String(text), None) => match text.strip_suffix('%') {
+            Some(percent) => WeightChange::PercentOfConfigured(percent.parse().expect("percent")),
+            None => to(text.parse().expect("a weight")),
+        },
+        (other, None) => panic!("weight {other:?}"),
+    }
+}
