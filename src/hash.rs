@@ -4,6 +4,8 @@
 //! same server. They are quick and well known, hence no defence against keys
 //! chosen to collide.
 
+use twox_hash::{XxHash32, XxHash64};
+
 /// The functions `hash-type` can name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -64,26 +66,47 @@ pub fn wt6(key: &[u8]) -> u32 {
 
 /// The reflected CRC-32 of Ethernet and zlib (polynomial `0xEDB88320`).
 pub fn crc32(key: &[u8]) -> u32 {
+    const TABLE: [u32; 256] = crc_table(0xedb8_8320);
+    crc(&TABLE, key)
+}
+
+/// The reflected CRC-32C of iSCSI (polynomial `0x82F63B78`). HAProxy: converter `crc32c`.
+pub fn crc32c(key: &[u8]) -> u32 {
+    const TABLE: [u32; 256] = crc_table(0x82f6_3b78);
+    crc(&TABLE, key)
+}
+
+/// XXH32 of the key. HAProxy: converter `xxh32`, and `hash-key`.
+pub fn xxh32(key: &[u8], seed: u32) -> u32 {
+    XxHash32::oneshot(seed, key)
+}
+
+/// XXH64 of the key. HAProxy: converter `xxh64`, and dynamic cookies.
+pub fn xxh64(key: &[u8], seed: u64) -> u64 {
+    XxHash64::oneshot(seed, key)
+}
+
+fn crc(table: &[u32; 256], key: &[u8]) -> u32 {
     !key.iter().fold(!0, |crc, &byte| {
-        CRC32_TABLE[((crc ^ u32::from(byte)) & 0xff) as usize] ^ (crc >> 8)
+        table[((crc ^ u32::from(byte)) & 0xff) as usize] ^ (crc >> 8)
     })
 }
 
-const CRC32_TABLE: [u32; 256] = {
+const fn crc_table(polynomial: u32) -> [u32; 256] {
     let mut table = [0; 256];
     let mut index = 0;
     while index < 256 {
         let mut crc = index as u32;
         let mut bit = 0;
         while bit < 8 {
-            crc = (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 };
+            crc = (crc >> 1) ^ if crc & 1 == 1 { polynomial } else { 0 };
             bit += 1;
         }
         table[index] = crc;
         index += 1;
     }
     table
-};
+}
 
 /// No hash: the decimal number at the start of the key, truncated to 32 bits.
 ///
@@ -125,8 +148,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_check_value_of_crc32_holds() {
+    fn the_check_values_of_crc32_and_crc32c_hold() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
     }
 
     #[test]
