@@ -36,7 +36,9 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, request, response};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, request, response,
+};
 
 use crate::cookie::FieldEdit;
 use crate::message::{HeaderVisitor, Request, Response};
@@ -187,7 +189,11 @@ impl ResponseEdits {
     pub fn apply(&self, headers: &mut HeaderMap) {
         if !self.set_cookie_fields().is_empty() {
             let edits = self.set_cookie_fields().iter();
-            replace_fields(headers, &SET_COOKIE, edits.map(|(index, edit)| (*index, edit)));
+            replace_fields(
+                headers,
+                &SET_COOKIE,
+                edits.map(|(index, edit)| (*index, edit)),
+            );
         }
         if let Some(value) = self.set_cookie() {
             append(headers, SET_COOKIE, value);

@@ -57,7 +57,7 @@
 //! | route | [`Backend::select`], [`Backend::redispatch`], [`Backend::respond`], [`Selection`] |
 //! | show it messages | [`Request`], [`Response`]; [`SimpleRequest`]; [`HttpRequest`] |
 //! | change servers while requests run | [`Backend::update`], [`AdminState`], [`OperationalState`] |
-//! | spread sessions | [`RoundRobin`], [`StaticRoundRobin`], [`MapHash`], [`ConsistentHash`], or your own [`Selector`] |
+//! | spread sessions | [`RoundRobin`], [`StaticRoundRobin`], [`MapHash`], `ConsistentHash`, or your own [`Selector`] |
 //! | hash onto a ring, without a farm | [`ConsistentHashRing`] |
 //! | read and edit cookies, without a farm | [`cookie`] |
 //! | use HAProxy's texts | [`CookiePolicy::from_directive`], [`haproxy`] |
@@ -90,6 +90,8 @@ mod selector;
 mod server;
 mod snapshot;
 mod time;
+mod timespan;
+mod words;
 
 #[cfg(feature = "http")]
 pub use self::http::{HttpRequest, HttpResponse};

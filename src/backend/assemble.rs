@@ -201,7 +201,11 @@ pub(super) fn problems_of_server<P>(server: &Server<P>) -> Vec<Problem> {
             found: server.weight,
         });
     }
-    if let Some(cookie) = server.cookie.as_ref().filter(|cookie| !is_identifier(cookie)) {
+    if let Some(cookie) = server
+        .cookie
+        .as_ref()
+        .filter(|cookie| !is_identifier(cookie))
+    {
         problems.push(Problem::CookieIdentifier {
             server: name(),
             found: cookie.to_vec(),

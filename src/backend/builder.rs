@@ -218,9 +218,7 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
             enabled: cookie.as_ref().is_some_and(|policy| policy.is_dynamic()),
             key: self.dynamic_key.map(Into::into),
         };
-        let selector = self
-            .selector
-            .unwrap_or_else(|| Arc::new(RoundRobin::new()));
+        let selector = self.selector.unwrap_or_else(|| Arc::new(RoundRobin::new()));
         let watcher = selector.load_watcher();
         let policy = Policy {
             cookie,

@@ -95,7 +95,10 @@ impl<P> Lease<P> {
     /// Takes a slot, or `None` when all are taken.
     pub(crate) fn take(member: &Arc<ServerHandle<P>>) -> Option<Self> {
         let limit = member.limit();
-        member.load.try_take(limit).then(|| Self(Arc::clone(member)))
+        member
+            .load
+            .try_take(limit)
+            .then(|| Self(Arc::clone(member)))
     }
 }
 

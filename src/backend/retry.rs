@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::Backend;
 use super::members::Snapshot;
 use super::rules::Trust;
-use super::Backend;
 use crate::cookie::ClientCookie;
 use crate::error::{Problem, Refusal, SelectError};
 use crate::message::Request;
@@ -202,11 +202,9 @@ impl<P: Send + Sync + 'static> Backend<P> {
 
 impl<P> Snapshot<P> {
     fn must_move(&self, selection: &Selection<P>, policy: RetryPolicy) -> bool {
-        let allowed =
-            policy.redispatch != Redispatch::Off && selection.trust != Trust::Forced;
+        let allowed = policy.redispatch != Redispatch::Off && selection.trust != Trust::Forced;
         let free = !selection.direct && !self.selector.is_hash() && self.usable_actives() > 1;
-        allowed
-            && (policy.is_due(selection.retries) || free || !self.is_fully_up(selection))
+        allowed && (policy.is_due(selection.retries) || free || !self.is_fully_up(selection))
     }
 
     fn is_fully_up(&self, selection: &Selection<P>) -> bool {

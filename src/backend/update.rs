@@ -8,8 +8,8 @@ use super::assemble::{self, Draft, DraftServer};
 use super::{Backend, ServerHandle};
 use crate::error::{Problem, UpdateError};
 use crate::server::{
-    Address, AdminState, FarmServer, OperationalState, Server, ServerId, Spec, Weight,
-    WeightChange, WeightScale,
+    Address, AddressError, AdminState, FarmServer, OperationalState, Server, ServerId, Spec,
+    Weight, WeightChange, WeightScale,
 };
 
 /// Names a server of a running backend: by name or by id.
@@ -217,16 +217,24 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
     /// cookie is computed anew. HAProxy: `set server ... addr`.
     ///
     /// # Errors
-    /// [`UpdateError::UnknownServer`].
-    pub fn set_address<'k>(
+    /// [`UpdateError::UnknownServer`]; [`UpdateError::Invalid`] for a text that is no
+    /// address.
+    pub fn set_address<'k, A>(
         &mut self,
         server: impl Into<ServerKey<'k>>,
-        address: impl Into<Address>,
-    ) -> Result<(), UpdateError> {
+        address: A,
+    ) -> Result<(), UpdateError>
+    where
+        A: TryInto<Address>,
+        AddressError: From<A::Error>,
+    {
         let server = self.find(server.into())?;
         let mut member = ServerHandle::clone(&server.member);
         let mut spec = Spec::clone(&member.spec);
-        spec.address = address.into();
+        spec.address = address.try_into().map_err(|error| Problem::Address {
+            server: spec.name.to_string(),
+            error: error.into(),
+        })?;
         member.spec = Arc::new(spec);
         server.member = Arc::new(member);
         Ok(())

@@ -10,6 +10,8 @@ use std::num::NonZeroU32;
 
 pub use address::{Address, AddressError};
 pub(crate) use farm::Spec;
+#[cfg(test)]
+pub(crate) use farm::tests::farm_of;
 pub use farm::{Farm, FarmServer, Group, Serving, WeightScale};
 pub(crate) use load::Load;
 pub use load::LoadWatcher;
