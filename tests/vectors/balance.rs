@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
-use stickroute::haproxy::{self, BalanceText};
+use stickroute::haproxy::{self, DirectiveError};
 use stickroute::{
     AdminState, Backend, Failure, Now, OperationalState, Redispatch, Retry, RetryPolicy, Selection,
     Server, ServerId, SimpleRequest, UpdateError, Weight, WeightChange,
@@ -47,7 +47,11 @@ fn play(case: &Value) -> Outcome {
         if is_retry {
             comparison.check(&what, &run.attempts(number), expected);
         } else {
-            comparison.check(&what, &run.pick(number), &expected.as_str().map(str::to_owned));
+            comparison.check(
+                &what,
+                &run.pick(number),
+                &expected.as_str().map(str::to_owned),
+            );
         }
     }
     comparison.outcome()
@@ -78,18 +82,8 @@ fn unsupported(case: &Value) -> Option<String> {
 
 fn backend_of(case: &Value) -> Result<Backend, Outcome> {
     let config = &case["config"];
-    let balance = BalanceText {
-        balance: config["balance"].as_str().expect("balance"),
-        hash_type: config["hash_type"].as_str(),
-        hash_balance_factor: config["hash_balance_factor"].as_u64().map(|f| f as u32),
-    };
-    let selector = haproxy::selector(&balance).map_err(|error| {
-        if error.is_not_yet() {
-            Outcome::NotYet(error.to_string())
-        } else {
-            Outcome::Different(error.to_string())
-        }
-    })?;
+    let balance = config["balance"].as_str().expect("balance");
+    let selector = haproxy::selector(balance, config["hash_type"].as_str()).map_err(refused)?;
     let mut builder = Backend::builder("be")
         .servers(list(&config["servers"]).iter().map(server_of))
         .balance_shared(selector)
@@ -105,6 +99,13 @@ fn backend_of(case: &Value) -> Result<Backend, Outcome> {
     builder
         .build()
         .map_err(|error| Outcome::Different(error.to_string()))
+}
+
+fn refused(error: DirectiveError) -> Outcome {
+    match error {
+        DirectiveError::NotSupportedYet { .. } => Outcome::NotYet(error.to_string()),
+        other => Outcome::Different(other.to_string()),
+    }
 }
 
 fn server_of(server: &Value) -> Server {

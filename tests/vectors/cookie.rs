@@ -1,5 +1,7 @@
 //! `cookie.jsonl`: one request and its response through a backend with a cookie.
 
+use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,12 +19,38 @@ fn cookie_jsonl() {
 }
 
 /// Chooses what HAProxy's algorithm chose.
+///
+/// A recording names the last choice only. Where a request without persistence was
+/// moved, the choices before it fell on servers that refuse connections.
 #[derive(Debug)]
-struct Oracle(Option<String>);
+struct Oracle {
+    refusing: Mutex<VecDeque<String>>,
+    last: Option<String>,
+}
+
+impl Oracle {
+    fn of(case: &Value) -> Self {
+        let expect = &case["expect"];
+        let was_moved = expect["server"].is_null() && expect["redispatched"] == true;
+        let choices = if was_moved {
+            expect["retries"].as_u64()
+        } else {
+            None
+        };
+        let servers = case["config"]["servers"].as_array().expect("servers");
+        let refusing = servers.iter().filter(|server| server["reachable"] == false);
+        let names = refusing.map(|server| server["name"].as_str().expect("name").to_owned());
+        Self {
+            refusing: Mutex::new(names.take(choices.unwrap_or(0) as usize).collect()),
+            last: expect["lb_server"].as_str().map(str::to_owned),
+        }
+    }
+}
 
 impl Selector for Oracle {
     fn pick(&self, choice: &Choice<'_>) -> Option<usize> {
-        let Some(name) = &self.0 else {
+        let next = self.refusing.lock().expect("one thread").pop_front();
+        let Some(name) = next.as_ref().or(self.last.as_ref()) else {
             // No other choice was recorded: the same server again.
             return choice.avoid();
         };
@@ -67,6 +95,16 @@ fn bytes(text: &Value) -> Vec<u8> {
         .collect()
 }
 
+/// Whoever parses a message removes the blanks around a value (RFC 9110 section 5.5).
+fn trimmed(value: &[u8]) -> Vec<u8> {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(|byte| !blank(byte));
+    let end = value.iter().rposition(|byte| !blank(byte));
+    start
+        .zip(end)
+        .map_or(Vec::new(), |(start, end)| value[start..=end].to_vec())
+}
+
 fn text(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| char::from(byte)).collect()
 }
@@ -86,7 +124,7 @@ fn response_of(case: &Value) -> SimpleResponse {
 
 fn pairs(headers: &Value) -> impl Iterator<Item = (String, Vec<u8>)> + '_ {
     let headers = headers.as_array().expect("a list of headers").iter();
-    headers.map(|pair| (text(&bytes(&pair[0])), bytes(&pair[1])))
+    headers.map(|pair| (text(&bytes(&pair[0])), trimmed(&bytes(&pair[1]))))
 }
 
 fn backend_of(case: &Value) -> Result<Backend, String> {
@@ -94,11 +132,16 @@ fn backend_of(case: &Value) -> Result<Backend, String> {
     let directive = config["cookie"].as_str().expect("config.cookie");
     let directive = directive.strip_prefix("cookie ").expect("the keyword");
     let policy = CookiePolicy::from_directive(directive).map_err(|error| error.to_string())?;
-    let lb_server = case["expect"]["lb_server"].as_str().map(str::to_owned);
     let builder = Backend::builder("be")
-        .servers(config["servers"].as_array().expect("servers").iter().map(server_of))
+        .servers(
+            config["servers"]
+                .as_array()
+                .expect("servers")
+                .iter()
+                .map(server_of),
+        )
         .cookie(policy.policy)
-        .balance(Oracle(lb_server))
+        .balance(Oracle::of(case))
         .retry(retry_of(config));
     let builder = rules_of(config, builder);
     builder.build().map_err(|error| error.to_string())
@@ -219,7 +262,6 @@ fn connect(
         selection = match backend.redispatch(selection, request, Failure::Refused, now) {
             Retry::Same { selection, .. } | Retry::Other { selection, .. } => selection,
             Retry::GiveUp(error) => return Err(error),
-            other => panic!("{other:?}"),
         };
     }
 }
@@ -329,21 +371,32 @@ fn compare(got: &Observed, expect: &Value) -> Outcome {
     let name = |field: &str| expect[field].as_str().map(str::to_owned);
     let list = |field: &str| -> Option<Vec<String>> {
         let values = expect[field].as_array()?.iter();
-        Some(values.map(|value| value.as_str().expect("text").to_owned()).collect())
+        Some(
+            values
+                .map(|value| value.as_str().expect("text").to_owned())
+                .collect(),
+        )
     };
     let mut comparison = Comparison::default();
     comparison.check("server", &got.server, &name("server"));
     comparison.check("final server", &got.last_server, &name("final_server"));
     comparison.check("status", &Some(got.status), &expect["status"].as_u64());
     comparison.check("Cookie", &got.forwarded, &list("forwarded_cookie_headers"));
-    comparison.check("Set-Cookie", &Some(&got.set_cookie), &list("client_set_cookie").as_ref());
+    comparison.check(
+        "Set-Cookie",
+        &Some(&got.set_cookie),
+        &list("client_set_cookie").as_ref(),
+    );
     comparison.check(
         "Cache-Control",
         &Some(&got.cache_control),
         &list("client_cache_control").as_ref(),
     );
     // A purely passive policy logs no states.
-    for (index, field) in ["client_cookie_state", "response_cookie_state"].into_iter().enumerate() {
+    for (index, field) in ["client_cookie_state", "response_cookie_state"]
+        .into_iter()
+        .enumerate()
+    {
         if let Some(expected) = expect[field].as_str() {
             comparison.check(field, &got.states[index], &expected);
         }

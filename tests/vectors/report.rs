@@ -34,7 +34,9 @@ pub(crate) fn play_json(file: &str, play: impl Fn(&Value) -> Outcome) {
 pub(crate) fn play_csv(file: &str, play: impl Fn(&[&str]) -> Outcome) {
     let cases = |text: &str| -> Vec<(String, String)> {
         let lines = text.lines().skip(1).filter(|line| !line.is_empty());
-        lines.map(|line| (line.to_owned(), line.to_owned())).collect()
+        lines
+            .map(|line| (line.to_owned(), line.to_owned()))
+            .collect()
     };
     run(file, cases, |line| {
         play(&line.split(',').collect::<Vec<_>>())
@@ -75,7 +77,9 @@ fn run<C>(file: &str, cases: impl Fn(&str) -> Vec<(String, C)>, play: impl Fn(&C
         ran += 1;
     }
     let failed = failures.lines().count();
-    println!("{file}: {ran} run, {failed} failed, {differ} listed as differences, {not_yet} not yet");
+    println!(
+        "{file}: {ran} run, {failed} failed, {differ} listed as differences, {not_yet} not yet"
+    );
     assert!(ran > 0, "{file}: no case was run");
     assert!(failures.is_empty(), "{file}:\n{failures}");
 }
@@ -98,7 +102,9 @@ fn differences(file: &str) -> BTreeSet<String> {
         let file = cells.next()?.trim_matches('`').to_owned();
         Some((file, cells.next()?.trim_matches('`').to_owned()))
     });
-    rows.filter(|(of, _)| of == file).map(|(_, id)| id).collect()
+    rows.filter(|(of, _)| of == file)
+        .map(|(_, id)| id)
+        .collect()
 }
 
 /// Collects what differs between what is expected and what was got.
@@ -107,7 +113,12 @@ pub(crate) struct Comparison(Vec<String>);
 
 impl Comparison {
     /// Notes a difference unless both are equal.
-    pub(crate) fn check<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, got: &T, expected: &T) {
+    pub(crate) fn check<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        what: &str,
+        got: &T,
+        expected: &T,
+    ) {
         if got != expected {
             self.0
                 .push(format!("{what} is {got:?}, expected {expected:?}"));
