@@ -38,7 +38,11 @@ fn every_problem_is_listed_with_what_was_found_and_what_is_allowed() {
     let builder = Backend::builder("shop")
         .server(Server::new("a b", "nowhere").weight(257).id(0))
         .server(Server::new("s2", "10.0.0.2:80").cookie("x\r\ny"))
-        .cookie(CookiePolicy::insert("S D").attr("a\u{7}b").domain("ex/ample"))
+        .cookie(
+            CookiePolicy::insert("S D")
+                .attr("a\u{7}b")
+                .domain("ex/ample"),
+        )
         .dynamic_cookie_key("")
         .use_server("s9", Condition::always())
         .retry(RetryPolicy::new(3).redispatch(Redispatch::Interval(-4)));
@@ -66,7 +70,10 @@ fn every_problem_is_listed_with_what_was_found_and_what_is_allowed() {
 #[test]
 fn a_name_that_is_no_token_and_an_attribute_with_control_characters_are_refused() {
     for name in ["", "a=b", "a;b", "a b", "é", "a\nb"] {
-        assert_eq!(problems(good().cookie(CookiePolicy::passive(name))).len(), 1);
+        assert_eq!(
+            problems(good().cookie(CookiePolicy::passive(name))).len(),
+            1
+        );
     }
     for attribute in ["a;b", "a\r\nSet-Cookie: x=1", "\0"] {
         let policy = CookiePolicy::insert("S").attr(attribute);

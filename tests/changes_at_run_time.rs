@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use stickroute::{
-    Address, AdminState, Backend, Condition, ConsistentHash, CookiePolicy, HashInput, MapHash, Now,
-    OperationalState, Problem, Refusal, Request, RoundRobin, Selector, Server, SimpleRequest,
+    AdminState, Backend, Condition, ConsistentHash, CookiePolicy, HashInput, MapHash, Now,
+    OperationalState, Problem, Refusal, RoundRobin, Selector, Server, SimpleRequest,
     StaticRoundRobin, UpdateError, Weight,
 };
 
@@ -36,7 +36,7 @@ fn slots_are_given_back_on_drop_and_counted_across_changes() {
     assert_eq!(in_flight(&backend, "s1"), 1);
     backend
         .update(|change| {
-            change.set_address("s1", Address::try_from("10.9.9.9:81")?)?;
+            change.set_address("s1", "10.9.9.9:81")?;
             change.set_weight("s1", Weight::MAX)?;
             change.add(Server::new("s3", "10.0.0.3:80").payload("three"))
         })
@@ -93,7 +93,10 @@ fn a_refused_change_changes_nothing() {
 fn a_server_that_a_rule_names_cannot_be_removed() {
     let backend: Backend = Backend::builder("be")
         .server(Server::new("s1", "10.0.0.1:80"))
-        .use_server("s1", Condition::when(|request| request.target() == b"/admin"))
+        .use_server(
+            "s1",
+            Condition::when(|request| request.target() == b"/admin"),
+        )
         .build()
         .unwrap();
     let removed = backend.update(|change| change.remove("s1"));
@@ -140,9 +143,8 @@ fn dynamic_cookies_follow_address_key_and_switch() {
     };
     let first = cookie("s1").unwrap();
     assert_eq!(first.len(), 16);
-    let address = Address::try_from("10.0.0.1:81").unwrap();
     backend
-        .update(|change| change.set_address("s1", address))
+        .update(|change| change.set_address("s1", "10.0.0.1:81"))
         .unwrap();
     let second = cookie("s1").unwrap();
     backend
@@ -150,10 +152,7 @@ fn dynamic_cookies_follow_address_key_and_switch() {
         .unwrap();
     let third = cookie("s1").unwrap();
     assert!(first != second && second != third);
-    let old = SimpleRequest::new("GET", "/").header(
-        "cookie",
-        [b"SRV=", &first[..]].concat(),
-    );
+    let old = SimpleRequest::new("GET", "/").header("cookie", [b"SRV=", &first[..]].concat());
     let selection = backend.select(&old, Now::system()).unwrap();
     assert_eq!(selection.client_cookie(), stickroute::ClientCookie::Invalid);
     backend
@@ -215,7 +214,9 @@ fn change_everything(backend: &Backend<&'static str>, round: u32) {
     backend
         .update(|change| change.add(Server::new(name.as_str(), "10.1.0.1:80").payload("more")))
         .unwrap();
-    backend.set_admin_state("s1", AdminState::Maintenance).unwrap();
+    backend
+        .set_admin_state("s1", AdminState::Maintenance)
+        .unwrap();
     backend.set_weight("s2", Weight::ZERO).unwrap();
     backend.set_admin_state("s1", AdminState::Ready).unwrap();
     backend.set_weight("s2", Weight::default()).unwrap();

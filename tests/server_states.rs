@@ -16,12 +16,32 @@ type Change = fn(&Backend);
 /// A state, how to get there, and whether persisted and new sessions are served.
 const STATES: [(&str, Change, bool, bool); 12] = [
     ("up", |_| (), true, true),
-    ("starting", |b| health(b, OperationalState::Starting), true, true),
+    (
+        "starting",
+        |b| health(b, OperationalState::Starting),
+        true,
+        true,
+    ),
     ("weight 0", |b| weight(b, 0), true, false),
     ("drain", |b| admin(b, AdminState::Drain), true, false),
-    ("stopping", |b| health(b, OperationalState::Stopping), true, false),
-    ("down", |b| health(b, OperationalState::Stopped), false, false),
-    ("maintenance", |b| admin(b, AdminState::Maintenance), false, false),
+    (
+        "stopping",
+        |b| health(b, OperationalState::Stopping),
+        true,
+        false,
+    ),
+    (
+        "down",
+        |b| health(b, OperationalState::Stopped),
+        false,
+        false,
+    ),
+    (
+        "maintenance",
+        |b| admin(b, AdminState::Maintenance),
+        false,
+        false,
+    ),
     (
         "drain while stopping",
         |b| {
@@ -133,7 +153,11 @@ fn with_persist_and_force_persist_the_named_server_is_used_even_when_down() {
             change(&backend);
             let cookie = if persisted { Valid } else { Down };
             let selection = select(&backend, "SRV=c1");
-            assert_eq!(summary(&selection), ("s1", cookie, Reason::Cookie), "{state}");
+            assert_eq!(
+                summary(&selection),
+                ("s1", cookie, Reason::Cookie),
+                "{state}"
+            );
             assert_eq!(serves_new(&backend), new, "{state}");
         }
     }
