@@ -124,7 +124,7 @@ struct Wealth<'a> {
     balance: Vec<i64>,
     /// Whole slots earned so far.
     earned: Vec<u64>,
-    /// Candidates with a balance, richest and then first on top. An entry whose
+    /// Candidates not in debt, richest and then first on top. An entry whose
     /// balance is no longer true is passed over when it comes up.
     richest: BinaryHeap<(i64, Reverse<u32>)>,
     /// By slot, the first of the candidates that earn something at that slot.
@@ -174,7 +174,11 @@ impl<'a> Wealth<'a> {
     fn change(&mut self, who: u32, slots: i64) {
         let balance = &mut self.balance[who as usize];
         *balance += slots;
-        self.richest.push((*balance, Reverse(who)));
+        // Whoever is in debt never wins: fractions included, all together have earned
+        // more than was given away, so somebody is not in debt.
+        if *balance >= 0 {
+            self.richest.push((*balance, Reverse(who)));
+        }
     }
 
     /// Enters the next slot at which a candidate earns into the calendar.

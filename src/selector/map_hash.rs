@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::hash_input::{HashInput, Hashing};
 use super::map::{Cursor, SlotMap};
-use super::{Choice, Selector};
+use super::{Choice, HashInput, Hashing, Selector};
 use crate::error::SelectorError;
 use crate::hash::HashFunction;
 use crate::server::{Farm, WeightScale};
@@ -92,5 +91,47 @@ impl Selector for MapHash {
 
     fn is_hash(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::farm_of;
+    use crate::{Now, SimpleRequest};
+
+    fn pick(selector: &dyn Selector, farm: &Farm, key: &str, avoid: usize) -> Option<usize> {
+        let request = SimpleRequest::default().header("x-key", key);
+        let choice = Choice::new(farm, &request, Now::system());
+        selector.pick(&choice.avoiding(Some(avoid)))
+    }
+
+    #[test]
+    fn a_key_keeps_its_server_even_when_that_is_to_be_avoided() {
+        let farm = farm_of(&[(1, false); 3], WeightScale::Static, false);
+        let hash = MapHash::new(HashInput::header("x-key"));
+        let hash = hash.adapt(&farm).unwrap().unwrap();
+        let server = usize::from(b'a') % 3;
+        assert_eq!(pick(&*hash, &farm, "a", server), Some(server));
+    }
+
+    #[test]
+    fn without_a_key_the_servers_take_turns_and_one_is_avoided() {
+        let farm = farm_of(&[(1, false); 3], WeightScale::Static, false);
+        let hash = MapHash::new(HashInput::header("x-key"));
+        let hash = hash.adapt(&farm).unwrap().unwrap();
+        let picks = [0; 4].map(|avoid| pick(&*hash, &farm, "", avoid).unwrap());
+        assert_eq!(picks, [1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn with_one_server_a_missing_key_does_not_move_the_turn() {
+        let one = farm_of(&[(1, false)], WeightScale::Static, false);
+        let three = farm_of(&[(1, false); 3], WeightScale::Static, false);
+        let hash = MapHash::new(HashInput::header("x-key"));
+        let alone = hash.adapt(&one).unwrap().unwrap();
+        assert_eq!(pick(&*alone, &one, "", 9), Some(0));
+        let grown = alone.adapt(&three).unwrap().unwrap();
+        assert_eq!(pick(&*grown, &three, "", 9), Some(0));
     }
 }

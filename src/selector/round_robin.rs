@@ -16,7 +16,7 @@ use crate::server::{Farm, FarmServer, Group, ServerId};
 /// or because it has just failed has had its turn. The order is HAProxy's, server
 /// by server. HAProxy: `balance roundrobin`, its default up to 2.x.
 ///
-/// One small lock is held for the length of a pick, some ten nanoseconds. With a
+/// One small lock is held for the length of a pick, about 20 ns with ten servers. With a
 /// great many threads on one backend a hash or a random choice scales better.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
@@ -45,16 +45,16 @@ impl RoundRobin {
         self.rule = rule;
         self
     }
+}
 
-    fn start(&self, farm: &Farm) -> Orders {
-        Orders {
+impl Orders {
+    fn start(farm: &Farm) -> Self {
+        Self {
             active: Mutex::new(Window::start(&weights(farm, false))),
             backups: Mutex::new(Window::start(&weights(farm, true))),
         }
     }
-}
 
-impl Orders {
     fn adapt(&self, farm: &Farm, rule: WeightChangeRule) -> Option<Self> {
         let (active, backups) = (weights(farm, false), weights(farm, true));
         let (old_active, old_backups) = (self.active.lock(), self.backups.lock());
@@ -85,7 +85,7 @@ impl Selector for RoundRobin {
 
     fn adapt(&self, farm: &Farm) -> Result<Option<Arc<dyn Selector>>, SelectorError> {
         let orders = match &self.orders {
-            None => Some(self.start(farm)),
+            None => Some(Orders::start(farm)),
             Some(orders) => orders.adapt(farm, self.rule),
         };
         Ok(orders.map(|orders| -> Arc<dyn Selector> {
@@ -111,4 +111,60 @@ fn weights(farm: &Farm, backups: bool) -> Vec<(ServerId, u32)> {
         .iter()
         .map(|server| (server.id(), weight(server)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::{WeightScale, farm_of};
+    use crate::{Now, SimpleRequest};
+
+    fn pick(selector: &dyn Selector, farm: &Farm, avoid: Option<usize>) -> Option<usize> {
+        let request = SimpleRequest::default();
+        let choice = Choice::new(farm, &request, Now::system());
+        selector.pick(&choice.avoiding(avoid))
+    }
+
+    fn dynamic(servers: &[(u32, bool)]) -> Farm {
+        farm_of(servers, WeightScale::Dynamic, false)
+    }
+
+    #[test]
+    fn the_heaviest_come_first_and_equals_in_order() {
+        let farm = dynamic(&[(1, false), (3, false), (1, false), (3, false)]);
+        let selector = RoundRobin::new().adapt(&farm).unwrap().unwrap();
+        let picks = [(); 8].map(|()| pick(&*selector, &farm, None).unwrap());
+        assert_eq!(picks, [1, 3, 1, 3, 0, 1, 3, 2]);
+    }
+
+    #[test]
+    fn an_elected_backup_is_taken_even_when_it_is_to_be_avoided() {
+        let farm = dynamic(&[(0, false), (1, true), (1, true)]);
+        let selector = RoundRobin::new().adapt(&farm).unwrap().unwrap();
+        for _ in 0..3 {
+            assert_eq!(pick(&*selector, &farm, Some(1)), Some(1));
+        }
+    }
+
+    #[test]
+    fn a_farm_without_changes_keeps_the_selector() {
+        let farm = dynamic(&[(1, false), (2, true)]);
+        let selector = RoundRobin::new().adapt(&farm).unwrap().unwrap();
+        assert!(selector.adapt(&farm).unwrap().is_none());
+    }
+
+    #[test]
+    fn nobody_is_picked_before_the_first_farm_is_seen() {
+        let farm = dynamic(&[(1, false)]);
+        assert_eq!(pick(&RoundRobin::new(), &farm, None), None);
+    }
+
+    #[test]
+    fn a_farm_it_was_not_adapted_to_panics_nowhere() {
+        let (small, large) = (dynamic(&[(1, false)]), dynamic(&[(1, false); 3]));
+        let selector = RoundRobin::new().adapt(&large).unwrap().unwrap();
+        for _ in 0..3 {
+            assert_eq!(pick(&*selector, &small, None), Some(0));
+        }
+    }
 }

@@ -9,9 +9,10 @@ use crate::server::{Farm, WeightScale};
 
 /// Serves the servers in turn through a fixed map, each as often as its weight says.
 ///
-/// At run time a weight can only become 0 or what is configured. A pick takes no lock, and the
-/// map takes 4 bytes for each unit of weight after division by the greatest common
-/// divisor. The order is HAProxy's, server by server. HAProxy: `balance static-rr`.
+/// At run time a weight can only become 0 or what is configured. A pick takes no
+/// lock; the map takes 4 bytes for each unit of weight, after division by the greatest
+/// common divisor, and is built anew at every change. The order is HAProxy's, server
+/// by server. HAProxy: `balance static-rr`.
 ///
 /// Among backups of which one alone should serve, others may be chosen if their
 /// weight is not 1, as in HAProxy.
@@ -44,5 +45,36 @@ impl Selector for StaticRoundRobin {
 
     fn weight_scale(&self) -> WeightScale {
         WeightScale::Static
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::farm_of;
+    use crate::{Now, SimpleRequest};
+
+    fn pick(selector: &dyn Selector, farm: &Farm, avoid: Option<usize>) -> Option<usize> {
+        let request = SimpleRequest::default();
+        let choice = Choice::new(farm, &request, Now::system());
+        selector.pick(&choice.avoiding(avoid))
+    }
+
+    #[test]
+    fn the_walk_goes_on_where_it_was_after_a_change() {
+        let farm = farm_of(&[(1, false); 3], WeightScale::Static, false);
+        let first = StaticRoundRobin::new().adapt(&farm).unwrap().unwrap();
+        assert_eq!(pick(&*first, &farm, None), Some(0));
+        let second = first.adapt(&farm).unwrap().unwrap();
+        assert_eq!(pick(&*second, &farm, None), Some(1));
+        assert_eq!(pick(&*first, &farm, None), Some(2), "the old one shares it");
+    }
+
+    #[test]
+    fn an_avoided_server_is_the_last_resort() {
+        let farm = farm_of(&[(1, false)], WeightScale::Static, false);
+        let alone = StaticRoundRobin::new().adapt(&farm).unwrap().unwrap();
+        assert_eq!(pick(&*alone, &farm, Some(0)), Some(0));
+        assert_eq!(pick(&StaticRoundRobin::new(), &farm, None), None);
     }
 }

@@ -178,6 +178,35 @@ proptest! {
     }
 
     #[test]
+    fn servers_that_come_and_go_are_servers_that_turn_usable_and_unusable(
+        weights in vec(1..=256_u32, 8),
+        present in 1..8_usize,
+        changes in vec((0..40_usize, 0..8_usize, any::<bool>()), 1..20),
+    ) {
+        let weights = effective(&weights);
+        let everyone = numbered(&weights);
+        let mut here: Vec<usize> = (0..present).collect();
+        let mut known = present;
+        let mut window = Window::start(&everyone[..present]);
+        let mut twin = RoundRobinTwin::start(&[&weights[..present], &vec![0; 8 - present]].concat());
+        for (picks, place, comes) in changes {
+            for _ in 0..picks {
+                let picked = window.next(None, |_| false).map(|index| here[index]);
+                prop_assert_eq!(picked, twin.next(None, &[false; 8]));
+            }
+            if comes && known < 8 {
+                here.insert(place.min(here.len()), known);
+                twin.set_weight(known, weights[known], WeightChangeRule::default());
+                known += 1;
+            } else if !comes && place < here.len() {
+                twin.set_weight(here.remove(place), 0, WeightChangeRule::default());
+            }
+            let now: Vec<_> = here.iter().map(|&server| everyone[server]).collect();
+            window = window.adapted(&now, WeightChangeRule::default());
+        }
+    }
+
+    #[test]
     fn the_quick_map_is_the_plain_one(weights in vec(1..=256_u32, 1..12)) {
         let length = weights.iter().sum();
         prop_assert_eq!(&*fill(&weights, length), naive::map(&weights, length));

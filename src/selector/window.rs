@@ -321,12 +321,23 @@ struct Queue {
     inserted: u64,
 }
 
-/// Compared field by field, so `age` decides between equal keys.
+/// Key, age and position from the highest bits down, so that one comparison puts
+/// smaller keys first and older entries before younger ones of the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
-    key: u32,
-    age: u64,
-    index: u32,
+struct Entry(u128);
+
+impl Entry {
+    fn new(key: u32, age: u64, index: usize) -> Self {
+        Self(u128::from(key) << 96 | u128::from(age) << 32 | index as u128)
+    }
+
+    fn index(self) -> usize {
+        (self.0 as u32) as usize
+    }
+
+    fn at(self, index: usize) -> Self {
+        Self(self.0 >> 32 << 32 | index as u128)
+    }
 }
 
 impl Queue {
@@ -338,27 +349,23 @@ impl Queue {
     }
 
     fn insert(&mut self, key: u32, index: usize) {
-        self.heap.push(Reverse(Entry {
-            key,
-            age: self.inserted,
-            index: index as u32,
-        }));
+        self.heap
+            .push(Reverse(Entry::new(key, self.inserted, index)));
         self.inserted += 1;
     }
 
     fn first(&self) -> Option<usize> {
-        self.heap.peek().map(|Reverse(entry)| entry.index as usize)
+        self.heap.peek().map(|Reverse(entry)| entry.index())
     }
 
     fn take_first(&mut self) -> Option<usize> {
-        self.heap.pop().map(|Reverse(entry)| entry.index as usize)
+        self.heap.pop().map(|Reverse(entry)| entry.index())
     }
 
     /// Removes a position wherever it is; says whether it was there.
     fn remove(&mut self, index: usize) -> bool {
         let before = self.heap.len();
-        self.heap
-            .retain(|Reverse(entry)| entry.index as usize != index);
+        self.heap.retain(|Reverse(entry)| entry.index() != index);
         self.heap.len() < before
     }
 
@@ -366,12 +373,7 @@ impl Queue {
     fn moved(&self, room: usize, place: impl Fn(usize) -> Option<usize>) -> Self {
         let mut heap = BinaryHeap::with_capacity(room);
         heap.extend(self.heap.iter().filter_map(|&Reverse(entry)| {
-            place(entry.index as usize).map(|index| {
-                Reverse(Entry {
-                    index: index as u32,
-                    ..entry
-                })
-            })
+            place(entry.index()).map(|index| Reverse(entry.at(index)))
         }));
         Self {
             heap,
