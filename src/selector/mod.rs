@@ -1,6 +1,7 @@
 //! How a server is chosen when no persistence decides.
 
 mod hash_input;
+mod hash_key;
 mod map;
 mod map_hash;
 #[cfg(test)]
