@@ -143,6 +143,31 @@ mod tests {
     }
 
     #[test]
+    fn lists_are_split_as_haproxy_2_6_does() {
+        // Recorded from a running 2.6.12, on a response without a validator.
+        let table = [
+            ("max-age=0, public", false),
+            ("public", false),
+            ("s-maxage=0, public", false),
+            ("public, max-age=0", false),
+            ("max-agex", true),
+            (r#"x="a,max-age""#, false),
+            (r#"x="a\", max-age=5""#, false),
+            (r#"max-age=5, no-cache="set-cookie, x""#, true),
+            ("max-age=5; private", true),
+            ("max-age=5 ; x, private", false),
+            ("max-age=5,private;x", true),
+            ("private;x, max-age=5", true),
+            ("max-age =0", true),
+            (" max-age=5 ,, public ,", true),
+        ];
+        for (value, expected) in table {
+            let response = SimpleResponse::new(200).header("Cache-Control", value);
+            assert_eq!(is_cacheable(b"GET", &response), expected, "{value}");
+        }
+    }
+
+    #[test]
     fn only_the_first_pragma_counts_and_it_ends_the_matter() {
         let public = with_etag(200, "public");
         let first = public.clone().header("Pragma", "No-Cache");

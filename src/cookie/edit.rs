@@ -154,14 +154,17 @@ impl<'h> Copy<'h> {
 
     /// Leaves out everything from the item `first` to just before `next`.
     ///
-    /// The delimiter that survives is the one before `next`, with one space behind.
+    /// The delimiter that survives is the one before `next`, with one space behind;
+    /// none does if nothing is left of the field before it, an empty item at the
+    /// start included.
     fn close_run(&mut self, first: &Item<'_>, next: &Item<'_>) {
-        if let (Some(from), Some(to)) = (first.delimiter, next.delimiter) {
-            self.copy_to(from);
+        self.copy_to(first.delimiter.unwrap_or(self.done));
+        if !self.out.is_empty() {
             while self.out.last().copied().is_some_and(is_blank) {
                 self.out.pop();
             }
-            self.out.extend([self.from[to], b' ']);
+            self.out.extend(next.delimiter.map(|at| self.from[at]));
+            self.out.push(b' ');
         }
         self.done = next.start;
     }
@@ -175,5 +178,174 @@ impl<'h> Copy<'h> {
     fn finish(mut self) -> Vec<u8> {
         self.copy_to(self.from.len());
         self.out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::find::nasty::header;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn policies() -> [CookiePolicy; 4] {
+        [
+            CookiePolicy::passive("SID").into(),
+            CookiePolicy::insert("SID").into(),
+            CookiePolicy::insert("SID").indirect().into(),
+            CookiePolicy::prefix("SID").into(),
+        ]
+    }
+
+    /// The field as forwarded, `None` if it is not.
+    fn forwarded(policy: &CookiePolicy, header: &[u8]) -> Option<Vec<u8>> {
+        match edit_request(policy, header) {
+            FieldEdit::Keep => Some(trim(header).to_vec()),
+            FieldEdit::Remove => None,
+            FieldEdit::Replace(value) => Some(value),
+        }
+    }
+
+    fn check(policy: &CookiePolicy, table: &[(&str, Option<&str>)]) {
+        for (header, expected) in table {
+            let out =
+                forwarded(policy, header.as_bytes()).map(|out| String::from_utf8(out).unwrap());
+            assert_eq!(out.as_deref(), *expected, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn removal_leaves_the_bytes_around_the_hole() {
+        check(
+            &policies()[2],
+            &[
+                ("SID=c2;   x=1", Some("x=1")),
+                ("x=1;SID=c2;y=2", Some("x=1; y=2")),
+                ("x=1; SID=c2, y=2", Some("x=1, y=2")),
+                ("x=1, SID=c2; y=2", Some("x=1; y=2")),
+                ("x=1 ; SID=c2", Some("x=1 ")),
+                ("x=1; SID=c2;", Some("x=1; ")),
+                (";;SID=c2;;x=1;;", Some(";; ;x=1;;")),
+                ("SID=zz; x=1; SID=, SID=a;y=2", Some("x=1; y=2")),
+                (r#"SID="a;b"; x=1"#, Some("x=1")),
+            ],
+        );
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_field_with_nothing_else() {
+        let gone = [
+            "SID=c2",
+            "SID=c2;",
+            ";SID=c2",
+            "$Version=1; SID=c2; $Path=/",
+        ];
+        check(&policies()[2], &gone.map(|header| (header, None)));
+        check(
+            &policies()[2],
+            &[("", Some("")), ("$Version=1", Some("$Version=1"))],
+        );
+    }
+
+    #[test]
+    fn an_attribute_dies_with_its_cookie() {
+        check(
+            &policies()[2],
+            &[
+                (
+                    "$Version=1; SID=c2; $Path = /; x=1",
+                    Some("$Version=1; x=1"),
+                ),
+                ("x=1; $Path = /; SID=c2", Some("x=1; $Path = /")),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_empty_item_at_the_start_leaves_no_delimiter() {
+        // Recorded from a running 2.6.12.
+        check(
+            &policies()[2],
+            &[
+                (";SID=c1;SID", Some("SID")),
+                ("SID=c1, ;SID=c1;x", Some("x")),
+                (", ;SID=c1;x", Some(",; x")),
+            ],
+        );
+    }
+
+    #[test]
+    fn every_mode_squeezes_blanks() {
+        for policy in policies() {
+            check(
+                &policy,
+                &[(
+                    "x = 1; $P = 2; y\t= z = ;b c",
+                    Some("x=1; $P = 2; y=z = ;b c"),
+                )],
+            );
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_cut_whatever_it_names() {
+        check(
+            &policies()[3],
+            &[
+                ("SID=zz~v", Some("SID=v")),
+                ("SID=~v; x=a~b", Some("SID=v; x=a~b")),
+                ("SID=c2~", Some("SID=")),
+                ("SID=\"c2~v\"", Some("SID=v\"")),
+                ("SID = c2~v~w,SID=a~b", Some("SID=v~w,SID=b")),
+                ("SID=c2", Some("SID=c2")),
+                ("$SID=c2~v", Some("$SID=c2~v")),
+            ],
+        );
+    }
+
+    #[test]
+    fn long_fields_take_linear_time() {
+        for unit in ["SID=1;", "x=1;SID=~1;", " ;SID=1; ", "; = ;", "SID=\";"] {
+            for policy in policies() {
+                let out = forwarded(&policy, unit.repeat(10_000).as_bytes());
+                assert!(out.is_none_or(|out| out.len() <= unit.len() * 10_000));
+            }
+        }
+    }
+
+    /// The items that are nobody's business but the application's.
+    fn foreign(header: &[u8]) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let mut foreign: Vec<_> = items(header)
+            .filter(|item| item.kind() != ItemKind::Attribute && !item.is_cookie(b"SID"))
+            .filter(|item| !item.name().is_empty() || item.value().is_some())
+            .map(|item| (item.name().to_vec(), item.value().map(<[u8]>::to_vec)))
+            .collect();
+        foreign.sort();
+        foreign
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+        #[test]
+        fn edits_lose_no_foreign_cookie_and_invent_nothing(header in header()) {
+            for policy in policies() {
+                let out = forwarded(&policy, &header).unwrap_or_default();
+                // A prefix may hide a quote, and what it protected comes to light.
+                if policy.mode() != CookieMode::Prefix || !header.contains(&b'"') {
+                    prop_assert_eq!(foreign(&out), foreign(&header));
+                }
+                let known = |byte: &u8| *byte == b' ' || header.contains(byte);
+                prop_assert!(out.iter().all(known));
+                prop_assert!(out.len() <= header.len());
+            }
+        }
+
+        #[test]
+        fn an_edited_field_needs_no_second_edit(header in header()) {
+            for policy in &policies()[..3] {
+                if let Some(out) = forwarded(policy, &header) {
+                    prop_assert_eq!(edit_request(policy, &out), FieldEdit::Keep);
+                }
+            }
+        }
     }
 }
