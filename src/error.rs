@@ -335,6 +335,12 @@ pub enum SelectorError {
         /// Memory those asked for would take.
         bytes: u64,
     },
+    /// A [balance factor](crate::ConsistentHash::balance_factor) that no server could
+    /// keep to: it must be 0 for none, or above 100.
+    BalanceFactor {
+        /// The factor, in percent.
+        found: u32,
+    },
     /// Anything a selector of the caller's own has to say.
     Other(String),
 }
@@ -349,6 +355,10 @@ impl fmt::Display for SelectorError {
             } => write!(
                 f,
                 "the ring would have {points} points in {bytes} bytes of memory; {limit} points are allowed"
+            ),
+            Self::BalanceFactor { found } => write!(
+                f,
+                "balance factor {found}; expected 0 for none, or more than 100 percent"
             ),
             Self::Other(text) => f.write_str(text),
         }

@@ -109,8 +109,8 @@ pub use message::{HeaderVisitor, Request, Response, SimpleRequest, SimpleRespons
 pub use ring::{ConsistentHashRing, RingChange, RingError, RingKey};
 pub use selection::{Reason, RequestEdits, ResponseEdits, Selection};
 pub use selector::{
-    Choice, HashInput, HeaderInput, MapHash, RoundRobin, Selector, StaticRoundRobin, UriInput,
-    WeightChangeRule,
+    Choice, ConsistentHash, HashInput, HeaderInput, MapHash, PreserveAffinity, RingPlacement,
+    RoundRobin, Selector, StaticRoundRobin, UriInput, WeightChangeRule,
 };
 pub use server::{
     Address, AddressError, AdminState, Farm, FarmServer, Group, LoadWatcher, OperationalState,

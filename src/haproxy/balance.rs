@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::DirectiveError;
 use crate::hash::HashFunction;
-use crate::{HashInput, HeaderInput, MapHash, RoundRobin, Selector, StaticRoundRobin, UriInput};
+use crate::{
+    ConsistentHash, HashInput, HeaderInput, MapHash, RoundRobin, Selector, StaticRoundRobin,
+    UriInput,
+};
 
 /// The selector that a `balance` line and its `hash-type` line ask for.
 ///
@@ -15,7 +18,7 @@ use crate::{HashInput, HeaderInput, MapHash, RoundRobin, Selector, StaticRoundRo
 /// | `balance` | `hash-type` |
 /// |---|---|
 /// | `roundrobin`, `static-rr` | |
-/// | `source` | `map-based`, and optionally |
+/// | `source` | `map-based` or `consistent`, and optionally |
 /// | `uri [len N] [depth N] [whole] [path-only]` | ... `sdbm`, `djb2`, `wt6`, `crc32` or `none` (HAProxy 3.x), and optionally |
 /// | `url_param NAME` | ... `avalanche` |
 /// | `hdr(NAME) [use_domain_only]` | |
@@ -46,9 +49,10 @@ pub fn selector(
         Algorithm::Hash(input) => match hash.method {
             Method::Map => Arc::new(
                 MapHash::new(input)
-                    .function(hash.function)
+                    .function(hash.function.unwrap_or_default())
                     .avalanche(hash.avalanche),
             ),
+            Method::Consistent => Arc::new(hash.consistent(input)),
         },
     })
 }
@@ -120,12 +124,13 @@ fn header(name: &str, word: &str, words: &mut Words<'_>) -> Result<HeaderInput, 
 
 struct HashType {
     method: Method,
-    function: HashFunction,
+    function: Option<HashFunction>,
     avalanche: bool,
 }
 
 enum Method {
     Map,
+    Consistent,
 }
 
 impl Default for HashType {
@@ -133,7 +138,7 @@ impl Default for HashType {
     fn default() -> Self {
         Self {
             method: Method::Map,
-            function: HashFunction::Sdbm,
+            function: None,
             avalanche: false,
         }
     }
@@ -143,13 +148,13 @@ impl HashType {
     fn read(text: &str) -> Result<Self, DirectiveError> {
         let mut words = Words::new("hash-type", text);
         let mut hash = Self::default();
-        match words.required("map-based")? {
+        match words.required(METHODS)? {
             "map-based" => hash.method = Method::Map,
-            "consistent" => return Err(words.not_supported_yet("consistent")),
-            word => return Err(words.unexpected(word, "map-based")),
+            "consistent" => hash.method = Method::Consistent,
+            word => return Err(words.unexpected(word, METHODS)),
         }
         if let Some(word) = words.next() {
-            hash.function = function(word, &words)?;
+            hash.function = Some(function(word, &words)?);
             hash.avalanche = match words.next() {
                 None => false,
                 Some("avalanche") => true,
@@ -158,6 +163,16 @@ impl HashType {
         }
         words.end()?;
         Ok(hash)
+    }
+
+    /// Without a function there is an avalanche, with one only if it is asked for.
+    fn consistent(&self, input: HashInput) -> ConsistentHash {
+        let hash = ConsistentHash::new(input);
+        match (self.function, self.avalanche) {
+            (None, _) => hash,
+            (Some(function), false) => hash.function(function),
+            (Some(function), true) => hash.function(function).avalanche(true),
+        }
     }
 }
 
@@ -172,6 +187,7 @@ fn function(word: &str, words: &Words<'_>) -> Result<HashFunction, DirectiveErro
     }
 }
 
+const METHODS: &str = "map-based or consistent";
 const NOTHING: &str = "nothing more";
 
 /// The words of a line, counted for the sake of errors.
@@ -275,7 +291,13 @@ mod tests {
             "hdr(x-key)",
             "hdr(X-Key) use_domain_only",
         ] {
-            for hash_type in [None, Some("map-based"), Some("map-based none avalanche")] {
+            for hash_type in [
+                None,
+                Some("map-based"),
+                Some("map-based none avalanche"),
+                Some("consistent"),
+                Some("consistent djb2"),
+            ] {
                 assert!(selector(balance, hash_type).is_ok(), "{balance}");
             }
         }
@@ -295,6 +317,10 @@ mod tests {
         let domain = selector("hdr(host) use_domain_only", None).unwrap();
         let expected = MapHash::new(HashInput::header("host").use_domain_only());
         assert_eq!(format!("{domain:?}"), format!("{expected:?}"));
+
+        let built = selector("source", Some("consistent sdbm"));
+        let expected = ConsistentHash::new(HashInput::source()).function(HashFunction::Sdbm);
+        assert_eq!(format!("{:?}", built.unwrap()), format!("{expected:?}"));
 
         let dynamic = selector("roundrobin", None).unwrap();
         assert_eq!(dynamic.weight_scale(), WeightScale::Dynamic);

@@ -26,6 +26,14 @@ pub enum RingChange {
     },
 }
 
+impl RingChange {
+    pub(super) fn node(&self) -> u32 {
+        match *self {
+            Self::Set { node, .. } | Self::Remove { node } => node,
+        }
+    }
+}
+
 /// A node and the points it has.
 #[derive(Clone, Copy, Debug)]
 struct Node {
@@ -74,6 +82,19 @@ impl Nodes {
 
     pub(super) fn contains(&self, number: u32) -> bool {
         self.slots.contains_key(&number)
+    }
+
+    /// Whether a change would change nothing.
+    pub(super) fn have(&self, change: &RingChange) -> bool {
+        let slot = self.slots.get(&change.node());
+        let node = slot.and_then(|&slot| self.by_slot[slot as usize]);
+        match (*change, node) {
+            (RingChange::Set { key, points, .. }, Some(node)) => {
+                (node.key, node.points) == (key, points)
+            }
+            (RingChange::Set { points, .. }, None) => points == 0,
+            (RingChange::Remove { .. }, node) => node.is_none(),
+        }
     }
 
     /// How many points each slot has.

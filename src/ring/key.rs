@@ -36,17 +36,17 @@ impl RingKey {
         Self(id.wrapping_mul(4096))
     }
 
-    /// All 32 bits of the number of the server, mixed. HAProxy 3.3: `hash-key id32`.
+    /// All 32 bits of the number of the server, mixed. HAProxy 3.x: `hash-key id32`.
     pub const fn id32(id: u32) -> Self {
         Self(full_hash(id.swap_bytes()))
     }
 
-    /// A text that belongs to the server alone. HAProxy 3.3: `hash-key guid`.
+    /// A text that belongs to the server alone. HAProxy 3.x: `hash-key guid`.
     pub fn guid(guid: &str) -> Self {
         Self(XxHash32::oneshot(0, guid.as_bytes()))
     }
 
-    /// The IP address of the server. HAProxy: `hash-key addr`, 2.9 and later.
+    /// The IP address of the server. HAProxy 3.x: `hash-key addr`.
     pub fn address(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(v4) => Self(full_hash(u32::from_le_bytes(v4.octets()))),
@@ -54,8 +54,8 @@ impl RingKey {
         }
     }
 
-    /// The IP address and the port of the server. HAProxy: `hash-key addr-port`, 2.9
-    /// and later.
+    /// The IP address and the port of the server. HAProxy 3.x:
+    /// `hash-key addr-port`.
     pub fn address_port(address: SocketAddr) -> Self {
         let port = full_hash(address.port().into());
         match address.ip() {

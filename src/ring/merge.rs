@@ -100,3 +100,49 @@ fn rank(circle: &Circle, point: Point) -> Option<usize> {
         .position(|other| other.slot == point.slot)?;
     Some(first + same)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ring::{ConsistentHashRing, RingChange, RingKey};
+
+    fn set(node: u32, points: u32) -> RingChange {
+        RingChange::Set {
+            node,
+            key: RingKey::id(node),
+            points,
+        }
+    }
+
+    #[test]
+    fn a_cursor_keeps_its_point_or_moves_up_to_the_next_that_is_left() {
+        let ring = ConsistentHashRing::new();
+        let ring = ring
+            .with_changes(&[set(1, 9), set(2, 5), set(3, 9)])
+            .unwrap();
+        let before: Vec<_> = ring.points().collect();
+        // Node 2 leaves, node 1 shrinks, node 3 is placed anew, node 4 joins.
+        let changes = [
+            RingChange::Remove { node: 2 },
+            set(1, 4),
+            set(3, 10),
+            set(4, 9),
+        ];
+        let stays = |point: &&(u32, u32)| (0..4).any(|j| **point == (RingKey::id(1).point(j), 1));
+        for cursor in 0..before.len() {
+            let (after, moved) = ring.changed(&changes, Some(cursor)).unwrap();
+            let expected = before[cursor..].iter().chain(&before).find(stays);
+            assert_eq!(after.points().nth(moved.unwrap()).as_ref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_cursor_is_lost_with_the_last_point() {
+        let ring = ConsistentHashRing::new()
+            .with_changes(&[set(1, 3)])
+            .unwrap();
+        for change in [RingChange::Remove { node: 1 }, set(1, 4)] {
+            assert_eq!(ring.changed(&[change], Some(1)).unwrap().1, None);
+        }
+        assert_eq!(ring.changed(&[set(2, 4)], None).unwrap().1, None);
+    }
+}

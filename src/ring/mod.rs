@@ -47,6 +47,7 @@ mod merge;
 mod points;
 mod walk;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 pub use change::RingChange;
@@ -159,10 +160,8 @@ impl ConsistentHashRing {
     /// makes one of a poor one.
     #[inline]
     pub fn lookup(&self, hash: u32) -> Option<u32> {
-        if self.is_empty() {
-            return None;
-        }
-        Some(self.nodes.number(self.circle.nearest_slot(hash)))
+        let slot = self.lookup_slot(hash)?;
+        Some(self.nodes.number(slot))
     }
 
     /// Every node once, in the order in which a search for a substitute meets them:
@@ -171,19 +170,19 @@ impl ConsistentHashRing {
     /// It ends by itself. Nothing is allocated for the first 16 nodes, and nothing at
     /// all in a ring of up to 256.
     pub fn walk(&self, hash: u32) -> Walk<'_> {
-        let rank = if self.is_empty() {
+        let start = if self.is_empty() {
             0
         } else {
             self.circle.nearest(hash)
         };
-        Walk::new(self, rank)
+        self.walk_from(start)
     }
 
     /// The node of the highest point, which HAProxy falls back on when it has
     /// rejected every node; `None` in an empty ring.
     pub fn highest(&self) -> Option<u32> {
-        let point = self.circle.points().last()?;
-        Some(self.nodes.number(point.slot))
+        let slot = self.highest_slot()?;
+        Some(self.nodes.number(slot))
     }
 
     /// Every node known with its number of points, in order of their numbers.
@@ -210,9 +209,41 @@ impl ConsistentHashRing {
         self.circle.len() == 0
     }
 
+    /// A walk that begins at the point of this rank.
+    pub(crate) fn walk_from(&self, rank: usize) -> Walk<'_> {
+        Walk::new(self, rank)
+    }
+
+    /// The slot of the node that [`Self::lookup`] finds. Slots are small, and a node
+    /// keeps its slot as long as it is known.
+    #[inline]
+    pub(crate) fn lookup_slot(&self, hash: u32) -> Option<u32> {
+        (!self.is_empty()).then(|| self.circle.nearest_slot(hash))
+    }
+
+    /// The slot of the node of the highest point.
+    pub(crate) fn highest_slot(&self) -> Option<u32> {
+        self.circle.points().last().map(|point| point.slot)
+    }
+
+    /// The node in each slot; what a free slot holds means nothing.
+    pub(crate) fn nodes_by_slot(&self) -> &[u32] {
+        self.nodes.numbers()
+    }
+
+    /// The changes after which the ring has the nodes wanted and no others; what is as
+    /// wanted already is left alone.
+    pub(crate) fn differences(&self, wanted: &[RingChange]) -> Vec<RingChange> {
+        let kept: BTreeSet<u32> = wanted.iter().map(RingChange::node).collect();
+        let gone = self.nodes().filter(|(node, _)| !kept.contains(node));
+        let removed = gone.map(|(node, _)| RingChange::Remove { node });
+        let changed = wanted.iter().filter(|change| !self.nodes.have(change));
+        removed.chain(changed.copied()).collect()
+    }
+
     /// The ring with changes applied, and where a cursor at a rank of this ring is in
-    /// that one (see [`Merge::follow`]).
-    fn changed(
+    /// that one: on the same point, or on the next that is still there.
+    pub(crate) fn changed(
         &self,
         changes: &[RingChange],
         cursor: Option<usize>,

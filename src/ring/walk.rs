@@ -24,15 +24,20 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The slot of the next node not met so far.
-    fn next_slot(&mut self) -> Option<u32> {
+    /// The slot of the next node not met so far, and the rank of the point where it is met.
+    pub(crate) fn next_slot(&mut self) -> Option<(u32, usize)> {
         self.left = self.left.checked_sub(1)?;
         let points = self.ring.circle.points();
         loop {
-            let slot = points[self.rank].slot;
-            self.rank = (self.rank + 1) % points.len();
+            let rank = self.rank;
+            let slot = points[rank].slot;
+            self.rank = if rank + 1 == points.len() {
+                0
+            } else {
+                rank + 1
+            };
             if self.seen.insert(slot) {
-                return Some(slot);
+                return Some((slot, rank));
             }
         }
     }
@@ -42,7 +47,7 @@ impl Iterator for Walk<'_> {
     type Item = u32;
 
     fn next(&mut self) -> Option<u32> {
-        let slot = self.next_slot()?;
+        let (slot, _) = self.next_slot()?;
         Some(self.ring.nodes.number(slot))
     }
 

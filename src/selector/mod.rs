@@ -1,5 +1,6 @@
 //! How a server is chosen when no persistence decides.
 
+mod consistent;
 mod hash_input;
 mod hash_key;
 mod map;
@@ -17,6 +18,7 @@ mod window;
 use std::fmt;
 use std::sync::Arc;
 
+pub use consistent::{ConsistentHash, PreserveAffinity, RingPlacement};
 pub(crate) use hash_input::Hashing;
 pub use hash_input::{HashInput, HeaderInput, UriInput};
 pub use map_hash::MapHash;

@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 pub use address::{Address, AddressError};
 pub(crate) use farm::Spec;
 #[cfg(test)]
-pub(crate) use farm::tests::farm_of;
+pub(crate) use farm::tests::{farm_of, with_status};
 pub use farm::{Farm, FarmServer, Group, Serving, WeightScale};
 pub(crate) use load::Load;
 pub use load::LoadWatcher;

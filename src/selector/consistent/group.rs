@@ -1,0 +1,177 @@
+//! The ring of one group of servers, and which position in the farm a node has.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use super::rings::RingPlacement;
+use crate::error::SelectorError;
+use crate::ring::{ConsistentHashRing, RingChange};
+use crate::selector::Choice;
+use crate::server::{Farm, FarmServer};
+
+/// The ring of the active servers or of the backups of a farm.
+///
+/// Nodes are server ids, since positions in the farm shift when a server is added or
+/// removed: those are looked up by slot, so that no point has to be renumbered.
+#[derive(Debug)]
+pub(super) struct GroupRing {
+    turning: Arc<Turning>,
+    /// Position in the farm of the server in each slot.
+    positions: Box<[u32]>,
+}
+
+/// A ring and the cursor of the requests that have no key. Both are shared by the
+/// selectors of one farm after another for as long as the ring stays the same.
+#[derive(Debug)]
+struct Turning {
+    ring: ConsistentHashRing,
+    cursor: Cursor,
+}
+
+impl Default for GroupRing {
+    fn default() -> Self {
+        Self::new(ConsistentHashRing::new())
+    }
+}
+
+impl GroupRing {
+    pub(super) fn new(ring: ConsistentHashRing) -> Self {
+        Self {
+            turning: Arc::new(Turning {
+                ring,
+                cursor: Cursor::at(None),
+            }),
+            positions: Box::default(),
+        }
+    }
+
+    /// The ring for a farm that has changed.
+    pub(super) fn adapted(
+        &self,
+        farm: &Farm,
+        placement: RingPlacement,
+        backups: bool,
+    ) -> Result<Self, SelectorError> {
+        let wanted = wanted(farm, placement, backups);
+        let turning = self.turning.adapted(&wanted)?;
+        let positions: BTreeMap<u32, u32> = (0..)
+            .zip(farm.servers())
+            .map(|(position, server)| (server.id().get(), position))
+            .collect();
+        let position = |id| positions.get(id).copied().unwrap_or(u32::MAX);
+        Ok(Self {
+            positions: turning.ring.nodes_by_slot().iter().map(position).collect(),
+            turning,
+        })
+    }
+
+    /// The server of the nearest point, or of the next one upwards that is accepted, or
+    /// of the highest point if none is.
+    pub(super) fn find(&self, hash: u32, accept: impl Fn(usize) -> bool) -> Option<usize> {
+        let ring = &self.turning.ring;
+        let first = self.position(ring.lookup_slot(hash)?);
+        if accept(first) {
+            return Some(first);
+        }
+        let mut walk = ring.walk(hash);
+        while let Some((slot, _)) = walk.next_slot() {
+            let position = self.position(slot);
+            if accept(position) {
+                return Some(position);
+            }
+        }
+        ring.highest_slot().map(|slot| self.position(slot))
+    }
+
+    /// The server of the point after the cursor, which moves there.
+    ///
+    /// Points of saturated servers are passed over, and so are those of the server to be
+    /// avoided as long as there is another.
+    pub(super) fn next(&self, choice: &Choice<'_>) -> Option<usize> {
+        let Turning { ring, cursor } = &*self.turning;
+        let mut walk = ring.walk_from(cursor.advance(ring.point_count())?);
+        let mut avoided = None;
+        while let Some((slot, rank)) = walk.next_slot() {
+            let position = self.position(slot);
+            let server = choice.farm().servers().get(position);
+            if server.is_none_or(FarmServer::is_saturated) {
+                continue;
+            }
+            if choice.avoid() != Some(position) {
+                cursor.set(rank);
+                return Some(position);
+            }
+            avoided = Some(position);
+        }
+        avoided
+    }
+
+    fn position(&self, slot: u32) -> usize {
+        self.positions[slot as usize] as usize
+    }
+}
+
+impl Turning {
+    /// The same where nothing has changed, however often the farm did elsewhere.
+    fn adapted(self: &Arc<Self>, wanted: &[RingChange]) -> Result<Arc<Self>, SelectorError> {
+        let changes = self.ring.differences(wanted);
+        if changes.is_empty() {
+            return Ok(Arc::clone(self));
+        }
+        let (ring, cursor) = self.ring.changed(&changes, self.cursor.get())?;
+        Ok(Arc::new(Self {
+            ring,
+            cursor: Cursor::at(cursor),
+        }))
+    }
+}
+
+/// What the nodes of the ring should be, in order of configuration.
+fn wanted(farm: &Farm, placement: RingPlacement, backups: bool) -> Vec<RingChange> {
+    farm.servers()
+        .iter()
+        .filter(|server| server.is_backup() == backups)
+        .map(|server| RingChange::Set {
+            node: server.id().get(),
+            key: placement.key(server),
+            points: if server.is_usable() {
+                server.effective_weight()
+            } else {
+                0
+            },
+        })
+        .collect()
+}
+
+/// The rank of the point used last, or none at the start.
+///
+/// Two requests at the same moment may be given the same point: a fair share is all
+/// that the cursor is for, so nothing waits for it.
+#[derive(Debug)]
+struct Cursor(AtomicU32);
+
+impl Cursor {
+    const NONE: u32 = u32::MAX;
+
+    fn at(rank: Option<usize>) -> Self {
+        Self(AtomicU32::new(rank.map_or(Self::NONE, |rank| rank as u32)))
+    }
+
+    fn get(&self) -> Option<usize> {
+        let rank = self.0.load(Relaxed);
+        (rank != Self::NONE).then_some(rank as usize)
+    }
+
+    fn set(&self, rank: usize) {
+        self.0.store(rank as u32, Relaxed);
+    }
+
+    /// Moves to the next of so many points and returns it, none if there is none.
+    fn advance(&self, points: usize) -> Option<usize> {
+        let rank = self.get().map_or(0, |rank| rank + 1);
+        let rank = if rank < points { rank } else { 0 };
+        self.set(rank);
+        (points > 0).then_some(rank)
+    }
+}
