@@ -48,7 +48,10 @@ fn by_cookie(c: &mut Criterion) {
     let long = format!("{}; SRVID=s7", "tracker=0123456789abcdef".repeat(40));
     let headers = [
         ("alone", "SRVID=s7"),
-        ("last of five", "a=1; theme=dark; csrf=8b1a9953c46112; lang=en; SRVID=s7"),
+        (
+            "last of five",
+            "a=1; theme=dark; csrf=8b1a9953c46112; lang=en; SRVID=s7",
+        ),
         ("after 1 kB", long.as_str()),
         ("quoted neighbour", "theme=\"dark; blue\"; SRVID=s7"),
     ];
@@ -76,7 +79,10 @@ fn by_algorithm(c: &mut Criterion) {
             ("roundrobin", backend(servers).build().expect("good")),
             ("static-rr", built(servers, StaticRoundRobin::new())),
             ("uri map", built(servers, MapHash::new(HashInput::uri()))),
-            ("uri ring", built(servers, ConsistentHash::new(HashInput::uri()))),
+            (
+                "uri ring",
+                built(servers, ConsistentHash::new(HashInput::uri())),
+            ),
         ];
         for (name, backend) in algorithms {
             let request = Ready {
@@ -105,7 +111,10 @@ fn changes(c: &mut Criterion) {
         let algorithms: [(&str, Backend); 3] = [
             ("roundrobin", backend(servers).build().expect("good")),
             ("uri map", built(servers, MapHash::new(HashInput::uri()))),
-            ("uri ring", built(servers, ConsistentHash::new(HashInput::uri()))),
+            (
+                "uri ring",
+                built(servers, ConsistentHash::new(HashInput::uri())),
+            ),
         ];
         for (name, backend) in algorithms {
             group.bench_function(BenchmarkId::new(name, servers), |b| {

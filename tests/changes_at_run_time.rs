@@ -174,7 +174,7 @@ fn stress(selector: impl Selector + 'static) {
             let (backend, done) = (Arc::clone(&backend), Arc::clone(&done));
             thread::spawn(move || {
                 let mut served = 0_u32;
-                for n in 0_u8.. {
+                for n in (0..=u8::MAX).cycle() {
                     if done.load(Ordering::Acquire) && served > 1_000 {
                         return served;
                     }

@@ -239,7 +239,7 @@ pub(super) fn number_servers<P>(servers: &[Server<P>]) -> Vec<ServerId> {
 }
 
 fn free_number(from: u32, taken: &HashSet<u32>) -> u32 {
-    (from..)
+    (from..=ServerId::MAX.get())
         .find(|number| !taken.contains(number))
         .expect("there are fewer servers than numbers")
 }

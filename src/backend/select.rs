@@ -56,19 +56,10 @@ impl<P> Selecting<'_, P> {
             .or_else(|| self.look_up().map(|index| (index, Reason::Lookup)));
         let refuse = |refusal| SelectError::new(refusal, cookie.cookie());
         let (lease, reason) = match named {
-            Some((index, reason)) => (
-                Lease::take(&self.snapshot.members[index])
-                    .ok_or_else(|| refuse(Refusal::Saturated))?,
-                reason,
-            ),
-            None => {
-                let choice = Choice::new(&self.snapshot.farm, self.request, self.now);
-                (
-                    self.snapshot.balance(&choice).map_err(refuse)?,
-                    Reason::Balance,
-                )
-            }
+            Some((index, reason)) => (self.take(index), reason),
+            None => (self.balance(), Reason::Balance),
         };
+        let lease = lease.map_err(refuse)?;
         Ok(Selection {
             lease,
             reason,
@@ -81,6 +72,17 @@ impl<P> Selecting<'_, P> {
             retries: 0,
             redispatched: false,
         })
+    }
+
+    /// A slot on the server that persistence names.
+    fn take(&self, index: usize) -> Result<Lease<P>, Refusal> {
+        Lease::take(&self.snapshot.members[index]).ok_or(Refusal::Saturated)
+    }
+
+    /// A slot on the server that the algorithm chooses.
+    fn balance(&self) -> Result<Lease<P>, Refusal> {
+        let choice = Choice::new(&self.snapshot.farm, self.request, self.now);
+        self.snapshot.balance(&choice)
     }
 
     /// The server of the first `use-server` rule that holds and whose server may serve.

@@ -335,7 +335,7 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
     fn smallest_free_id(&self) -> ServerId {
         let servers = &self.draft.servers;
         let taken: std::collections::HashSet<_> = servers.iter().map(|s| s.member.id()).collect();
-        (1..)
+        (1..=ServerId::MAX.get())
             .filter_map(ServerId::new)
             .find(|id| !taken.contains(id))
             .expect("there are fewer servers than ids")

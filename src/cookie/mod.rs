@@ -34,8 +34,6 @@ mod policy;
 mod problem;
 mod set_cookie;
 mod state;
-#[cfg(test)]
-mod vector_check;
 
 pub use cacheability::is_cacheable;
 pub use date::{Dates, Stamp};

@@ -9,8 +9,6 @@ mod map_hash;
 mod naive;
 mod round_robin;
 mod static_rr;
-#[cfg(all(test, feature = "haproxy"))]
-mod vector_check;
 #[cfg(test)]
 mod weighted_shares;
 mod window;
@@ -77,11 +75,6 @@ impl<'a> Choice<'a> {
     /// When the choice is made.
     pub fn now(&self) -> Now {
         self.now
-    }
-
-    /// The server at a position of [`Farm::servers`].
-    pub(crate) fn server(&self, index: usize) -> &'a FarmServer {
-        &self.farm.servers()[index]
     }
 
     /// Whether every slot of the server at a position is taken; a position that is

@@ -1,13 +1,15 @@
 //! `balance*.jsonl`: sequences of picks by an algorithm, with events between them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use stickroute::haproxy::{self, DirectiveError};
 use stickroute::{
-    AdminState, Backend, Failure, Now, OperationalState, Redispatch, Retry, RetryPolicy, Selection,
-    Server, ServerId, SimpleRequest, UpdateError, Weight, WeightChange,
+    AdminState, Backend, ConsistentHash, Failure, HashInput, Now, OperationalState,
+    PreserveAffinity, Redispatch, Retry, RetryPolicy, RingPlacement, RoundRobin, Selection,
+    Selector, Server, ServerId, SimpleRequest, UpdateError, Weight, WeightChange, WeightChangeRule,
 };
 
 use crate::report::{Comparison, Outcome, play_json};
@@ -63,27 +65,52 @@ fn list(value: &Value) -> &[Value] {
 
 /// What a case needs beyond an algorithm, and the library does not have yet.
 fn unsupported(case: &Value) -> Option<String> {
+    let servers = list(&case["config"]["servers"]);
+    let waits = servers.iter().any(|server| !server["maxqueue"].is_null());
+    waits.then(|| "maxqueue".to_owned())
+}
+
+/// The selector of a case, from HAProxy's text where there is one for it.
+fn selector_of(case: &Value) -> Result<Arc<dyn Selector>, Outcome> {
     let config = &case["config"];
-    let servers = list(&config["servers"]);
-    let present = |field: &str| !config[field].is_null();
-    let set = |field: &str| servers.iter().any(|server| !server[field].is_null());
-    if present("hash_preserve_affinity") {
-        return Some("hash-preserve-affinity".to_owned());
+    let balance = config["balance"].as_str().expect("balance");
+    let hash_type = config["hash_type"].as_str();
+    let is_newer = case["haproxy"].is_string();
+    match (balance, hash_type) {
+        ("roundrobin", _) if is_newer => {
+            let rejoin = RoundRobin::new().weight_change(WeightChangeRule::Rejoin);
+            Ok(Arc::new(rejoin))
+        }
+        ("source", Some("consistent")) => Ok(Arc::new(source_ring(config))),
+        _ => haproxy::selector(balance, hash_type).map_err(refused),
     }
-    if set("maxqueue") {
-        return Some("maxqueue".to_owned());
-    }
-    if set("hash_key") {
-        return Some("hash-key".to_owned());
-    }
-    let newer = case["haproxy"].is_string() && config["balance"] == "roundrobin";
-    newer.then(|| "the weight changes of HAProxy 3".to_owned())
+}
+
+/// `balance source`, `hash-type consistent` with all that goes with it.
+fn source_ring(config: &Value) -> ConsistentHash {
+    let key = match config["servers"][0]["hash_key"].as_str() {
+        None | Some("id") => RingPlacement::Id,
+        Some("id32") => RingPlacement::Id32,
+        Some("guid") => RingPlacement::Guid,
+        Some("addr") => RingPlacement::Address,
+        Some("addr-port") => RingPlacement::AddressPort,
+        Some(other) => panic!("hash-key {other:?}"),
+    };
+    let preserve = match config["hash_preserve_affinity"].as_str() {
+        None | Some("always") => PreserveAffinity::Always,
+        Some("maxconn") => PreserveAffinity::MaxConnections,
+        Some(other) => panic!("hash-preserve-affinity {other:?}"),
+    };
+    let factor = config["hash_balance_factor"].as_u64().unwrap_or(0);
+    ConsistentHash::new(HashInput::source())
+        .key(key)
+        .preserve_affinity(preserve)
+        .balance_factor(factor as u32)
 }
 
 fn backend_of(case: &Value) -> Result<Backend, Outcome> {
     let config = &case["config"];
-    let balance = config["balance"].as_str().expect("balance");
-    let selector = haproxy::selector(balance, config["hash_type"].as_str()).map_err(refused)?;
+    let selector = selector_of(case)?;
     let mut builder = Backend::builder("be")
         .servers(list(&config["servers"]).iter().map(server_of))
         .balance_shared(selector)

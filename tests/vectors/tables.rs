@@ -6,7 +6,7 @@ use serde_json::Value;
 use stickroute::hash::{self, HashFunction, full_hash};
 use stickroute::{Backend, CookiePolicy, Server, cookie};
 
-use crate::report::{Comparison, Outcome, play_csv, play_json};
+use crate::report::{Comparison, play_csv, play_json};
 
 #[test]
 fn hash_functions_csv() {

@@ -3,8 +3,6 @@
 mod bounded;
 mod group;
 mod rings;
-#[cfg(all(test, feature = "haproxy"))]
-mod vectors;
 
 use std::sync::Arc;
 
