@@ -12,7 +12,8 @@ use crate::hash::full_hash;
 /// The constructors compute it as HAProxy does for each value of `hash-key`; two
 /// rings agree about every key when their nodes have the same seeds and numbers of
 /// points. Nodes whose seeds lie closer together than their numbers of points share
-/// some of them: harmless, and the node that came first keeps those.
+/// some of them. That is harmless: of such a point the node that came first gets the keys
+/// below and the other those above.
 ///
 /// ```
 /// use stickroute::RingKey;

@@ -83,7 +83,7 @@ impl ConsistentHash {
     }
 
     /// What the servers' points are computed from; default [`RingPlacement::Id`].
-    /// HAProxy: `hash-key`.
+    /// HAProxy 3.x: `hash-key`.
     #[must_use]
     pub fn key(mut self, placement: RingPlacement) -> Self {
         self.rings = self.rings.with_placement(placement);
