@@ -2,7 +2,7 @@
 
 mod bounded;
 mod group;
-mod rings;
+pub(super) mod rings;
 
 use std::sync::Arc;
 
