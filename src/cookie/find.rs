@@ -30,8 +30,21 @@ use super::items::{Items, is_blank, skip_blanks, trim, trim_end, value_end};
 /// assert_eq!(value(header, b"srv"), None);
 /// ```
 pub fn value<'h>(header: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
-    Name::new(name).values(header).next()
+    let header = trim(header);
+    if is_searchable(name) {
+        if let Some(equals) = equals_of(header, 0, name) {
+            return Some(value_behind(header, equals).0);
+        }
+        if header.len() >= LONG {
+            return Name::new(name).values(header).next();
+        }
+    }
+    let mut items = Items::starting_at(header, 0);
+    items.find(|item| item.is_cookie(name))?.value()
 }
+
+/// Length from which preparing a search pays for a single field.
+const LONG: usize = 512;
 
 /// The name of a cookie, prepared for searching many `Cookie` fields.
 #[derive(Clone)]
@@ -73,6 +86,7 @@ impl<'n> Name<'n> {
     /// let values: Vec<_> = name.values(b"SRV=a; lang=en, SRV = b ;SRV").collect();
     /// assert_eq!(values, [b"a", b"b"]);
     /// ```
+    #[inline]
     pub fn values<'s, 'h>(&'s self, header: &'h [u8]) -> Values<'s, 'h> {
         Values {
             name: self,
@@ -110,41 +124,41 @@ impl<'h> Iterator for Values<'_, 'h> {
 
     #[inline]
     fn next(&mut self) -> Option<&'h [u8]> {
-        let at = self.next?;
+        let item = self.next?;
         if !self.name.searchable {
-            return self.split_from(at);
+            return self.split_from(item);
         }
-        match self.candidate(at) {
-            None => {
-                self.next = None;
-                None
-            }
-            Some((start, _)) if memchr(b'"', &self.header[at..start]).is_some() => {
-                self.split_from(at)
-            }
-            Some((_, equals)) => Some(self.take(equals)),
+        // The cookie is often the first one, and the vector search takes a moment to
+        // begin.
+        let start = skip_blanks(self.header, item);
+        if let Some(equals) = equals_of(self.header, start, self.name.as_bytes()) {
+            return Some(self.take(equals));
         }
+        self.search(item)
     }
 }
 
 impl FusedIterator for Values<'_, '_> {}
 
 impl<'h> Values<'_, 'h> {
+    fn search(&mut self, item: usize) -> Option<&'h [u8]> {
+        self.next = None;
+        let (start, equals) = self.candidate(item)?;
+        if memchr(b'"', &self.header[item..start]).is_some() {
+            return self.split_from(item);
+        }
+        Some(self.take(equals))
+    }
+
     /// The next place, with its `=`, that is the cookie unless a quoted value is
     /// around it. Every true one is such a place.
     fn candidate(&self, item: usize) -> Option<(usize, usize)> {
         let name = self.name.as_bytes();
-        let first = skip_blanks(self.header, item);
-        if self.header[first..].starts_with(name)
-            && let Some(equals) = self.equals_behind(first + name.len())
-        {
-            return Some((first, equals));
-        }
-        let mut from = first;
+        let mut from = item;
         while let Some(offset) = self.name.finder.find(&self.header[from..]) {
             let start = from + offset;
             if self.begins_item(start)
-                && let Some(equals) = self.equals_behind(start + name.len())
+                && let Some(equals) = equals_of(self.header, start, name)
             {
                 return Some((start, equals));
             }
@@ -155,22 +169,16 @@ impl<'h> Values<'_, 'h> {
         None
     }
 
-    fn equals_behind(&self, name_end: usize) -> Option<usize> {
-        let at = skip_blanks(self.header, name_end);
-        (self.header.get(at) == Some(&b'=')).then_some(at)
-    }
-
     fn begins_item(&self, start: usize) -> bool {
         let before = self.header[..start].iter().rfind(|byte| !is_blank(**byte));
         matches!(before, None | Some(b';' | b','))
     }
 
-    /// The value behind this `=`.
+    #[inline]
     fn take(&mut self, equals: usize) -> &'h [u8] {
-        let start = skip_blanks(self.header, equals + 1);
-        let end = value_end(self.header, start);
+        let (value, end) = value_behind(self.header, equals);
         self.next = (end < self.header.len()).then_some(end + 1);
-        &self.header[start..trim_end(self.header, start, end)]
+        value
     }
 
     #[cold]
@@ -180,6 +188,24 @@ impl<'h> Values<'_, 'h> {
         self.next = found.and_then(|item| item.next());
         found.and_then(|item| item.value())
     }
+}
+
+/// The `=` of the cookie called `name`, should it begin here.
+#[inline]
+fn equals_of(header: &[u8], start: usize, name: &[u8]) -> Option<usize> {
+    if !header[start..].starts_with(name) {
+        return None;
+    }
+    let at = skip_blanks(header, start + name.len());
+    (header.get(at) == Some(&b'=')).then_some(at)
+}
+
+/// The value behind this `=`, and the delimiter that ends it or the end of the field.
+#[inline]
+fn value_behind(header: &[u8], equals: usize) -> (&[u8], usize) {
+    let start = skip_blanks(header, equals + 1);
+    let end = value_end(header, start);
+    (&header[start..trim_end(header, start, end)], end)
 }
 
 /// Whether finding the bytes and looking around them is enough.

@@ -150,7 +150,24 @@ fn item_at(header: &[u8], behind: usize) -> Item<'_> {
 }
 
 /// The delimiter that ends the value at `start`, or the end of the field.
+#[inline]
 pub(super) fn value_end(header: &[u8], start: usize) -> usize {
+    // Most values are short, and calling the vector search takes longer than this.
+    let head = header[start..].iter().take(SHORT);
+    for (offset, byte) in head.enumerate() {
+        match byte {
+            b',' | b';' => return start + offset,
+            b'"' => return long_value_end(header, start + offset),
+            _ => {}
+        }
+    }
+    long_value_end(header, (start + SHORT).min(header.len()))
+}
+
+/// Length up to which a value is searched byte by byte.
+const SHORT: usize = 12;
+
+fn long_value_end(header: &[u8], start: usize) -> usize {
     let mut at = start;
     loop {
         at = find(header, at, |rest| memchr3(b',', b';', b'"', rest));
@@ -183,6 +200,7 @@ pub(super) const fn is_blank(byte: u8) -> bool {
 }
 
 /// The first position at or behind `from` that is no blank.
+#[inline]
 pub(super) fn skip_blanks(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     while bytes.get(at).copied().is_some_and(is_blank) {
@@ -192,6 +210,7 @@ pub(super) fn skip_blanks(bytes: &[u8], from: usize) -> usize {
 }
 
 /// `end`, moved back over blanks, but not before `start`.
+#[inline]
 pub(super) fn trim_end(bytes: &[u8], start: usize, end: usize) -> usize {
     let mut end = end;
     while end > start && is_blank(bytes[end - 1]) {
@@ -201,6 +220,7 @@ pub(super) fn trim_end(bytes: &[u8], start: usize, end: usize) -> usize {
 }
 
 /// The bytes without the blanks at both ends, as every field value is read.
+#[inline]
 pub(super) fn trim(bytes: &[u8]) -> &[u8] {
     let start = skip_blanks(bytes, 0);
     &bytes[start..trim_end(bytes, start, bytes.len())]
