@@ -23,26 +23,30 @@
 //! assert_eq!(edit, FieldEdit::Replace(b"lang=en; theme=dark".to_vec()));
 //! ```
 
+mod builder;
 mod cacheability;
 mod date;
 mod directive;
 mod dynamic;
 mod edit;
 mod find;
+mod finding;
 mod items;
 mod policy;
 mod problem;
 mod set_cookie;
 mod state;
 
+pub use builder::{CookieBuilder, mode};
 pub use cacheability::is_cacheable;
 pub use date::{Dates, Stamp};
-pub use directive::{CookieDirective, CookieDirectiveError, DirectiveFinding, DirectiveReason};
+pub use directive::{CookieDirective, CookieDirectiveError};
 pub use dynamic::{dynamic_identifier, identifier_of};
 pub use edit::{FieldEdit, edit_request};
 pub use find::{Name, Values, value};
+pub use finding::{DirectiveFinding, DirectiveReason};
 pub use items::{Item, ItemKind, Items, items};
-pub use policy::{CookieBuilder, CookieMode, CookiePolicy, mode};
+pub use policy::{CookieMode, CookiePolicy};
 pub use problem::CookieProblem;
 pub use set_cookie::{Insertion, edit_response, insertion, must_insert};
 pub use state::{ClientCookie, ClientState, Match, ResponseCookie};
