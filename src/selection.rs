@@ -200,6 +200,7 @@ impl ResponseEdits {
 
 /// What the response side needs to know of the request's method: itself, if that
 /// matters to cookies and caches, else nothing. Unlike the request, it can be kept.
+#[inline]
 pub(crate) fn known_method(request: &dyn Request) -> &'static [u8] {
     let known: [&'static [u8]; 5] = [b"GET", b"HEAD", b"OPTIONS", b"POST", b"TRACE"];
     let method = request.method();

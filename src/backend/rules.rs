@@ -98,6 +98,7 @@ pub(crate) struct UseServerRule {
 }
 
 /// The first rule that holds decides; later ones are not asked.
+#[inline]
 pub(crate) fn trust(rules: &[PersistRule], request: &dyn Request) -> Trust {
     rules
         .iter()

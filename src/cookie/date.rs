@@ -3,7 +3,7 @@
 //! Layout: `ID`, `ID|LAST` or `ID|LAST|FIRST`. A date is five characters of the
 //! base64 alphabet, the most significant first: UNIX time in units of four seconds.
 
-use memchr::memchr;
+use super::items::find_bar;
 
 /// A moment as a cookie tells it: UNIX seconds in a signed 32-bit integer that wraps.
 ///
@@ -117,15 +117,16 @@ impl Dates {
     /// assert_eq!(dates.last, Stamp::from_unix(1_800_000_000));
     /// assert_eq!(dates.first, Stamp::NONE);
     /// ```
+    #[inline]
     pub fn split<'v>(&mut self, value: &'v [u8]) -> &'v [u8] {
-        let Some(bar) = memchr(b'|', value) else {
+        let Some(bar) = find_bar(value) else {
             return value;
         };
         let (id, behind) = (&value[..bar], &value[bar + 1..]);
         if let Some(last) = Stamp::from_text(behind) {
             self.last = last;
         }
-        if let Some(second) = memchr(b'|', behind)
+        if let Some(second) = find_bar(behind)
             && let Some(first) = Stamp::from_text(&behind[second + 1..])
         {
             self.first = first;

@@ -141,6 +141,7 @@ impl<'h> Iterator for Values<'_, 'h> {
 impl FusedIterator for Values<'_, '_> {}
 
 impl<'h> Values<'_, 'h> {
+    #[inline]
     fn search(&mut self, item: usize) -> Option<&'h [u8]> {
         self.next = None;
         let (start, equals) = self.candidate(item)?;
@@ -170,8 +171,8 @@ impl<'h> Values<'_, 'h> {
     }
 
     fn begins_item(&self, start: usize) -> bool {
-        let before = self.header[..start].iter().rfind(|byte| !is_blank(**byte));
-        matches!(before, None | Some(b';' | b','))
+        let before = trim_end(self.header, 0, start);
+        before == 0 || matches!(self.header[before - 1], b';' | b',')
     }
 
     #[inline]
@@ -193,7 +194,8 @@ impl<'h> Values<'_, 'h> {
 /// The `=` of the cookie called `name`, should it begin here.
 #[inline]
 fn equals_of(header: &[u8], start: usize, name: &[u8]) -> Option<usize> {
-    if !header[start..].starts_with(name) {
+    // The first byte settles most places without a call to compare the rest.
+    if header.get(start) != name.first() || !header[start..].starts_with(name) {
         return None;
     }
     let at = skip_blanks(header, start + name.len());

@@ -3,7 +3,7 @@
 use std::iter::FusedIterator;
 use std::ops::Range;
 
-use memchr::{memchr2, memchr3};
+use memchr::{memchr, memchr2, memchr3};
 
 /// What an item of a `Cookie` field is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -152,7 +152,6 @@ fn item_at(header: &[u8], behind: usize) -> Item<'_> {
 /// The delimiter that ends the value at `start`, or the end of the field.
 #[inline]
 pub(super) fn value_end(header: &[u8], start: usize) -> usize {
-    // Most values are short, and calling the vector search takes longer than this.
     let head = header[start..].iter().take(SHORT);
     for (offset, byte) in head.enumerate() {
         match byte {
@@ -161,11 +160,24 @@ pub(super) fn value_end(header: &[u8], start: usize) -> usize {
             _ => {}
         }
     }
-    long_value_end(header, (start + SHORT).min(header.len()))
+    if header.len() - start <= SHORT {
+        return header.len();
+    }
+    long_value_end(header, start + SHORT)
 }
 
-/// Length up to which a value is searched byte by byte.
+/// Length up to which bytes are looked at one by one: a vector search takes longer to
+/// begin.
 const SHORT: usize = 12;
+
+/// The first `|` of a value.
+#[inline]
+pub(super) fn find_bar(value: &[u8]) -> Option<usize> {
+    if value.len() <= 2 * SHORT {
+        return value.iter().position(|&byte| byte == b'|');
+    }
+    memchr(b'|', value)
+}
 
 fn long_value_end(header: &[u8], start: usize) -> usize {
     let mut at = start;

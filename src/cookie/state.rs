@@ -153,6 +153,7 @@ impl<S> ClientState<S> {
     /// in order, over all `Cookie` fields.
     ///
     /// `lookup` is asked at most once, with an identifier that is not empty.
+    #[inline]
     pub fn observe(
         &mut self,
         policy: &CookiePolicy,

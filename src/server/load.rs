@@ -40,6 +40,7 @@ impl Load {
     }
 
     /// Takes a slot unless `limit` are in use; no limit at all when it is `None`.
+    #[inline]
     pub(crate) fn try_take(&self, limit: Option<u32>) -> bool {
         let taken = match limit {
             None => {
@@ -57,6 +58,7 @@ impl Load {
         taken
     }
 
+    #[inline]
     pub(crate) fn give_back(&self) {
         let before = self.in_flight.fetch_sub(1, Relaxed);
         debug_assert!(before > 0, "a slot was given back twice");

@@ -148,6 +148,7 @@ impl Status {
     /// Whether a cookie, a stick table or a `use-server` rule may name this server.
     ///
     /// Drain, weight 0 and `Stopping` are no obstacle; only a stopped server is.
+    #[inline]
     pub const fn accepts_persisted(self) -> bool {
         !matches!(self.operational, OperationalState::Stopped)
     }

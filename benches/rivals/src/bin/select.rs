@@ -18,8 +18,10 @@ use stickroute::{Backend, ConsistentHash, CookiePolicy, HashInput, HeaderVisitor
 use stickroute_rivals::{Race, Target, key};
 
 const SERVERS: usize = 10;
-const HEADER: &str = "_ga=GA1.1.1234567890.1700000000; theme=dark; \
-    csrf=8b1a9953c4611296a827abf8c47804d7; lang=en-GB; SRVID=app7";
+/// What a browser sends to a shop: eight cookies, ours the last.
+const HEADER: &str = "_ga=GA1.1.1234567890.1700000000; _gcl_au=1.1.1893745.1700000001; \
+    consent=analytics:1|ads:0; csrf=8b1a9953c4611296a827abf8c47804d7; theme=dark; \
+    lang=en-GB; cart=3f9d2c71; SRVID=app7";
 const NOW: Now = Now::new(Duration::from_secs(1), Duration::from_secs(1_800_000_000));
 
 /// A request whose bytes lie ready.
