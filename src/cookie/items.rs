@@ -152,28 +152,31 @@ fn item_at(header: &[u8], behind: usize) -> Item<'_> {
 /// The delimiter that ends the value at `start`, or the end of the field.
 #[inline]
 pub(super) fn value_end(header: &[u8], start: usize) -> usize {
-    let head = header[start..].iter().take(SHORT);
-    for (offset, byte) in head.enumerate() {
-        match byte {
-            b',' | b';' => return start + offset,
-            b'"' => return long_value_end(header, start + offset),
-            _ => {}
-        }
+    let rest = &header[start..];
+    let head = &rest[..rest.len().min(SHORT)];
+    match head.iter().position(|&byte| ENDS_OR_QUOTES[byte as usize]) {
+        Some(offset) if header[start + offset] != b'"' => start + offset,
+        None if rest.len() <= SHORT => header.len(),
+        _ => long_value_end(header, start),
     }
-    if header.len() - start <= SHORT {
-        return header.len();
-    }
-    long_value_end(header, start + SHORT)
 }
 
 /// Length up to which bytes are looked at one by one: a vector search takes longer to
 /// begin.
-const SHORT: usize = 12;
+const SHORT: usize = 24;
+
+const ENDS_OR_QUOTES: [bool; 256] = {
+    let mut table = [false; 256];
+    table[b',' as usize] = true;
+    table[b';' as usize] = true;
+    table[b'"' as usize] = true;
+    table
+};
 
 /// The first `|` of a value.
 #[inline]
 pub(super) fn find_bar(value: &[u8]) -> Option<usize> {
-    if value.len() <= 2 * SHORT {
+    if value.len() <= SHORT {
         return value.iter().position(|&byte| byte == b'|');
     }
     memchr(b'|', value)
