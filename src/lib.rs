@@ -57,7 +57,7 @@
 //! | route | [`Backend::select`], [`Backend::redispatch`], [`Backend::respond`], [`Selection`] |
 //! | show it messages | [`Request`], [`Response`]; [`SimpleRequest`]; [`HttpRequest`] |
 //! | change servers while requests run | [`Backend::update`], [`AdminState`], [`OperationalState`] |
-//! | spread sessions | [`RoundRobin`], [`StaticRoundRobin`], [`MapHash`], `ConsistentHash`, or your own [`Selector`] |
+//! | spread sessions | [`RoundRobin`], [`StaticRoundRobin`], [`MapHash`], [`ConsistentHash`], or your own [`Selector`] |
 //! | hash onto a ring, without a farm | [`ConsistentHashRing`] |
 //! | read and edit cookies, without a farm | [`cookie`] |
 //! | use HAProxy's texts | [`CookiePolicy::from_directive`], [`haproxy`] |
@@ -117,3 +117,8 @@ pub use server::{
     Server, ServerId, Serving, Status, Weight, WeightChange, WeightScale,
 };
 pub use time::Now;
+
+/// Keeps the example of the README working.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;
