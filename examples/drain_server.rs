@@ -1,0 +1,100 @@
+//! Takes a server out of service without breaking a session: drain it, wait until
+//! nothing is under way on it, remove it.
+//!
+//! ```text
+//! cargo run --example drain_server
+//! ```
+//!
+//! Nothing here touches a network: requests are values, and a session lasts as long as
+//! its [`Selection`].
+
+use std::error::Error;
+
+use stickroute::{
+    AdminState, Backend, ClientCookie, CookiePolicy, Now, Reason, Selection, Server, SimpleRequest,
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let backend = backend()?;
+
+    println!(
+        "1. Two clients are bound to app2 by their cookies, and each has a request under way."
+    );
+    let first = request(&backend, Some("a2"))?;
+    let second = request(&backend, Some("a2"))?;
+    assert_eq!(first.reason(), Reason::Cookie);
+    assert_eq!(in_flight(&backend), Some(2));
+
+    println!("2. app2 is drained.");
+    backend.set_admin_state("app2", AdminState::Drain)?;
+    show(&backend);
+
+    println!("3. Six new clients come: none of them goes to app2.");
+    for _ in 0..6 {
+        let new = request(&backend, None)?;
+        println!("   new client: {new}");
+        assert_ne!(new.server().name(), "app2");
+    }
+
+    println!("4. A bound client comes back, and app2 still serves it.");
+    let third = request(&backend, Some("a2"))?;
+    println!("   bound client: {third}");
+    assert_eq!(third.server().name(), "app2");
+    assert_eq!(in_flight(&backend), Some(3));
+
+    println!("5. Its sessions end, one after the other.");
+    for (session, left) in [first, second, third].into_iter().zip([2, 1, 0]) {
+        drop(session);
+        println!("   in flight on app2: {left}");
+        assert_eq!(in_flight(&backend), Some(left));
+    }
+
+    println!("6. Nothing is under way any more: app2 is removed.");
+    backend.update(|change| change.remove("app2"))?;
+    assert_eq!(in_flight(&backend), None);
+    show(&backend);
+
+    println!("7. A client that comes late finds its server gone and is given another.");
+    let late = request(&backend, Some("a2"))?;
+    println!("   late client: {late}");
+    assert_eq!(late.reason(), Reason::Balance);
+    assert_eq!(late.client_cookie(), ClientCookie::Invalid);
+    Ok(())
+}
+
+fn backend() -> Result<Backend, Box<dyn Error>> {
+    let servers = (1..=3).map(|number| {
+        Server::new(format!("app{number}"), format!("10.0.0.{number}:8080"))
+            .cookie(format!("a{number}"))
+    });
+    let cookie = CookiePolicy::insert("SRV").indirect().nocache();
+    Ok(Backend::builder("app")
+        .servers(servers)
+        .cookie(cookie)
+        .build()?)
+}
+
+/// A request, with the cookie that names a server or without one.
+fn request(backend: &Backend, cookie: Option<&str>) -> Result<Selection, Box<dyn Error>> {
+    let mut request = SimpleRequest::new("GET", "/");
+    if let Some(identifier) = cookie {
+        request = request.header("Cookie", format!("SRV={identifier}"));
+    }
+    Ok(backend.select(&request, Now::system())?)
+}
+
+/// Sessions under way on app2, `None` when it is gone.
+fn in_flight(backend: &Backend) -> Option<u32> {
+    backend.server("app2").map(|server| server.in_flight())
+}
+
+fn show(backend: &Backend) {
+    for server in backend.farm().servers() {
+        let state = server.status().admin();
+        println!(
+            "   {}: {state:?}, in flight {}",
+            server.name(),
+            server.in_flight()
+        );
+    }
+}
