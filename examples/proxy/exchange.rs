@@ -1,0 +1,128 @@
+//! One request from its first byte to the last of the response: it holds the slot on
+//! the server, and logs one line at its end, however it ends.
+
+use std::fmt;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use hyper::StatusCode;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::http::request::Parts;
+use stickroute::{Now, SelectError, Selection};
+
+use crate::pool::Pool;
+
+/// A request under way.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    client: SocketAddr,
+    request: String,
+    started: Now,
+    pub(crate) outcome: Outcome,
+    /// What the client is answered with, `None` as long as nothing is known.
+    pub(crate) status: Option<StatusCode>,
+}
+
+/// How far the request has come.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Nowhere: refused before a server was looked for.
+    Unrouted,
+    /// It has a server, and holds a slot there.
+    Selected(Selection<Pool>),
+    /// There is no server for it.
+    NoServer(SelectError),
+}
+
+impl Exchange {
+    /// Begins with a request.
+    pub(crate) fn new(client: SocketAddr, parts: &Parts) -> Self {
+        Self {
+            client,
+            request: format!("{} {}", parts.method, parts.uri),
+            started: Now::system(),
+            outcome: Outcome::Unrouted,
+            status: None,
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // A log that cannot be written must not take requests down.
+        let _ = writeln!(std::io::stderr(), "{self}");
+    }
+}
+
+impl fmt::Display for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let taken = Now::system().mono().saturating_sub(self.started.mono());
+        write!(f, "{} {}: {}, ", self.client, self.request, self.outcome)?;
+        match self.status {
+            Some(status) => write!(f, "status {}", status.as_u16())?,
+            None => f.write_str("client left")?,
+        }
+        write!(f, ", {} ms", taken.as_millis())
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unrouted => f.write_str("not routed"),
+            Self::Selected(selection) => {
+                write!(f, "{selection}, retries {}", selection.retries())
+            }
+            Self::NoServer(error) => {
+                write!(
+                    f,
+                    "no server ({}N), {error}",
+                    error.client_cookie().letter()
+                )
+            }
+        }
+    }
+}
+
+/// The body of a response on its way through; its end is the end of the exchange.
+#[derive(Debug)]
+pub(crate) struct Streamed {
+    body: Incoming,
+    exchange: Option<Exchange>,
+}
+
+impl Streamed {
+    /// Streams `body` and ends `exchange` with it.
+    pub(crate) fn new(body: Incoming, exchange: Exchange) -> Self {
+        Self {
+            body,
+            exchange: Some(exchange),
+        }
+    }
+}
+
+impl Body for Streamed {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if !matches!(frame, Some(Ok(_))) {
+            self.exchange = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

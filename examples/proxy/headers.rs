@@ -1,0 +1,80 @@
+//! What a proxy takes off a message and puts on it.
+
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::http::{Method, Uri, Version};
+use hyper::{Request, StatusCode};
+use stickroute::RequestEdits;
+
+/// Fields that concern one connection only (RFC 9110 section 7.6.1).
+const HOP_BY_HOP: [&str; 6] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Removes the fields that concern one connection, and those that `Connection` lists.
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // Two lengths in one message are how requests are smuggled (RFC 9112 section 6.1).
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    let listed: Vec<String> = connection_options(headers).map(str::to_owned).collect();
+    for name in listed.iter().map(String::as_str).chain(HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|options| options.split(','))
+        .map(str::trim)
+}
+
+/// The request for the server: HTTP/1.1 with the edits carried out.
+pub(crate) fn outgoing(parts: &Parts, body: Incoming, edits: &RequestEdits) -> Request<Incoming> {
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = origin_form(&parts.uri);
+    *request.headers_mut() = parts.headers.clone();
+    let headers = request.headers_mut();
+    edits.apply(parts.version, headers);
+    remove_hop_by_hop(headers);
+    add_host(parts, headers);
+    request
+}
+
+/// The target without scheme and authority (RFC 9112 section 3.2.1).
+fn origin_form(uri: &Uri) -> Uri {
+    let path = uri.path_and_query().cloned();
+    path.map_or_else(|| Uri::from_static("/"), Uri::from)
+}
+
+/// HTTP/2 names the host in the target alone (RFC 9113 section 8.3.1).
+fn add_host(parts: &Parts, headers: &mut HeaderMap) {
+    let authority = parts.uri.authority();
+    let value = authority.and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    if let (Some(value), true) = (value, parts.version == Version::HTTP_2) {
+        headers.entry(header::HOST).or_insert(value);
+    }
+}
+
+/// What this proxy does not do: tunnels, and other protocols in the place of HTTP.
+pub(crate) fn unsupported(parts: &Parts) -> Option<(StatusCode, &'static str)> {
+    if parts.method == Method::CONNECT {
+        return Some((StatusCode::NOT_IMPLEMENTED, "CONNECT is not supported\n"));
+    }
+    let asks = connection_options(&parts.headers).any(|name| name.eq_ignore_ascii_case("upgrade"));
+    let protocol = parts.headers.get(header::UPGRADE).filter(|_| asks)?;
+    // A client that offers HTTP/2 is as happy with HTTP/1.1.
+    let is_optional = protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
+    let answer = (StatusCode::NOT_IMPLEMENTED, "Upgrade is not supported\n");
+    (!is_optional).then_some(answer)
+}
