@@ -6,7 +6,8 @@
 //!
 //! The servers are called `s1`, `s2` and so on, and the cookie `SRV` binds a client to
 //! its server. Bodies are streamed in both directions; connections to clients and to
-//! servers are kept alive. `examples/proxy` has everything this one leaves out.
+//! servers are kept alive. `examples/proxy` has what this one leaves out: the log, the
+//! control port, HTTP/2, and care for idle connections that a server is just closing.
 
 use std::convert::Infallible;
 use std::error::Error;

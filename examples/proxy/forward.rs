@@ -22,7 +22,7 @@ use tokio::time;
 
 use crate::exchange::{Exchange, Outcome, Streamed};
 use crate::headers;
-use crate::pool::{self, Connection, Pool};
+use crate::pool::{self, Connection, Pool, RequestBody};
 
 type Body = Either<Streamed, Full<Bytes>>;
 
@@ -136,17 +136,14 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// Sends the request on an idle connection or, if the server has just closed that
-    /// and has seen nothing of the request, on a new one.
-    async fn send(
-        &mut self,
-        mut request: Request<Incoming>,
-    ) -> Result<Response<Incoming>, Refusal> {
-        if let Some(mut connection) = self.selection()?.server().payload().idle() {
-            match connection.try_send_request(request).await {
-                Ok(response) => return self.received(connection, response),
-                Err(mut error) => request = error.take_message().ok_or(BAD_ANSWER)?,
-            }
+    /// Sends the request, on an idle connection if it may be sent twice: the server may
+    /// have closed that just now, and then a new one takes the request.
+    async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Refusal> {
+        if let Some(copy) = headers::copy_if_repeatable(&request)
+            && let Some(mut idle) = self.selection()?.server().payload().idle()
+            && let Ok(response) = idle.send_request(copy).await
+        {
+            return self.received(idle, response);
         }
         let mut connection = self.connect().await?;
         let response = connection.send_request(request).await;

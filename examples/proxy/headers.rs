@@ -1,11 +1,14 @@
 //! What a proxy takes off a message and puts on it.
 
-use hyper::body::Incoming;
+use http_body_util::{Either, Empty};
+use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::{Method, Uri, Version};
 use hyper::{Request, StatusCode};
 use stickroute::RequestEdits;
+
+use crate::pool::RequestBody;
 
 /// Fields that concern one connection only (RFC 9110 section 7.6.1).
 const HOP_BY_HOP: [&str; 6] = [
@@ -39,8 +42,12 @@ fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 }
 
 /// The request for the server: HTTP/1.1 with the edits carried out.
-pub(crate) fn outgoing(parts: &Parts, body: Incoming, edits: &RequestEdits) -> Request<Incoming> {
-    let mut request = Request::new(body);
+pub(crate) fn outgoing(
+    parts: &Parts,
+    body: Incoming,
+    edits: &RequestEdits,
+) -> Request<RequestBody> {
+    let mut request = Request::new(Either::Left(body));
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = origin_form(&parts.uri);
     *request.headers_mut() = parts.headers.clone();
@@ -49,6 +56,19 @@ pub(crate) fn outgoing(parts: &Parts, body: Incoming, edits: &RequestEdits) -> R
     remove_hop_by_hop(headers);
     add_host(parts, headers);
     request
+}
+
+/// The same request once more, if it may be sent twice: it has no body and the server
+/// does the same however often it gets it (RFC 9110 section 9.2.2).
+pub(crate) fn copy_if_repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(Either::Right(Empty::new()));
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
 }
 
 /// The target without scheme and authority (RFC 9112 section 3.2.1).

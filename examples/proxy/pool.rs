@@ -2,11 +2,16 @@
 //!
 //! A pool is the payload of its server, so the library hands it over with each
 //! selection, and a server that leaves the backend takes its connections with it.
+//!
+//! A server may close an idle connection at any moment, and a proxy may find that out
+//! only when it has sent a request there. So idle connections are for requests that may
+//! be sent twice; see `forward.rs`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use http_body_util::{Either, Empty};
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
@@ -14,8 +19,11 @@ use stickroute::{Address, Failure};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time;
 
+/// The body of a request: streamed from the client, or none.
+pub(crate) type RequestBody = Either<Incoming, Empty<Bytes>>;
+
 /// A connection that can take a request.
-pub(crate) type Connection = SendRequest<Incoming>;
+pub(crate) type Connection = SendRequest<RequestBody>;
 
 /// More idle connections than this are closed.
 const MOST_IDLE: usize = 64;
