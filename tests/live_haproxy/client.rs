@@ -1,0 +1,108 @@
+//! Sends raw bytes to a proxy and takes its answer apart.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use tokio::net::TcpSocket;
+
+use crate::hex;
+use crate::origin::{SEEN, SERVER};
+
+/// What is compared of an answer.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The server that answered, `None` if the proxy did.
+    pub(crate) server: Option<String>,
+    pub(crate) set_cookie: Vec<Vec<u8>>,
+    pub(crate) cache_control: Vec<Vec<u8>>,
+    /// The `Cookie` fields that reached the server.
+    pub(crate) forwarded: Vec<Vec<u8>>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let readable = |lines: &[Vec<u8>]| -> Vec<String> {
+            let escaped = lines.iter().map(|line| line.escape_ascii().to_string());
+            escaped.collect()
+        };
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("server", &self.server)
+            .field("set_cookie", &readable(&self.set_cookie))
+            .field("cache_control", &readable(&self.cache_control))
+            .field("forwarded", &readable(&self.forwarded))
+            .finish()
+    }
+}
+
+/// Sends a request from a loopback address and reads until the proxy closes.
+pub(crate) fn send(proxy: SocketAddr, source: Ipv4Addr, request: &[u8]) -> io::Result<Answer> {
+    let mut stream = connect(proxy, source)?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.write_all(request)?;
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response)?;
+    Ok(parse(&response))
+}
+
+/// The standard library cannot choose the source address, tokio can.
+fn connect(proxy: SocketAddr, source: Ipv4Addr) -> io::Result<TcpStream> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    runtime.block_on(async {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        let stream = socket.connect(proxy).await?.into_std()?;
+        stream.set_nonblocking(false)?;
+        Ok(stream)
+    })
+}
+
+fn parse(response: &[u8]) -> Answer {
+    let mut answer = Answer::default();
+    let mut lines = response.split(|byte| *byte == b'\n');
+    let status = lines.next().unwrap_or_default();
+    let digits = status.get(9..12).map(String::from_utf8_lossy);
+    answer.status = digits.and_then(|digits| digits.parse().ok()).unwrap_or(0);
+    for line in lines.take_while(|line| line.len() > 1) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+            continue;
+        };
+        let value = &line[colon + 1..];
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        answer.note(&line[..colon], value);
+    }
+    answer
+}
+
+impl Answer {
+    fn note(&mut self, name: &[u8], value: &[u8]) {
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        match name.as_str() {
+            "set-cookie" => self.set_cookie.push(value.to_vec()),
+            "cache-control" => self.cache_control.push(value.to_vec()),
+            SERVER => self.server = Some(String::from_utf8_lossy(value).into_owned()),
+            SEEN => {
+                let lines = value.split(|byte| *byte == b'.').skip(1);
+                self.forwarded = lines.map(hex::decode).collect();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Sends a line to a control port; an empty answer means that it was carried out.
+pub(crate) fn command(control: SocketAddr, line: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(control)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(format!("{line}\n").as_bytes())?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.trim().to_owned())
+}

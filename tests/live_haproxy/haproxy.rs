@@ -1,0 +1,149 @@
+//! The two proxies: how each is told the same configuration.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::origin::Origin;
+use crate::scenario::Scenario;
+use crate::support::{self, Running};
+
+/// How long both wait for a connection, and before a retry, in milliseconds.
+const CONNECT_TIMEOUT: u32 = 100;
+
+/// A proxy that runs.
+pub(crate) struct Side {
+    pub(crate) listen: SocketAddr,
+    pub(crate) control: SocketAddr,
+    _program: Running,
+}
+
+/// Fails with a hint when HAProxy is not installed.
+pub(crate) fn version() -> String {
+    let output = Command::new("haproxy").arg("-v").output();
+    let output = output.unwrap_or_else(|error| {
+        panic!(
+            "this test runs a real HAProxy, and `haproxy` does not start ({error}); \
+             install it, on Debian with `apt-get install haproxy`"
+        )
+    });
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Starts HAProxy.
+pub(crate) fn haproxy(scenario: &Scenario, origins: &[Origin], folder: &Path) -> Side {
+    let (listen, control) = (support::free_address(), support::free_address());
+    let file = write(folder, &configuration(scenario, origins, listen, control));
+    let mut command = Command::new("haproxy");
+    command
+        .arg("-db")
+        .arg("-f")
+        .arg(&file)
+        .stderr(Stdio::null());
+    let mut program = Running::start(&mut command, 0);
+    let is_up = support::eventually(|| {
+        TcpStream::connect(control).is_ok() && TcpStream::connect(listen).is_ok()
+    });
+    let ended = program.child().try_wait().expect("its state can be asked");
+    assert!(
+        is_up && ended.is_none(),
+        "haproxy -f {} does not run",
+        file.display()
+    );
+    Side {
+        listen,
+        control,
+        _program: program,
+    }
+}
+
+fn write(folder: &Path, text: &str) -> PathBuf {
+    let file = folder.join("haproxy.cfg");
+    fs::write(&file, text).expect("the folder can be written to");
+    file
+}
+
+fn configuration(
+    scenario: &Scenario,
+    origins: &[Origin],
+    listen: SocketAddr,
+    control: SocketAddr,
+) -> String {
+    let mut text = format!(
+        "global\n  nbthread 1\n  stats socket ipv4@{control} level admin\n\
+         defaults\n  mode http\n  timeout client 20s\n  timeout server 20s\n  \
+         timeout connect {CONNECT_TIMEOUT}ms\n\
+         frontend web\n  bind {listen}\n  default_backend app\n\
+         backend app\n"
+    );
+    let mut line = |words: String| writeln!(text, "  {words}").expect("a string takes it");
+    line(format!("balance {}", scenario.balance));
+    line(format!("retries {}", scenario.retries));
+    if let Some(words) = scenario.hash_type {
+        line(format!("hash-type {words}"));
+    }
+    if let Some(words) = scenario.cookie {
+        line(format!("cookie {words}"));
+    }
+    if let Some(key) = scenario.dynamic_cookie_key {
+        line(format!("dynamic-cookie-key '{key}'"));
+    }
+    if let Some(interval) = scenario.redispatch {
+        line(format!("option redispatch {interval}"));
+    }
+    if scenario.persist {
+        line("option persist".into());
+    }
+    if scenario.allbackups {
+        line("option allbackups".into());
+    }
+    for server in servers(scenario, origins) {
+        line(format!("server {server}"));
+    }
+    text
+}
+
+fn servers(scenario: &Scenario, origins: &[Origin]) -> impl Iterator<Item = String> {
+    let described = origins.iter().zip(scenario.servers);
+    described.map(|(origin, words)| format!("{} {} {words}", origin.name(), origin.address()))
+}
+
+/// Starts the example.
+pub(crate) fn stickroute(scenario: &Scenario, origins: &[Origin], program: &Path) -> Side {
+    let mut command = Command::new(program);
+    command.stderr(Stdio::null());
+    command.args(["--admin", "127.0.0.1:0", "--balance", scenario.balance]);
+    command.arg("--retries").arg(scenario.retries.to_string());
+    command
+        .arg("--connect-timeout")
+        .arg(CONNECT_TIMEOUT.to_string());
+    let texts = [
+        ("--hash-type", scenario.hash_type),
+        ("--cookie", scenario.cookie),
+        ("--dynamic-cookie-key", scenario.dynamic_cookie_key),
+    ];
+    for (option, text) in texts {
+        command.args(text.map(|text| [option, text]).into_iter().flatten());
+    }
+    if let Some(interval) = scenario.redispatch {
+        command.arg("--redispatch").arg(interval.to_string());
+    }
+    if scenario.persist {
+        command.arg("--persist");
+    }
+    if scenario.allbackups {
+        command.arg("--allbackups");
+    }
+    for server in servers(scenario, origins) {
+        command.arg("--server").arg(server);
+    }
+    let program = Running::start(&mut command, 2);
+    Side {
+        listen: program.address("http://"),
+        control: program.address("control "),
+        _program: program,
+    }
+}

@@ -1,0 +1,254 @@
+//! A real HAProxy and `examples/proxy` side by side: the same random requests to both,
+//! before the same servers, and every answer compared.
+//!
+//! ```text
+//! cargo test --test live_haproxy -- --ignored --nocapture
+//! ```
+//!
+//! Compared are the status, the server, every `Set-Cookie` and `Cache-Control` line, and
+//! the `Cookie` bytes the server received. Between requests, servers are drained, taken
+//! down, reweighted, and refuse connections, on both sides at the same moment.
+//!
+//! * `STICKROUTE_LIVE_SEED` repeats a run; the seed is printed.
+//! * `STICKROUTE_LIVE_REQUESTS` is the number of requests, default 3000.
+//!
+//! Dates in cookies follow the wall clock. No request is sent close to the end of a
+//! second, and when one lasts into the next second all the same (retries do), its
+//! `Set-Cookie` lines may differ.
+//!
+//! Outside this check are control characters in field values, which hyper refuses with
+//! status 400 before routing sees them.
+
+mod client;
+mod generator;
+mod haproxy;
+mod hex;
+mod origin;
+mod scenario;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use stickroute::Now;
+
+use client::Answer;
+use generator::{Event, Jar, Random, Request};
+use haproxy::Side;
+use origin::Origin;
+use scenario::{SCENARIOS, Scenario};
+
+#[test]
+#[ignore = "runs a real HAProxy for a minute; see the top of this file"]
+fn the_example_answers_as_haproxy_does() {
+    let seed = number("STICKROUTE_LIVE_SEED").unwrap_or_else(|| Now::system().wall_seconds());
+    let requests = number("STICKROUTE_LIVE_REQUESTS").unwrap_or(3_000) as usize;
+    println!("{}", haproxy::version());
+    println!("STICKROUTE_LIVE_SEED={seed}");
+    let program = support::example("proxy");
+    let folder = std::env::temp_dir().join(format!("stickroute-live-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("there is a place for temporary files");
+
+    let mut report = Report::default();
+    let share = requests.div_ceil(SCENARIOS.len());
+    for (scenario, salt) in SCENARIOS.iter().zip(0..) {
+        let random = Random(seed ^ (salt << 48));
+        let before = report.clone();
+        if let Err(difference) =
+            Run::start(scenario, &program, &folder, random).requests(share, &mut report)
+        {
+            println!("{:<24} DIFFERENT\n{difference}", scenario.name);
+            report.differences += 1;
+        }
+        println!("{:<24} {}", scenario.name, report.since(&before));
+    }
+    // What is left of the folder is small and harmless.
+    let _ = std::fs::remove_dir_all(&folder);
+    println!("{report:?}");
+    assert_eq!(
+        report.differences, 0,
+        "STICKROUTE_LIVE_SEED={seed} repeats this run"
+    );
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable}={text:?} is no number")),
+    )
+}
+
+/// How much was compared.
+#[derive(Clone, Debug, Default)]
+struct Report {
+    requests: usize,
+    /// Without `Set-Cookie`, because a second ended meanwhile.
+    in_part: usize,
+    /// Answered by a server.
+    served: usize,
+    events: usize,
+    differences: usize,
+}
+
+impl Report {
+    fn since(&self, before: &Self) -> String {
+        format!(
+            "{:>5} requests, {:>5} served, {:>3} events, {:>2} compared in part",
+            self.requests - before.requests,
+            self.served - before.served,
+            self.events - before.events,
+            self.in_part - before.in_part,
+        )
+    }
+}
+
+/// One configuration on both sides.
+struct Run<'a> {
+    scenario: &'a Scenario,
+    random: Random,
+    jar: Jar,
+    haproxy: Side,
+    ours: Side,
+    origins: Vec<Origin>,
+    /// What has happened to the servers, for the description of a difference.
+    history: Vec<String>,
+}
+
+impl<'a> Run<'a> {
+    fn start(scenario: &'a Scenario, program: &Path, folder: &Path, random: Random) -> Self {
+        let numbers = 1..=scenario.servers.len();
+        let origins: Vec<Origin> = numbers
+            .map(|number| Origin::start(&format!("s{number}"), support::free_address()))
+            .collect();
+        Self {
+            scenario,
+            random,
+            jar: Jar::default(),
+            haproxy: haproxy::haproxy(scenario, &origins, folder),
+            ours: haproxy::stickroute(scenario, &origins, program),
+            origins,
+            history: Vec::new(),
+        }
+    }
+
+    fn requests(mut self, count: usize, report: &mut Report) -> Result<(), String> {
+        for number in 0..count {
+            if self.random.percent(8) {
+                self.event(number)?;
+                report.events += 1;
+            }
+            self.request(number, report)?;
+            report.requests += 1;
+        }
+        Ok(())
+    }
+
+    /// Lets something happen to one server, on both sides.
+    fn event(&mut self, number: usize) -> Result<(), String> {
+        let origin = self.random.below(self.origins.len());
+        let event = generator::event(&mut self.random);
+        let origin = &mut self.origins[origin];
+        self.history
+            .push(format!("{number}: {} {event:?}", origin.name()));
+        match event {
+            Event::Refuse => origin.refuse(),
+            Event::Listen => origin.listen(),
+            Event::Order(words) => {
+                let order = format!("set server app/{} {words}", origin.name());
+                return self.order(&order);
+            }
+        }
+        Ok(())
+    }
+
+    fn order(&self, order: &str) -> Result<(), String> {
+        let [theirs, ours] = [&self.haproxy, &self.ours].map(|side| {
+            client::command(side.control, order).unwrap_or_else(|error| panic!("{order}: {error}"))
+        });
+        if theirs.is_empty() == ours.is_empty() {
+            return Ok(());
+        }
+        Err(format!("{order}\nHAProxy: {theirs:?}\nours:    {ours:?}"))
+    }
+
+    fn request(&mut self, number: usize, report: &mut Report) -> Result<(), String> {
+        let before = quiet_moment();
+        let request = generator::request(&mut self.random, &self.jar, before.wall_seconds());
+        let (theirs, ours) = self.ask_both(&request);
+        let ticked = wall(before, -20) != wall(Now::system(), 20);
+        for cookie in &theirs.set_cookie {
+            self.jar.fill(cookie);
+        }
+        report.served += usize::from(theirs.server.is_some());
+        let equal = comparable(&theirs, false) == comparable(&ours, false);
+        report.in_part += usize::from(!equal && ticked);
+        if equal || ticked && comparable(&theirs, true) == comparable(&ours, true) {
+            return Ok(());
+        }
+        Err(self.describe(number, &request, &theirs, &ours))
+    }
+
+    fn ask_both(&self, request: &Request) -> (Answer, Answer) {
+        let ask = |side: &Side| {
+            let answer = client::send(side.listen, request.source, &request.bytes);
+            answer.unwrap_or_else(|error| panic!("{request:?}: {error}"))
+        };
+        thread::scope(|scope| {
+            let theirs = scope.spawn(|| ask(&self.haproxy));
+            let ours = ask(&self.ours);
+            (
+                theirs
+                    .join()
+                    .expect("the other request panics no more than this"),
+                ours,
+            )
+        })
+    }
+
+    fn describe(&self, number: usize, request: &Request, theirs: &Answer, ours: &Answer) -> String {
+        format!(
+            "{:#?}\nhistory: {:#?}\nrequest {number} from {}:\n{}\nHAProxy: {theirs:?}\nours:    {ours:?}",
+            self.scenario,
+            self.history,
+            request.source,
+            request
+                .bytes
+                .escape_ascii()
+                .to_string()
+                .replace("\\r\\n", "\n"),
+        )
+    }
+}
+
+/// What must be equal: answers of the proxies themselves have texts of their own.
+fn comparable(answer: &Answer, ticked: bool) -> Answer {
+    let mut answer = answer.clone();
+    if answer.server.is_none() {
+        answer.cache_control.clear();
+    }
+    if ticked {
+        answer.set_cookie.clear();
+        answer.cache_control.clear();
+    }
+    answer
+}
+
+/// Waits out the end of a second.
+fn quiet_moment() -> Now {
+    let millis = Now::system().wall().subsec_millis();
+    let pause = match millis {
+        0..30 => 30 - millis,
+        850.. => 1_030 - millis,
+        _ => 0,
+    };
+    thread::sleep(Duration::from_millis(pause.into()));
+    Now::system()
+}
+
+/// The second on the wall clock, so many milliseconds away.
+fn wall(now: Now, away: i128) -> i128 {
+    (now.wall().as_millis() as i128 + away) / 1_000
+}
