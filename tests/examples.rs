@@ -6,6 +6,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -188,6 +190,42 @@ fn a_server_that_closes_idle_connections_is_no_error() {
 }
 
 #[test]
+fn connections_to_servers_and_clients_are_kept_alive() {
+    let (server, seen) = serve_kept_alive();
+    let proxy = Proxy::before(server);
+    let mut command = Command::new(example("minimal_proxy"));
+    let minimal = Running::start(command.args(["127.0.0.1:0", &server.to_string()]), 1);
+    for (proxy, most) in [(proxy.listen(), 2), (minimal.address("http://"), 4)] {
+        let mut client = TcpStream::connect(proxy).unwrap();
+        for _ in 0..20 {
+            client
+                .write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                .unwrap();
+            let mut answer = [0; 15];
+            client.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 200 OK");
+            read_to(&mut client, b"0 cookies, 0 bytes");
+            // The connection is free again once the proxy has seen the end.
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(
+            seen.load(Relaxed) <= most,
+            "{} connections",
+            seen.load(Relaxed)
+        );
+    }
+}
+
+fn read_to(stream: &mut TcpStream, end: &[u8]) {
+    let mut received = Vec::new();
+    let mut byte = [0];
+    while !received.ends_with(end) {
+        stream.read_exact(&mut byte).unwrap();
+        received.push(byte[0]);
+    }
+}
+
+#[test]
 fn fields_pass_byte_for_byte_and_in_order() {
     let set = "Set-Cookie: a=1\r\nSet-Cookie: b=\u{e9}\r\nKeep-Alive: x\r\nSet-Cookie: c=3\r\n";
     let proxy = Proxy::before(serve(move |_| page(set)));
@@ -363,43 +401,66 @@ fn run(command: &mut Command) -> Output {
     output.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"))
 }
 
-/// A server that reads a request, answers with what `answer` makes of its head, replaces
-/// `{}` in it by what it saw, and closes the connection.
+/// A server that answers each connection's first request, with what `answer` makes of its
+/// head, and then closes the connection.
 fn serve(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> SocketAddr {
+    listen(move |mut stream| {
+        if let Some((head, length)) = read_request(&mut stream) {
+            reply(&mut stream, &answer(&head), &head, length);
+        }
+    })
+}
+
+/// A server that keeps connections alive, and the number of connections it has seen.
+fn serve_kept_alive() -> (SocketAddr, Arc<AtomicUsize>) {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&seen);
+    let address = listen(move |mut stream| {
+        counter.fetch_add(1, Relaxed);
+        thread::spawn(move || {
+            while let Some((head, length)) = read_request(&mut stream) {
+                reply(&mut stream, &page(""), &head, length);
+            }
+        });
+    });
+    (address, seen)
+}
+
+fn listen(handle: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            // A proxy that goes away is not the server's affair.
-            let _ = stream.and_then(|stream| serve_one(stream, &answer));
-        }
-    });
+    thread::spawn(move || listener.incoming().flatten().for_each(handle));
     address
 }
 
-fn serve_one(mut stream: TcpStream, answer: &dyn Fn(&str) -> Vec<u8>) -> std::io::Result<()> {
+/// The head of a request and the length of its body, `None` when the client goes away.
+fn read_request(stream: &mut TcpStream) -> Option<(String, usize)> {
     let mut received = Vec::new();
     let mut buffer = vec![0; 65_536];
-    let (head, length) = loop {
-        let count = stream.read(&mut buffer)?;
+    loop {
+        let count = stream.read(&mut buffer).ok().filter(|count| *count > 0)?;
         received.extend_from_slice(&buffer[..count]);
-        let end = received.windows(4).position(|four| four == b"\r\n\r\n");
-        let head = latin1(&received[..end.unwrap_or(0)]);
+        let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") else {
+            continue;
+        };
+        let head = latin1(&received[..end]);
         let length = body_length(&head);
-        if end.is_some_and(|end| received.len() >= end + 4 + length) {
-            break (head, length);
+        if received.len() >= end + 4 + length {
+            return Some((head, length));
         }
-        if count == 0 {
-            return Ok(());
-        }
-    };
+    }
+}
+
+/// Sends `answer` with what the server saw in the places it has for that.
+fn reply(stream: &mut TcpStream, answer: &[u8], head: &str, length: usize) {
     let cookies = head.matches("\r\ncookie: ").count();
     let text = format!("{cookies} cookies, {length} bytes");
     let size = text.len().to_string();
-    let page = latin1(&answer(&head))
+    let page = latin1(answer)
         .replace("{size}", &size)
         .replace("{text}", &text);
-    stream.write_all(&bytes(&page))
+    // A proxy that goes away is not the server's affair.
+    let _ = stream.write_all(&bytes(&page));
 }
 
 fn body_length(head: &str) -> usize {
