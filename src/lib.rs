@@ -78,6 +78,7 @@
 mod backend;
 pub mod cookie;
 mod error;
+mod handle;
 #[cfg(feature = "haproxy")]
 pub mod haproxy;
 pub mod hash;
@@ -96,8 +97,7 @@ mod words;
 #[cfg(feature = "http")]
 pub use self::http::{HttpRequest, HttpResponse};
 pub use backend::{
-    Backend, BackendBuilder, Condition, Failure, Redispatch, Retry, RetryPolicy, ServerHandle,
-    ServerKey, Update,
+    Backend, BackendBuilder, Condition, Failure, Redispatch, Retry, RetryPolicy, ServerKey, Update,
 };
 pub use cookie::{
     ClientCookie, CookieMode, CookiePolicy, CookieProblem, FieldEdit, ResponseCookie,
@@ -105,6 +105,7 @@ pub use cookie::{
 pub use error::{
     ConfigError, ConfigWarning, Problem, Refusal, SelectError, SelectorError, UpdateError,
 };
+pub use handle::ServerHandle;
 pub use message::{HeaderVisitor, Request, Response, SimpleRequest, SimpleResponse};
 pub use ring::{ConsistentHashRing, RingChange, RingError, RingKey};
 pub use selection::{Reason, RequestEdits, ResponseEdits, Selection};

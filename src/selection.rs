@@ -3,8 +3,8 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use crate::backend::{Lease, ServerHandle, Trust};
 use crate::cookie::{self, ClientCookie, Dates, FieldEdit, ResponseCookie};
+use crate::handle::{Lease, ServerHandle};
 use crate::message::Request;
 
 /// Why a request goes where it goes.
@@ -196,6 +196,18 @@ impl ResponseEdits {
     pub fn cache_control(&self) -> Option<&'static str> {
         self.private.then_some("private")
     }
+}
+
+/// How far the persistence of one request is trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// As the state of the server says.
+    #[default]
+    Normal,
+    /// Even when the server is down, and it is never given up (`force-persist`).
+    Forced,
+    /// Cookies decide nothing (`ignore-persist`).
+    Ignored,
 }
 
 /// What the response side needs to know of the request's method: itself, if that

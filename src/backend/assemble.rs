@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::members::{CookieIndex, DynamicCookies, ServerHandle, Snapshot};
+use super::snapshot::{CookieIndex, DynamicCookies, Snapshot};
 use crate::cookie::{CookiePolicy, identifier_of};
 use crate::error::{ConfigWarning, Problem, SelectorError};
+use crate::handle::ServerHandle;
 use crate::selector::Selector;
 use crate::server::{
     AdminState, Farm, FarmServer, Load, LoadWatcher, Server, ServerId, Spec, Status, Weight,

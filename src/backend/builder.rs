@@ -5,12 +5,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::assemble::{self, Draft};
-use super::members::DynamicCookies;
-use super::rules::{Condition, Lookup, PersistRule, Trust, UseServerRule};
+use super::rules::{Condition, Lookup, PersistRule, UseServerRule};
+use super::snapshot::DynamicCookies;
 use super::{Backend, Policy, RetryPolicy};
 use crate::cookie::CookiePolicy;
 use crate::error::{ConfigError, Problem};
 use crate::message::Request;
+use crate::selection::Trust;
 use crate::selector::{RoundRobin, Selector};
 use crate::server::{Server, ServerId};
 use crate::snapshot::SnapshotCell;

@@ -2,11 +2,11 @@
 
 mod assemble;
 mod builder;
-mod members;
 mod respond;
 mod retry;
 mod rules;
 mod select;
+mod snapshot;
 mod update;
 
 use std::fmt;
@@ -15,12 +15,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub use builder::BackendBuilder;
-pub use members::ServerHandle;
-pub(crate) use members::{Lease, Snapshot};
 pub use retry::{Failure, Redispatch, Retry, RetryPolicy};
 pub use rules::Condition;
-pub(crate) use rules::Trust;
 use rules::{Lookup, PersistRule, UseServerRule};
+use snapshot::Snapshot;
 pub use update::{ServerKey, Update};
 
 use crate::cookie::CookiePolicy;

@@ -3,10 +3,9 @@
 use std::ops::ControlFlow;
 
 use super::Backend;
-use super::rules::Trust;
 use crate::cookie::{self, CookiePolicy, FieldEdit, Insertion, Stamp};
 use crate::message::Response;
-use crate::selection::{ResponseEdits, Selection};
+use crate::selection::{ResponseEdits, Selection, Trust};
 use crate::time::Now;
 
 impl<P: Send + Sync + 'static> Backend<P> {

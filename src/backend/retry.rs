@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use super::Backend;
-use super::members::Snapshot;
-use super::rules::Trust;
+use super::snapshot::Snapshot;
 use crate::cookie::ClientCookie;
 use crate::error::{Problem, Refusal, SelectError};
 use crate::message::Request;
-use crate::selection::{Reason, Selection};
+use crate::selection::{Reason, Selection, Trust};
 use crate::selector::Choice;
 use crate::server::OperationalState;
 use crate::time::Now;

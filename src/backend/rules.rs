@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::message::Request;
+use crate::selection::Trust;
 use crate::server::ServerId;
 
 /// When a rule applies: a question about the request.
@@ -45,18 +46,6 @@ impl fmt::Debug for Condition {
             Some(_) => "Condition::when(..)",
         })
     }
-}
-
-/// How far the persistence of one request is trusted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Trust {
-    /// As the state of the server says.
-    #[default]
-    Normal,
-    /// Even when the server is down, and it is never given up (`force-persist`).
-    Forced,
-    /// Cookies decide nothing (`ignore-persist`).
-    Ignored,
 }
 
 /// `force-persist if ...` or `ignore-persist if ...`.

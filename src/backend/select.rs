@@ -3,13 +3,14 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::members::{Lease, ServerHandle, Snapshot};
-use super::rules::{self, Trust};
+use super::rules;
+use super::snapshot::Snapshot;
 use super::{Backend, Policy};
 use crate::cookie::{ClientState, Match, ResponseCookie, Stamp};
 use crate::error::{Refusal, SelectError};
+use crate::handle::{Lease, ServerHandle};
 use crate::message::Request;
-use crate::selection::{Reason, Selection, known_method};
+use crate::selection::{Reason, Selection, Trust, known_method};
 use crate::selector::Choice;
 use crate::time::Now;
 

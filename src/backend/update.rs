@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 
+use super::Backend;
 use super::assemble::{self, Draft, DraftServer};
-use super::{Backend, ServerHandle};
 use crate::error::{Problem, UpdateError};
+use crate::handle::ServerHandle;
 use crate::server::{
     Address, AddressError, AdminState, FarmServer, OperationalState, Server, ServerId, Spec,
     Weight, WeightChange, WeightScale,
