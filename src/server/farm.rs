@@ -195,7 +195,7 @@ impl Farm {
     }
 
     /// Usable servers of one kind, active or backup, with their positions.
-    pub fn usable(&self, backups: bool) -> impl Iterator<Item = (usize, &FarmServer)> + '_ {
+    pub fn usable(&self, backups: bool) -> impl Iterator<Item = (usize, &FarmServer)> + Clone + '_ {
         self.servers
             .iter()
             .enumerate()
@@ -203,7 +203,7 @@ impl Farm {
     }
 
     /// The servers that get new sessions now, with their positions.
-    pub fn candidates(&self) -> impl Iterator<Item = (usize, &FarmServer)> + '_ {
+    pub fn candidates(&self) -> impl Iterator<Item = (usize, &FarmServer)> + Clone + '_ {
         let group = self.serving.group;
         self.servers
             .iter()
