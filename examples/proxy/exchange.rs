@@ -73,7 +73,9 @@ impl fmt::Display for Outcome {
         match self {
             Self::Unrouted => f.write_str("not routed"),
             Self::Selected(selection) => {
-                write!(f, "{selection}, retries {}", selection.retries())
+                write!(f, "{selection}, retries {}", selection.retries())?;
+                let moved = selection.is_redispatched();
+                f.write_str(if moved { ", redispatched" } else { "" })
             }
             Self::NoServer(error) => {
                 write!(

@@ -10,6 +10,9 @@ use tokio::net::TcpSocket;
 use crate::hex;
 use crate::origin::{SEEN, SERVER};
 
+/// Where HAProxy tells [`Answer::state`].
+pub(crate) const STATE: &str = "x-state";
+
 /// What is compared of an answer.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -20,6 +23,9 @@ pub(crate) struct Answer {
     pub(crate) cache_control: Vec<Vec<u8>>,
     /// The `Cookie` fields that reached the server.
     pub(crate) forwarded: Vec<Vec<u8>>,
+    /// The two letters of the cookie states, and the retries, with a plus sign when one
+    /// of them moved the request: `DI/+2`.
+    pub(crate) state: String,
 }
 
 impl fmt::Debug for Answer {
@@ -34,6 +40,7 @@ impl fmt::Debug for Answer {
             .field("set_cookie", &readable(&self.set_cookie))
             .field("cache_control", &readable(&self.cache_control))
             .field("forwarded", &readable(&self.forwarded))
+            .field("state", &self.state)
             .finish()
     }
 }
@@ -86,6 +93,8 @@ impl Answer {
         match name.as_str() {
             "set-cookie" => self.set_cookie.push(value.to_vec()),
             "cache-control" => self.cache_control.push(value.to_vec()),
+            // Behind two letters about how the session ended.
+            STATE => self.state = String::from_utf8_lossy(&value[2..]).into_owned(),
             SERVER => self.server = Some(String::from_utf8_lossy(value).into_owned()),
             SEEN => {
                 let lines = value.split(|byte| *byte == b'.').skip(1);

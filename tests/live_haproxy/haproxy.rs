@@ -2,10 +2,15 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
 
+use crate::client::STATE;
 use crate::origin::Origin;
 use crate::scenario::Scenario;
 use crate::support::{self, Running};
@@ -17,7 +22,28 @@ const CONNECT_TIMEOUT: u32 = 100;
 pub(crate) struct Side {
     pub(crate) listen: SocketAddr,
     pub(crate) control: SocketAddr,
+    /// What it logs; nothing for HAProxy, which tells in its answers.
+    log: Receiver<String>,
     _program: Running,
+}
+
+impl Side {
+    /// Cookie states and retries of the last request, as the log tells them: ours is
+    /// `... (DI), retries 2, redispatched, status 200 ...`.
+    pub(crate) fn logged_state(&self) -> String {
+        let line = self.log.recv_timeout(Duration::from_secs(5));
+        let line = line.expect("each request is logged");
+        let behind = |mark: &str, end: char| {
+            let rest = line.split_once(mark).unwrap_or_default().1;
+            rest.split(end).next().unwrap_or_default().to_owned()
+        };
+        let moved = if line.contains(", redispatched,") {
+            "+"
+        } else {
+            ""
+        };
+        format!("{}/{moved}{}", behind("(", ')'), behind("retries ", ','))
+    }
 }
 
 /// Fails with a hint when HAProxy is not installed.
@@ -56,6 +82,7 @@ pub(crate) fn haproxy(scenario: &Scenario, origins: &[Origin], folder: &Path) ->
     Side {
         listen,
         control,
+        log: mpsc::channel().1,
         _program: program,
     }
 }
@@ -77,7 +104,7 @@ fn configuration(
          defaults\n  mode http\n  timeout client 20s\n  timeout server 20s\n  \
          timeout connect {CONNECT_TIMEOUT}ms\n\
          frontend web\n  bind {listen}\n  default_backend app\n\
-         backend app\n"
+         backend app\n  http-after-response set-header {STATE} \"%tsc/%rc\"\n"
     );
     let mut line = |words: String| writeln!(text, "  {words}").expect("a string takes it");
     line(format!("balance {}", scenario.balance));
@@ -114,7 +141,7 @@ fn servers(scenario: &Scenario, origins: &[Origin]) -> impl Iterator<Item = Stri
 /// Starts the example.
 pub(crate) fn stickroute(scenario: &Scenario, origins: &[Origin], program: &Path) -> Side {
     let mut command = Command::new(program);
-    command.stderr(Stdio::null());
+    command.stderr(Stdio::piped());
     command.args(["--admin", "127.0.0.1:0", "--balance", scenario.balance]);
     command.arg("--retries").arg(scenario.retries.to_string());
     command
@@ -140,10 +167,25 @@ pub(crate) fn stickroute(scenario: &Scenario, origins: &[Origin], program: &Path
     for server in servers(scenario, origins) {
         command.arg("--server").arg(server);
     }
-    let program = Running::start(&mut command, 2);
+    let mut program = Running::start(&mut command, 2);
     Side {
         listen: program.address("http://"),
         control: program.address("control "),
+        log: log_of(program.child()),
         _program: program,
     }
+}
+
+/// Its log lines, without the warnings it begins with.
+fn log_of(child: &mut Child) -> Receiver<String> {
+    let log = child.stderr.take().expect("its log is a pipe");
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let lines = BufReader::new(log).lines().map_while(Result::ok);
+        for line in lines.filter(|line| !line.starts_with("proxy: ")) {
+            // When nobody listens any more the pipe is still to be emptied.
+            let _ = sender.send(line);
+        }
+    });
+    receiver
 }

@@ -5,8 +5,9 @@
 //! cargo test --test live_haproxy -- --ignored --nocapture
 //! ```
 //!
-//! Compared are the status, the server, every `Set-Cookie` and `Cache-Control` line, and
-//! the `Cookie` bytes the server received. Between requests, servers are drained, taken
+//! Compared are the status, the server, every `Set-Cookie` and `Cache-Control` line, the
+//! `Cookie` bytes the server received, the two letters of the cookie states, and the
+//! number of retries. Between requests, servers are drained, taken
 //! down, reweighted, and refuse connections, on both sides at the same moment.
 //!
 //! * `STICKROUTE_LIVE_SEED` repeats a run; the seed is printed.
@@ -28,6 +29,7 @@ mod scenario;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -91,6 +93,8 @@ struct Report {
     served: usize,
     events: usize,
     differences: usize,
+    /// How often HAProxy told which state; see [`Answer::state`].
+    states: BTreeMap<String, usize>,
 }
 
 impl Report {
@@ -183,29 +187,29 @@ impl<'a> Run<'a> {
             self.jar.fill(cookie);
         }
         report.served += usize::from(theirs.server.is_some());
-        let equal = comparable(&theirs, false) == comparable(&ours, false);
+        *report.states.entry(theirs.state.clone()).or_default() += 1;
+        let equal = comparable(&theirs, &theirs, false) == comparable(&ours, &theirs, false);
         report.in_part += usize::from(!equal && ticked);
-        if equal || ticked && comparable(&theirs, true) == comparable(&ours, true) {
+        if equal || ticked && comparable(&theirs, &theirs, true) == comparable(&ours, &theirs, true)
+        {
             return Ok(());
         }
         Err(self.describe(number, &request, &theirs, &ours))
     }
 
     fn ask_both(&self, request: &Request) -> (Answer, Answer) {
-        let ask = |side: &Side| {
-            let answer = client::send(side.listen, request.source, &request.bytes);
+        let ask = |proxy| {
+            let answer = client::send(proxy, request.source, &request.bytes);
             answer.unwrap_or_else(|error| panic!("{request:?}: {error}"))
         };
-        thread::scope(|scope| {
-            let theirs = scope.spawn(|| ask(&self.haproxy));
-            let ours = ask(&self.ours);
-            (
-                theirs
-                    .join()
-                    .expect("the other request panics no more than this"),
-                ours,
-            )
-        })
+        let (haproxy, ours) = (self.haproxy.listen, self.ours.listen);
+        let (theirs, mut ours) = thread::scope(|scope| {
+            let theirs = scope.spawn(|| ask(haproxy));
+            let ours = ask(ours);
+            (theirs.join().expect("HAProxy answers"), ours)
+        });
+        ours.state = self.ours.logged_state();
+        (theirs, ours)
     }
 
     fn describe(&self, number: usize, request: &Request, theirs: &Answer, ours: &Answer) -> String {
@@ -223,15 +227,21 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What must be equal: answers of the proxies themselves have texts of their own.
-fn comparable(answer: &Answer, ticked: bool) -> Answer {
+/// What must be equal. Answers of the proxies themselves have texts of their own, and
+/// HAProxy does not tell the states of a passive cookie.
+fn comparable(answer: &Answer, theirs: &Answer, ticked: bool) -> Answer {
     let mut answer = answer.clone();
-    if answer.server.is_none() {
+    if theirs.server.is_none() {
         answer.cache_control.clear();
+        answer.state.truncate(2);
+    }
+    if theirs.state.starts_with("--") {
+        answer.state.replace_range(..2, "--");
     }
     if ticked {
         answer.set_cookie.clear();
         answer.cache_control.clear();
+        answer.state.clear();
     }
     answer
 }
