@@ -240,12 +240,15 @@ impl<P> Snapshot<P> {
         let choice = Choice::new(&self.farm, request, now).avoiding(self.position(failed));
         let lease = match self.balance(&choice) {
             Ok(lease) => lease,
-            Err(refusal) => return Retry::GiveUp(SelectError::new(refusal, client_cookie)),
+            Err(refusal) => {
+                return Retry::GiveUp(SelectError::new(refusal, given_up(client_cookie)));
+            }
         };
         let elsewhere = lease.id() != failed;
-        let client_cookie = match client_cookie {
-            ClientCookie::Valid if elsewhere => ClientCookie::Down,
-            other => other,
+        let client_cookie = if elsewhere {
+            given_up(client_cookie)
+        } else {
+            client_cookie
         };
         let pause = if self.usable_actives() > 1 {
             Duration::ZERO
@@ -270,9 +273,18 @@ impl<P> Snapshot<P> {
     }
 }
 
+/// What a client's cookie said, once its server has been given up.
+fn given_up(cookie: ClientCookie) -> ClientCookie {
+    match cookie {
+        ClientCookie::Valid => ClientCookie::Down,
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{AdminState, CookiePolicy, Server, SimpleRequest};
 
     fn due(retries: u32, interval: i32) -> Vec<u32> {
         let policy = RetryPolicy::new(retries).redispatch(Redispatch::Interval(interval));
@@ -304,5 +316,26 @@ mod tests {
             assert_eq!(policy(3, interval).problem(), None);
             policy(3, interval).is_due(2);
         }
+    }
+
+    #[test]
+    fn a_valid_cookie_is_down_when_a_redispatch_finds_nobody() {
+        let server = Server::new("s1", "127.0.0.1:1").cookie("c1");
+        let backend: Backend = Backend::builder("b")
+            .server(server.admin_state(AdminState::Drain))
+            .cookie(CookiePolicy::insert("SID"))
+            .retry(RetryPolicy::new(3).redispatch(Redispatch::Interval(1)))
+            .build()
+            .unwrap();
+        let request = SimpleRequest::new("GET", "/").header("Cookie", "SID=c1");
+        let now = Now::system();
+        let selection = backend.select(&request, now).unwrap();
+        assert_eq!(selection.client_cookie(), ClientCookie::Valid);
+        let retry = backend.redispatch(selection, &request, Failure::Refused, now);
+        let Retry::GiveUp(error) = retry else {
+            panic!("a drained server was chosen: {retry:?}");
+        };
+        assert_eq!(error.refusal(), &Refusal::NoServer);
+        assert_eq!(error.client_cookie(), ClientCookie::Down);
     }
 }
