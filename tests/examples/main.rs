@@ -1,16 +1,21 @@
 //! The examples do what they say: each is started as its documentation tells, and used.
 
+mod client;
+mod server;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, ExitStatus, Output, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
+use client::{Proxy, exchange, run};
+use server::{page, serve, serve_kept_alive};
 use support::{Running, eventually, example, free_address};
 
 #[test]
@@ -30,44 +35,47 @@ fn the_examples_without_a_network_prove_what_they_print() {
 #[ignore = "needs curl"]
 fn the_curl_lines_of_the_proxy_show_stickiness_and_balancing() {
     let proxy = Proxy::start(&[], 7);
-    let lines = &proxy.program.lines;
-    let curl: Vec<&String> = lines
-        .iter()
-        .filter(|line| line.starts_with("curl "))
-        .collect();
+    let lines = proxy.program.lines.iter();
+    let curl: Vec<_> = lines.filter(|line| line.starts_with("curl ")).collect();
     let folder = std::env::temp_dir().join(format!("stickroute-curl-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    let visit = |line: &str| -> Vec<String> {
-        let output = run(Command::new("sh").args(["-c", line]).current_dir(&folder));
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let servers = text.lines().filter_map(|line| line.split(' ').next());
-        servers.map(str::to_owned).collect()
-    };
+    let with_jar = || servers_of(curl[0], &folder);
+    let without = || servers_of(curl[1], &folder);
 
-    let sticky = visit(curl[0]);
-    assert_eq!(sticky.len(), 6);
+    let sticky = with_jar();
     assert!(
-        sticky.iter().all(|server| *server == sticky[0]),
+        sticky.len() == 6 && all_are(&sticky, &sticky[0]),
         "{sticky:?}"
     );
-    assert_eq!(visit(curl[0]), sticky, "the jar outlives the first visit");
-    let mut balanced = visit(curl[1]);
+    assert_eq!(with_jar(), sticky, "the jar outlives the first visit");
+    let mut balanced = without();
     balanced.sort();
     assert_eq!(balanced, ["app1", "app1", "app2", "app2", "app3", "app3"]);
 
     proxy.order(&format!("set server app/{} state drain", sticky[0]));
-    assert_eq!(visit(curl[0]), sticky, "a drained server keeps its clients");
-    assert!(!visit(curl[1]).contains(&sticky[0]), "and gets no new ones");
+    assert_eq!(with_jar(), sticky, "a drained server keeps its clients");
+    assert!(!without().contains(&sticky[0]), "and gets no new ones");
     proxy.order(&format!("set server {} state maint", sticky[0]));
-    let moved = visit(curl[0]);
+    let moved = with_jar();
     assert!(
-        moved
-            .iter()
-            .all(|server| *server == moved[0] && *server != sticky[0])
+        moved[0] != sticky[0] && all_are(&moved, &moved[0]),
+        "{moved:?}"
     );
 
     fs::remove_dir_all(&folder).unwrap();
     assert_eq!(proxy.stop("INT").code(), Some(0));
+}
+
+/// Runs one of the lines, and names the server of each answer.
+fn servers_of(line: &str, folder: &Path) -> Vec<String> {
+    let output = run(Command::new("sh").args(["-c", line]).current_dir(folder));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let names = text.lines().filter_map(|line| line.split(' ').next());
+    names.map(str::to_owned).collect()
+}
+
+fn all_are(servers: &[String], expected: &str) -> bool {
+    servers.iter().all(|server| server == expected)
 }
 
 #[test]
@@ -112,6 +120,10 @@ fn wrong_arguments_are_refused_with_a_reason() {
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(text.contains(reason), "{name} {arguments:?}: {text}");
     }
+}
+
+#[test]
+fn the_proxy_explains_its_options() {
     let help = run(Command::new(example("proxy")).arg("--help"));
     assert!(help.status.success() && help.stdout.starts_with(b"A sticky reverse proxy."));
 }
@@ -343,155 +355,4 @@ fn an_order_to_stop_lets_the_request_under_way_end() {
     assert!(eventually(|| proxy.in_flight() == "1"));
     assert_eq!(proxy.stop("TERM").code(), Some(0));
     assert!(client.join().unwrap().starts_with("HTTP/1.1 200"));
-}
-
-/// `examples/proxy` with a control port.
-struct Proxy {
-    program: Running,
-}
-
-impl Proxy {
-    fn start(arguments: &[&str], lines: usize) -> Self {
-        let mut command = Command::new(example("proxy"));
-        command.args(["--admin", "127.0.0.1:0"]).args(arguments);
-        command.stderr(Stdio::null());
-        Self {
-            program: Running::start(&mut command, lines),
-        }
-    }
-
-    /// Before one server, `a`, with a cookie.
-    fn before(server: SocketAddr) -> Self {
-        let server = format!("a {server} cookie a");
-        Self::start(&["--server", &server, "--cookie", "SRV insert"], 2)
-    }
-
-    fn listen(&self) -> SocketAddr {
-        self.program.address("http://")
-    }
-
-    /// Gives an order and returns the answer.
-    fn order(&self, order: &str) -> String {
-        let mut control = TcpStream::connect(self.program.address("control ")).unwrap();
-        control.write_all(format!("{order}\n").as_bytes()).unwrap();
-        control.shutdown(std::net::Shutdown::Write).unwrap();
-        let mut answer = String::new();
-        control.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    /// Sessions on the first server.
-    fn in_flight(&self) -> String {
-        let table = self.order("show servers");
-        let row = table.lines().nth(1).unwrap_or_default();
-        row.split_whitespace().last().unwrap_or_default().to_owned()
-    }
-
-    /// Sends a signal and waits for the end.
-    fn stop(mut self, signal: &str) -> ExitStatus {
-        let child = self.program.child();
-        let kill = format!("kill -{signal} {}", child.id());
-        assert!(run(Command::new("sh").args(["-c", &kill])).status.success());
-        child.wait().unwrap()
-    }
-}
-
-fn run(command: &mut Command) -> Output {
-    let output = command.output();
-    output.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"))
-}
-
-/// A server that answers each connection's first request, with what `answer` makes of its
-/// head, and then closes the connection.
-fn serve(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> SocketAddr {
-    listen(move |mut stream| {
-        if let Some((head, length)) = read_request(&mut stream) {
-            reply(&mut stream, &answer(&head), &head, length);
-        }
-    })
-}
-
-/// A server that keeps connections alive, and the number of connections it has seen.
-fn serve_kept_alive() -> (SocketAddr, Arc<AtomicUsize>) {
-    let seen = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&seen);
-    let address = listen(move |mut stream| {
-        counter.fetch_add(1, Relaxed);
-        thread::spawn(move || {
-            while let Some((head, length)) = read_request(&mut stream) {
-                reply(&mut stream, &page(""), &head, length);
-            }
-        });
-    });
-    (address, seen)
-}
-
-fn listen(handle: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || listener.incoming().flatten().for_each(handle));
-    address
-}
-
-/// The head of a request and the length of its body, `None` when the client goes away.
-fn read_request(stream: &mut TcpStream) -> Option<(String, usize)> {
-    let mut received = Vec::new();
-    let mut buffer = vec![0; 65_536];
-    loop {
-        let count = stream.read(&mut buffer).ok().filter(|count| *count > 0)?;
-        received.extend_from_slice(&buffer[..count]);
-        let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") else {
-            continue;
-        };
-        let head = latin1(&received[..end]);
-        let length = body_length(&head);
-        if received.len() >= end + 4 + length {
-            return Some((head, length));
-        }
-    }
-}
-
-/// Sends `answer` with what the server saw in the places it has for that.
-fn reply(stream: &mut TcpStream, answer: &[u8], head: &str, length: usize) {
-    let cookies = head.matches("\r\ncookie: ").count();
-    let text = format!("{cookies} cookies, {length} bytes");
-    let size = text.len().to_string();
-    let page = latin1(answer)
-        .replace("{size}", &size)
-        .replace("{text}", &text);
-    // A proxy that goes away is not the server's affair.
-    let _ = stream.write_all(&bytes(&page));
-}
-
-fn body_length(head: &str) -> usize {
-    let sized = head.split("content-length: ").nth(1);
-    let digits = sized.and_then(|rest| rest.lines().next());
-    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
-}
-
-/// A page that says what the server saw.
-fn page(fields: &str) -> Vec<u8> {
-    bytes(&format!(
-        "HTTP/1.1 200 OK\r\n{fields}Content-Length: {{size}}\r\n\r\n{{text}}"
-    ))
-}
-
-/// Sends a request and reads until the proxy closes the connection.
-fn exchange(proxy: SocketAddr, head: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(proxy).unwrap();
-    stream.write_all(&bytes(head)).unwrap();
-    stream.write_all(b"Connection: close\r\n\r\n").unwrap();
-    stream.write_all(body.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    latin1(&answer)
-}
-
-/// One character a byte, so that tests can show any byte.
-fn latin1(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| char::from(*byte)).collect()
-}
-
-fn bytes(latin1: &str) -> Vec<u8> {
-    latin1.chars().map(|char| char as u8).collect()
 }
