@@ -200,7 +200,10 @@ impl<'a> Run<'a> {
     fn ask_both(&self, request: &Request) -> (Answer, Answer) {
         let ask = |proxy| {
             let answer = client::send(proxy, request.source, &request.bytes);
-            answer.unwrap_or_else(|error| panic!("{request:?}: {error}"))
+            answer.unwrap_or_else(|error| Answer {
+                server: Some(format!("no answer: {error}")),
+                ..Answer::default()
+            })
         };
         let (haproxy, ours) = (self.haproxy.listen, self.ours.listen);
         let (theirs, mut ours) = thread::scope(|scope| {
@@ -236,7 +239,8 @@ fn comparable(answer: &Answer, theirs: &Answer, ticked: bool) -> Answer {
         answer.state.truncate(2);
     }
     if theirs.state.starts_with("--") {
-        answer.state.replace_range(..2, "--");
+        let retries = answer.state.get(2..).unwrap_or_default();
+        answer.state = format!("--{retries}");
     }
     if ticked {
         answer.set_cookie.clear();
