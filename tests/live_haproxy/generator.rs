@@ -271,8 +271,8 @@ pub(crate) enum Event {
 /// An event; servers are in service more often than not.
 pub(crate) fn event(random: &mut Random) -> Event {
     match random.below(10) {
-        0 => Event::Refuse,
-        1 | 2 => Event::Listen,
+        0..2 => Event::Refuse,
+        2..5 => Event::Listen,
         _ => Event::Order(random.one_of(&[
             "state ready",
             "state ready",

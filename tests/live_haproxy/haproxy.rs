@@ -16,7 +16,7 @@ use crate::scenario::Scenario;
 use crate::support::{self, Running};
 
 /// How long both wait for a connection, and before a retry, in milliseconds.
-const CONNECT_TIMEOUT: u32 = 100;
+const CONNECT_TIMEOUT: u32 = 60;
 
 /// A proxy that runs.
 pub(crate) struct Side {
