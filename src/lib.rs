@@ -68,6 +68,7 @@
 //! |---|---|---|
 //! | `http` | on | views and edits for the types of the `http` crate |
 //! | `haproxy` | on | the texts of HAProxy's `balance` and `hash-type` lines |
+//! | `serde` | off | `Serialize` and `Deserialize` for states, ids, weights, reasons |
 //!
 //! # Concurrency
 //!
@@ -115,7 +116,7 @@ pub use selector::{
 };
 pub use server::{
     Address, AddressError, AdminState, Farm, FarmServer, Group, LoadWatcher, OperationalState,
-    Server, ServerId, Serving, Status, Weight, WeightChange, WeightScale,
+    OutOfRange, Server, ServerId, Serving, Status, Weight, WeightChange, WeightScale,
 };
 pub use time::Now;
 

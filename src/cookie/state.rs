@@ -9,6 +9,8 @@ use super::policy::{CookieMode, CookiePolicy};
 ///
 /// HAProxy logs it as the third character of the termination state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum ClientCookie {
     /// The client sent none.
     #[default]
@@ -46,6 +48,8 @@ impl ClientCookie {
 ///
 /// HAProxy logs it as the fourth character of the termination state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum ResponseCookie {
     /// The server set none, none was inserted.
     #[default]

@@ -23,6 +23,8 @@ pub use state::{AdminState, OperationalState, Status, Weight, WeightChange};
 /// Counters, states and the points on a consistent ring follow it. HAProxy:
 /// `server ... id N`; servers without one are numbered as HAProxy numbers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "u32", into = "u32"))]
 pub struct ServerId(NonZeroU32);
 
 impl ServerId {
@@ -42,6 +44,41 @@ impl ServerId {
         self.0.get()
     }
 }
+
+impl TryFrom<u32> for ServerId {
+    type Error = OutOfRange;
+
+    fn try_from(id: u32) -> Result<Self, OutOfRange> {
+        Self::new(id).ok_or(OutOfRange {
+            found: id,
+            least: 1,
+            most: Self::MAX.get(),
+        })
+    }
+}
+
+impl From<ServerId> for u32 {
+    fn from(id: ServerId) -> Self {
+        id.get()
+    }
+}
+
+/// A number that is no id or no weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfRange {
+    found: u32,
+    least: u32,
+    most: u32,
+}
+
+impl fmt::Display for OutOfRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { found, least, most } = self;
+        write!(f, "{found} is out of range; expected {least} to {most}")
+    }
+}
+
+impl std::error::Error for OutOfRange {}
 
 impl fmt::Display for ServerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

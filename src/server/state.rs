@@ -2,10 +2,14 @@
 
 use std::fmt;
 
+use super::OutOfRange;
+
 /// What the operator wants of a server.
 ///
 /// HAProxy: `set server BACKEND/SERVER state ready|drain|maint`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum AdminState {
     /// In service, as far as its health allows.
     #[default]
@@ -21,6 +25,8 @@ pub enum AdminState {
 /// HAProxy: `set server BACKEND/SERVER health up|stopping|down`; `Starting` is the
 /// state during slow start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum OperationalState {
     /// Down: serves nothing, unless `option persist` or `force-persist` insists.
     Stopped,
@@ -47,6 +53,8 @@ pub enum OperationalState {
 /// assert_eq!(Weight::default().get(), 1);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "u32", into = "u32"))]
 pub struct Weight(u16);
 
 impl Weight {
@@ -78,6 +86,24 @@ impl Weight {
         } else {
             Self(scaled as u16)
         }
+    }
+}
+
+impl TryFrom<u32> for Weight {
+    type Error = OutOfRange;
+
+    fn try_from(weight: u32) -> Result<Self, OutOfRange> {
+        Self::new(weight).ok_or(OutOfRange {
+            found: weight,
+            least: 0,
+            most: Self::MAX.get(),
+        })
+    }
+}
+
+impl From<Weight> for u32 {
+    fn from(weight: Weight) -> Self {
+        weight.get()
     }
 }
 
@@ -123,6 +149,7 @@ impl WeightChange {
 
 /// The state of one server at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Status {
     pub(crate) admin: AdminState,
     pub(crate) operational: OperationalState,
