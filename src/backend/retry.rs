@@ -15,9 +15,10 @@ use crate::time::Now;
 /// When a request gives up its server and is balanced again.
 ///
 /// HAProxy: `option redispatch [interval]`. Whatever the interval, an enabled
-/// redispatch also happens as soon as the server is known not to be fully up, and at
-/// every failure of a request that came without persistence, if the algorithm is not a
-/// hash and more than one server is usable.
+/// redispatch also happens as soon as the server is known to be down or warming up, and
+/// at every failure of a request that came without persistence, if the algorithm is not
+/// a hash and more than one server is usable. A server that drains or is
+/// [stopping](crate::OperationalState::Stopping) is tried again like any other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Redispatch {
     /// Never; the default, as in HAProxy.
@@ -203,12 +204,17 @@ impl<P> Snapshot<P> {
     fn must_move(&self, selection: &Selection<P>, policy: RetryPolicy) -> bool {
         let allowed = policy.redispatch != Redispatch::Off && selection.trust != Trust::Forced;
         let free = !selection.direct && !self.selector.is_hash() && self.usable_actives() > 1;
-        allowed && (policy.is_due(selection.retries) || free || !self.is_fully_up(selection))
+        allowed && (policy.is_due(selection.retries) || free || !self.is_trusted(selection))
     }
 
-    fn is_fully_up(&self, selection: &Selection<P>) -> bool {
+    /// Whether the server is still there and neither down nor warming up. Observed on
+    /// HAProxy 2.6.12: one that is stopping is as good as one that runs.
+    fn is_trusted(&self, selection: &Selection<P>) -> bool {
         self.position(selection.lease.id()).is_some_and(|index| {
-            self.farm.servers()[index].status().operational() == OperationalState::Running
+            matches!(
+                self.farm.servers()[index].status().operational(),
+                OperationalState::Running | OperationalState::Stopping
+            )
         })
     }
 
@@ -315,6 +321,34 @@ mod tests {
         for interval in [i32::MIN, -5, -3, 0, 4, i32::MAX] {
             assert_eq!(policy(3, interval).problem(), None);
             policy(3, interval).is_due(2);
+        }
+    }
+
+    // The states of `set server ... health`, observed on HAProxy 2.6.12, and slow start.
+    #[test]
+    fn only_a_server_that_is_down_or_warming_up_is_left_before_its_time() {
+        use OperationalState::{Running, Starting, Stopped, Stopping};
+        for (state, moves) in [
+            (Running, false),
+            (Stopping, false),
+            (Starting, true),
+            (Stopped, true),
+        ] {
+            let server = |name: &str| Server::new(name, "127.0.0.1:1").cookie(name);
+            let backend: Backend = Backend::builder("b")
+                .server(server("s1").operational_state(state))
+                .server(server("s2"))
+                .cookie(CookiePolicy::insert("SID"))
+                .persist()
+                .retry(RetryPolicy::new(3).redispatch(Redispatch::Interval(5)))
+                .build()
+                .unwrap();
+            let request = SimpleRequest::new("GET", "/").header("Cookie", "SID=s1");
+            let now = Now::system();
+            let selection = backend.select(&request, now).unwrap();
+            assert_eq!(selection.server().name(), "s1");
+            let retry = backend.redispatch(selection, &request, Failure::Refused, now);
+            assert_eq!(matches!(retry, Retry::Other { .. }), moves, "{state:?}");
         }
     }
 
