@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::snapshot::{CookieIndex, DynamicCookies, Snapshot};
+use super::snapshot::{CookieIndex, DynamicCookies, IdIndex, Snapshot};
 use crate::cookie::{CookiePolicy, identifier_of};
 use crate::error::{ConfigWarning, Problem, SelectorError};
 use crate::handle::ServerHandle;
@@ -81,7 +81,8 @@ impl<P> Draft<P> {
         let adapted = selector.adapt(&farm)?;
         let members: Arc<[_]> = self.servers.into_iter().map(|s| s.member).collect();
         Ok(Snapshot {
-            cookies: Arc::new(CookieIndex::new(&members)),
+            cookies: CookieIndex::new(&members),
+            ids: IdIndex::new(&farm),
             selector: adapted.unwrap_or_else(|| Arc::clone(selector)),
             farm,
             members,

@@ -155,11 +155,6 @@ impl<P> Selecting<'_, P> {
 }
 
 impl<P> Snapshot<P> {
-    /// Position of a server, `None` when it has left the farm.
-    pub(super) fn position(&self, id: crate::ServerId) -> Option<usize> {
-        self.farm.servers().iter().position(|s| s.id() == id)
-    }
-
     /// Lets the selector choose and takes a slot on its choice.
     pub(super) fn balance(&self, choice: &Choice<'_>) -> Result<Lease<P>, Refusal> {
         if self.farm.serving().count == 0 {

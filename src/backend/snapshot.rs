@@ -8,7 +8,7 @@ use ahash::RandomState;
 
 use crate::handle::ServerHandle;
 use crate::selector::Selector;
-use crate::server::Farm;
+use crate::server::{Farm, FarmServer, ServerId};
 
 /// From a cookie identifier to the servers that have it, in order of configuration.
 #[derive(Debug)]
@@ -43,14 +43,40 @@ impl CookieIndex {
     }
 }
 
+/// From an id to the position of its server, for rules and lookups that name one.
+#[derive(Debug)]
+pub(crate) struct IdIndex(Box<[(ServerId, usize)]>);
+
+impl IdIndex {
+    pub(crate) fn new(farm: &Farm) -> Self {
+        let ids = farm.servers().iter().map(FarmServer::id);
+        let mut index: Box<[_]> = ids.zip(0..).collect();
+        index.sort_unstable();
+        Self(index)
+    }
+
+    fn find(&self, id: ServerId) -> Option<usize> {
+        let found = self.0.binary_search_by_key(&id, |&(id, _)| id).ok()?;
+        Some(self.0[found].1)
+    }
+}
+
 /// Everything one request looks at, consistent in itself and immutable.
 pub(crate) struct Snapshot<P> {
     pub(crate) farm: Farm,
     /// At the same positions as in `farm`.
     pub(crate) members: Arc<[Arc<ServerHandle<P>>]>,
-    pub(crate) cookies: Arc<CookieIndex>,
+    pub(crate) cookies: CookieIndex,
+    pub(crate) ids: IdIndex,
     pub(crate) selector: Arc<dyn Selector>,
     pub(crate) dynamic: DynamicCookies,
+}
+
+impl<P> Snapshot<P> {
+    /// Position of a server, `None` when it has left the farm.
+    pub(super) fn position(&self, id: ServerId) -> Option<usize> {
+        self.ids.find(id)
+    }
 }
 
 impl<P> fmt::Debug for Snapshot<P> {
@@ -77,5 +103,27 @@ impl fmt::Debug for DynamicCookies {
             .field("enabled", &self.enabled)
             .field("key", &self.key.as_ref().map(|_| "(hidden)"))
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Backend, Server};
+
+    #[test]
+    fn every_id_leads_to_its_server_whatever_the_order() {
+        let server = |id: u32| Server::new(format!("s{id}"), "127.0.0.1:1").id(id);
+        let backend: Backend = Backend::builder("b")
+            .servers([70_000, 3, 17, 1].map(server))
+            .build()
+            .unwrap();
+        backend.update(|change| change.remove("s3")).unwrap();
+        let position = |id| {
+            let id = ServerId::new(id).unwrap();
+            backend.current.read(|snapshot| snapshot.position(id))
+        };
+        let found = [70_000, 17, 1, 3, 2].map(position);
+        assert_eq!(found, [Some(0), Some(1), Some(2), None, None]);
     }
 }
