@@ -57,7 +57,9 @@ impl Orders {
 
     fn adapt(&self, farm: &Farm, rule: WeightChangeRule) -> Option<Self> {
         let (active, backups) = (weights(farm, false), weights(farm, true));
-        let (old_active, old_backups) = (self.active.lock(), self.backups.lock());
+        // Copies, so that requests wait for the copying only and not for the rest.
+        let old_active = self.active.lock().clone();
+        let old_backups = self.backups.lock().clone();
         if old_active.suits(&active) && old_backups.suits(&backups) {
             return None;
         }
@@ -151,6 +153,18 @@ mod tests {
         let farm = dynamic(&[(1, false), (2, true)]);
         let selector = RoundRobin::new().adapt(&farm).unwrap().unwrap();
         assert!(selector.adapt(&farm).unwrap().is_none());
+    }
+
+    /// It would take minutes if each server that changes were looked for in the queues.
+    #[test]
+    fn thousands_of_servers_change_at_once_in_linear_time() {
+        let farm = |weight| dynamic(&vec![(weight, false); 30_000]);
+        let mut selector = RoundRobin::new().adapt(&farm(1)).unwrap().unwrap();
+        for weight in [2, 0, 3] {
+            let farm = farm(weight);
+            selector = selector.adapt(&farm).unwrap().unwrap();
+            assert_eq!(pick(&*selector, &farm, None).is_some(), weight > 0);
+        }
     }
 
     #[test]

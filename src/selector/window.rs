@@ -42,7 +42,7 @@ pub enum WeightChangeRule {
 }
 
 /// One group's order. Members are named by their position in the farm.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Window {
     members: Vec<Member>,
     current: Queue,
@@ -65,6 +65,15 @@ struct Member {
     slot: u32,
     last: u32,
     frac: u32,
+}
+
+/// The queue a member waited in before a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Home {
+    Fresh,
+    Later,
+    /// In `current`, or in none.
+    Elsewhere,
 }
 
 impl Window {
@@ -105,9 +114,9 @@ impl Window {
     /// is gone leaves as one that has just become unusable. Of several changes at
     /// once, departures come first and the rest in the order of configuration.
     pub(crate) fn adapted(&self, servers: &[(ServerId, u32)], rule: WeightChangeRule) -> Self {
-        let mut window = self.moved_to(servers);
-        for (index, &(_, weight)) in servers.iter().enumerate() {
-            window.set_weight(index, weight, rule);
+        let (mut window, homes) = self.moved_to(servers);
+        for ((index, &(_, weight)), home) in servers.iter().enumerate().zip(homes) {
+            window.set_weight(index, weight, home, rule);
         }
         window
     }
@@ -218,15 +227,18 @@ impl Window {
     }
 
     /// The same order with the members at the places of `servers`: those new to it
-    /// of weight 0, those gone left out.
-    fn moved_to(&self, servers: &[(ServerId, u32)]) -> Self {
+    /// of weight 0, those gone left out. Members whose weight will change are unlinked;
+    /// beside it stands the queue each of them was in.
+    fn moved_to(&self, servers: &[(ServerId, u32)]) -> (Self, Vec<Home>) {
         let places: BTreeMap<ServerId, usize> = servers
             .iter()
             .enumerate()
             .map(|(index, &(id, _))| (id, index))
             .collect();
         let place = |index: usize| places.get(&self.members[index].id).copied();
+        let stays = |&place: &usize, index: usize| servers[place].1 == self.members[index].weight;
         let mut members: Vec<Member> = servers.iter().map(|&(id, _)| member(id, 0)).collect();
+        let mut homes = vec![Home::Elsewhere; servers.len()];
         let mut total = self.total;
         for (index, &known) in self.members.iter().enumerate() {
             match place(index) {
@@ -234,7 +246,13 @@ impl Window {
                 None => total = total.wrapping_sub(known.weight),
             }
         }
-        Self {
+        for (queue, home) in [(&self.fresh, Home::Fresh), (&self.later, Home::Later)] {
+            for place in queue.members().filter_map(place) {
+                homes[place] = home;
+            }
+        }
+        let place = |index: usize| place(index).filter(|place| stays(place, index));
+        let window = Self {
             current: self.current.moved(servers.len(), place),
             fresh: self.fresh.moved(servers.len(), place),
             later: self.later.moved(servers.len(), place),
@@ -243,28 +261,28 @@ impl Window {
             total,
             skipped: Vec::with_capacity(servers.len()),
             members,
-        }
+        };
+        (window, homes)
     }
 
-    fn set_weight(&mut self, index: usize, weight: u32, rule: WeightChangeRule) {
+    /// Gives an unlinked member its new weight and its place; nothing happens to a
+    /// member that has this weight already.
+    fn set_weight(&mut self, index: usize, weight: u32, home: Home, rule: WeightChangeRule) {
         let member = &mut self.members[index];
         let before = std::mem::replace(&mut member.weight, weight);
         if before == weight {
             return;
         }
         self.total = self.total.wrapping_add(weight).wrapping_sub(before);
-        let was_fresh = self.fresh.remove(index);
-        let was_later = self.later.remove(index);
-        self.current.remove(index);
         match (before, weight, rule) {
             (_, 0, _) => {}
             (0, _, _) => self.rejoin(index),
-            (_, _, WeightChangeRule::KeepPlace) if was_fresh => {
+            (_, _, WeightChangeRule::KeepPlace) if home == Home::Fresh => {
                 self.fresh.insert(by_weight(weight), index);
             }
-            (_, _, WeightChangeRule::KeepPlace) => self.keep_place(index, was_later),
+            (_, _, WeightChangeRule::KeepPlace) => self.keep_place(index, home),
             (_, _, WeightChangeRule::Rejoin) => {
-                if was_fresh {
+                if home == Home::Fresh {
                     self.members[index].frac = 0;
                 }
                 self.rejoin(index);
@@ -284,9 +302,9 @@ impl Window {
         self.requeue(index);
     }
 
-    fn keep_place(&mut self, index: usize, was_later: bool) {
+    fn keep_place(&mut self, index: usize, home: Home) {
         let member = &mut self.members[index];
-        if was_later {
+        if home == Home::Later {
             member.slot = member.slot.wrapping_add(self.width);
         }
         let step = self.total / member.weight;
@@ -315,7 +333,7 @@ fn by_weight(weight: u32) -> u32 {
 }
 
 /// Positions by ascending key, equal keys in the order they were inserted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Queue {
     heap: BinaryHeap<Reverse<Entry>>,
     inserted: u64,
@@ -362,11 +380,9 @@ impl Queue {
         self.heap.pop().map(|Reverse(entry)| entry.index())
     }
 
-    /// Removes a position wherever it is; says whether it was there.
-    fn remove(&mut self, index: usize) -> bool {
-        let before = self.heap.len();
-        self.heap.retain(|Reverse(entry)| entry.index() != index);
-        self.heap.len() < before
+    /// The positions in it, in no order.
+    fn members(&self) -> impl Iterator<Item = usize> + '_ {
+        self.heap.iter().map(|Reverse(entry)| entry.index())
     }
 
     /// The same queue for positions that have moved or gone.
