@@ -1,5 +1,6 @@
 //! Changes of a running backend: states, weights, addresses, servers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::MutexGuard;
@@ -66,6 +67,8 @@ impl From<ServerId> for ServerKey<'_> {
 pub struct Update<'b, P: Send + Sync + 'static = ()> {
     backend: &'b Backend<P>,
     draft: Draft<P>,
+    /// Known once a server was added.
+    ids: Option<Ids>,
     scale: WeightScale,
     _writer: MutexGuard<'b, ()>,
 }
@@ -107,6 +110,7 @@ impl<P: Send + Sync + 'static> Backend<P> {
         let mut update = Update {
             backend: self,
             draft,
+            ids: None,
             scale: selector.weight_scale(),
             _writer: writer,
         };
@@ -255,6 +259,7 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         let (policy, watcher) = (&self.backend.policy.cookie, &self.backend.watcher);
         self.draft
             .add(server, id, policy.as_ref(), watcher.as_ref())?;
+        self.ids().take(id);
         Ok(id)
     }
 
@@ -274,7 +279,10 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
                 server: member.name().to_owned(),
             });
         }
-        self.draft.servers.remove(index);
+        let removed = self.draft.servers.remove(index);
+        if let Some(ids) = &mut self.ids {
+            ids.give_back(removed.member.id());
+        }
         Ok(())
     }
 
@@ -311,7 +319,7 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
     }
 
     /// The id of a new server, whose name and id must be free.
-    fn free_id(&self, server: &Server<P>) -> Result<ServerId, Problem> {
+    fn free_id(&mut self, server: &Server<P>) -> Result<ServerId, Problem> {
         let named = |key: ServerKey<'_>| self.position(key).is_ok();
         if named(ServerKey::Name(&server.name)) {
             return Err(Problem::DuplicateName {
@@ -319,7 +327,7 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
             });
         }
         let Some(id) = server.id.and_then(ServerId::new) else {
-            return Ok(self.smallest_free_id());
+            return Ok(self.ids().smallest_free());
         };
         match self.position(ServerKey::Id(id)) {
             Err(_) => Ok(id),
@@ -333,12 +341,83 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         }
     }
 
-    fn smallest_free_id(&self) -> ServerId {
+    fn ids(&mut self) -> &mut Ids {
         let servers = &self.draft.servers;
-        let taken: std::collections::HashSet<_> = servers.iter().map(|s| s.member.id()).collect();
-        (1..=ServerId::MAX.get())
+        self.ids
+            .get_or_insert_with(|| Ids::new(servers.iter().map(|server| server.member.id())))
+    }
+}
+
+/// The ids in use, so that adding many servers looks at each id once.
+#[derive(Debug)]
+struct Ids {
+    taken: HashSet<ServerId>,
+    /// All ids below are taken.
+    from: u32,
+}
+
+impl Ids {
+    fn new(taken: impl Iterator<Item = ServerId>) -> Self {
+        Self {
+            taken: taken.collect(),
+            from: 1,
+        }
+    }
+
+    fn smallest_free(&mut self) -> ServerId {
+        let id = (self.from..=ServerId::MAX.get())
             .filter_map(ServerId::new)
-            .find(|id| !taken.contains(id))
-            .expect("there are fewer servers than ids")
+            .find(|id| !self.taken.contains(id))
+            .expect("there are fewer servers than ids");
+        self.from = id.get();
+        id
+    }
+
+    fn take(&mut self, id: ServerId) {
+        self.taken.insert(id);
+    }
+
+    fn give_back(&mut self, id: ServerId) {
+        self.taken.remove(&id);
+        self.from = self.from.min(id.get());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_free_id_is_found_after_every_change() {
+        let backend: Backend = Backend::builder("b")
+            .server(Server::new("s2", "127.0.0.1:1").id(2))
+            .build()
+            .unwrap();
+        let server = |name: &str| Server::new(name, "127.0.0.1:1");
+        let added = backend.update(|change| {
+            let first = change.add(server("a"))?;
+            change.add(server("b").id(4))?;
+            let second = change.add(server("c"))?;
+            let third = change.add(server("d"))?;
+            change.remove("s2")?;
+            Ok([first, second, third, change.add(server("e"))?].map(ServerId::get))
+        });
+        assert_eq!(added, Ok([1, 3, 5, 2]));
+    }
+
+    /// It would take minutes if each one looked at the ids of all others.
+    #[test]
+    fn thousands_of_servers_are_added_at_once() {
+        let backend: Backend = Backend::builder("b")
+            .server(Server::new("s1", "127.0.0.1:1"))
+            .build()
+            .unwrap();
+        let last = backend.update(|change| {
+            for n in 2..8_000 {
+                change.add(Server::new(format!("s{n}"), "127.0.0.1:1"))?;
+            }
+            change.add(Server::new("last", "127.0.0.1:1"))
+        });
+        assert_eq!(last.map(ServerId::get), Ok(8_000));
     }
 }
