@@ -160,17 +160,17 @@ impl<P> Snapshot<P> {
         if self.farm.serving().count == 0 {
             return Err(Refusal::NoServer);
         }
-        // Between the choice and the taking another thread can take the last slot. The
-        // selector then sees a full server and chooses another; a hash never does.
-        let attempts = if self.selector.is_hash() {
-            1
-        } else {
-            self.members.len()
-        };
-        for _ in 0..attempts {
+        // Between the choice and the taking another thread can take the last slot. A
+        // selector that looks at slots then chooses another server; one that does not,
+        // a hash for example, names the same again.
+        let mut full = None;
+        for _ in 0..self.members.len() {
             let picked = self.selector.pick(choice).ok_or(Refusal::Saturated)?;
             if let Some(lease) = Lease::take(self.member(picked)?) {
                 return Ok(lease);
+            }
+            if full.replace(picked) == Some(picked) {
+                break;
             }
         }
         Err(Refusal::Saturated)
@@ -181,5 +181,45 @@ impl<P> Snapshot<P> {
             found: picked,
             servers: self.members.len(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+    use crate::{Condition, Selector, Server, SimpleRequest};
+
+    /// A hash without a key, in the moment after it saw the last slot of `s1` free: it
+    /// names that server once, and others from then on.
+    #[derive(Debug)]
+    struct Late(AtomicUsize);
+
+    impl Selector for Late {
+        fn pick(&self, _: &Choice<'_>) -> Option<usize> {
+            Some(self.0.fetch_add(1, Relaxed).min(1))
+        }
+
+        fn is_hash(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn a_slot_lost_to_another_request_is_no_reason_to_refuse() {
+        let server = |name: &str| Server::new(name, "127.0.0.1:1").max_connections(1);
+        let backend: Backend = Backend::builder("b")
+            .servers([server("s1"), server("s2")])
+            .balance(Late(AtomicUsize::new(0)))
+            .use_server("s1", Condition::when(|it| it.target() == b"/s1"))
+            .build()
+            .unwrap();
+        let select = |path| backend.select(&SimpleRequest::new("GET", path), Now::system());
+        let _held = select("/s1").unwrap();
+        let selection = select("/").unwrap();
+        assert_eq!(selection.server().name(), "s2");
+        let error = select("/").unwrap_err();
+        assert_eq!(error.refusal(), &Refusal::Saturated);
     }
 }
