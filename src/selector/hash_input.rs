@@ -4,6 +4,7 @@
 //! as an absent key, which comma ends a header element. Nothing here allocates.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter};
@@ -110,27 +111,28 @@ impl HashInput {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UriInput {
-    len: Option<usize>,
-    depth: Option<usize>,
+    len: Option<NonZeroUsize>,
+    depth: Option<NonZeroUsize>,
     whole: bool,
     path_only: bool,
 }
 
 impl UriInput {
-    /// Hashes at most this many bytes; default all. HAProxy: `len N`, from 1.
+    /// Hashes at most this many bytes; 0, the default, is no limit. HAProxy: `len N`,
+    /// from 1.
     #[must_use]
     pub fn len(mut self, bytes: usize) -> Self {
-        self.len = Some(bytes);
+        self.len = NonZeroUsize::new(bytes);
         self
     }
 
-    /// Stops before the slash after this many; default no limit.
+    /// Stops before the slash after this many; 0, the default, is no limit.
     ///
     /// The slashes of `http://host` count, and with [`whole`](Self::whole) those of
     /// the query too. HAProxy: `depth N`, from 1.
     #[must_use]
     pub fn depth(mut self, slashes: usize) -> Self {
-        self.depth = Some(slashes);
+        self.depth = NonZeroUsize::new(slashes);
         self
     }
 
@@ -152,10 +154,12 @@ impl UriInput {
 
     fn key(self, target: &[u8]) -> &[u8] {
         let uri = if self.path_only { path(target) } else { target };
-        let uri = &uri[..uri.len().min(self.len.unwrap_or(usize::MAX))];
+        let uri = &uri[..uri
+            .len()
+            .min(self.len.map_or(usize::MAX, NonZeroUsize::get))];
         let slash = self
             .depth
-            .and_then(|depth| memchr_iter(b'/', uri).nth(depth));
+            .and_then(|depth| memchr_iter(b'/', uri).nth(depth.get()));
         let query = if self.whole { None } else { memchr(b'?', uri) };
         let end = slash.unwrap_or(uri.len()).min(query.unwrap_or(uri.len()));
         &uri[..end]
@@ -331,6 +335,7 @@ mod tests {
         assert_eq!(uri_key(uri.depth(3), "http://h/a/b"), "http://h/a");
         assert_eq!(uri_key(uri.len(3).depth(3), "/ab/c/d"), "/ab");
         assert_eq!(uri_key(uri.len(99), "/ab"), "/ab");
+        assert_eq!(uri_key(uri.len(0).depth(0), "/ab/c"), "/ab/c");
     }
 
     #[test]
