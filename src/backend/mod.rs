@@ -86,7 +86,7 @@ impl<P: Send + Sync + 'static> Backend<P> {
         &self.name
     }
 
-    /// What is odd in the configuration, though it works.
+    /// What was odd in the configuration when it was built, though it works.
     pub fn warnings(&self) -> &[ConfigWarning] {
         &self.warnings
     }

@@ -168,9 +168,9 @@ pub enum Retry<P = ()> {
 impl<P: Send + Sync + 'static> Backend<P> {
     /// Says what to do after an attempt on the selected server failed.
     ///
-    /// `request` is the request as it was selected with. A request that moves to another
-    /// server is no longer persistent: a cookie of `insert` mode is set anew in the
-    /// response. HAProxy: `retries`, `option redispatch`.
+    /// `selection` is one of this backend, `request` the request as it was selected with. A
+    /// request that moves to another server is no longer persistent: a cookie of `insert`
+    /// mode is set anew in the response. HAProxy: `retries`, `option redispatch`.
     pub fn redispatch(
         &self,
         mut selection: Selection<P>,

@@ -77,8 +77,8 @@ impl<P: Send + Sync + 'static> Backend<P> {
     /// Changes any number of servers in one step: every request sees all of it or
     /// nothing of it.
     ///
-    /// Requests are not held up; changes wait for each other. Sessions that are under way
-    /// keep the server they have.
+    /// Requests are not held up; changes wait for each other, so one that is begun within
+    /// `change` would wait for ever. Sessions that are under way keep the server they have.
     ///
     /// ```
     /// use stickroute::{AdminState, Backend, Server, UpdateError, Weight};

@@ -10,7 +10,10 @@ use crate::ServerId;
 ///
 /// A selector that orders servers by their load returns one from
 /// [`Selector::load_watcher`](crate::Selector::load_watcher). The calls come from
-/// whichever thread takes or drops a selection, so they should be short.
+/// whichever thread takes or drops a selection, so they should be short and not panic.
+///
+/// Sessions of a server that was removed end later. If its id was given to another server
+/// by then, they are told under that id: count each `given_back` down to 0 at most.
 pub trait LoadWatcher: fmt::Debug + Send + Sync {
     /// A session took a slot of this server.
     fn taken(&self, server: ServerId);
