@@ -176,6 +176,14 @@ pub enum ConfigWarning {
         /// The servers, in order of configuration.
         servers: [String; 2],
     },
+    /// An identifier that never comes back as it was sent, so that the server is never
+    /// found by it: one with a `|` (in mode `prefix` with a `~`) or a `,`, for example.
+    CookieIdentifier {
+        /// The server.
+        server: String,
+        /// The identifier.
+        found: Vec<u8>,
+    },
 }
 
 impl fmt::Display for ConfigWarning {
@@ -184,6 +192,11 @@ impl fmt::Display for ConfigWarning {
             Self::DynamicCookieCollision { servers: [a, b] } => write!(
                 f,
                 "servers {a:?} and {b:?} have the same dynamic cookie; only {a:?} can be named by it"
+            ),
+            Self::CookieIdentifier { server, found } => write!(
+                f,
+                "server {server:?} has cookie identifier \"{}\", which is read back as another; expected neither '|' (in mode prefix '~') nor ',' nor blanks at its ends",
+                found.escape_ascii()
             ),
         }
     }

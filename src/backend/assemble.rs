@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::snapshot::{CookieIndex, DynamicCookies, IdIndex, Snapshot};
-use crate::cookie::{CookiePolicy, identifier_of};
+use crate::cookie::{ClientState, CookiePolicy, Match, Stamp, identifier_of};
 use crate::error::{ConfigWarning, Problem, SelectorError};
 use crate::handle::ServerHandle;
 use crate::selector::Selector;
@@ -246,9 +246,36 @@ fn free_number(from: u32, taken: &HashSet<u32>) -> u32 {
         .expect("there are fewer servers than numbers")
 }
 
+/// What is odd about the identifiers of these servers, though it works.
+pub(super) fn warnings<P>(members: &[Arc<ServerHandle<P>>]) -> Vec<ConfigWarning> {
+    let mut warnings = collisions(members);
+    let unreadable = members.iter().filter_map(|member| {
+        let (policy, cookie) = (member.policy.as_ref()?, member.cookie.as_ref()?);
+        (!comes_back(policy, cookie)).then(|| ConfigWarning::CookieIdentifier {
+            server: member.name().to_owned(),
+            found: cookie.to_vec(),
+        })
+    });
+    warnings.extend(unreadable);
+    warnings
+}
+
+/// Whether a client that is sent this identifier names it in its next request.
+fn comes_back(policy: &CookiePolicy, identifier: &[u8]) -> bool {
+    let field = [policy.name(), b"=", identifier].concat();
+    let mut same = false;
+    if let Some(value) = policy.prepared_name().values(&field).next() {
+        ClientState::<()>::new().observe(policy, Stamp::NONE, value, |read| {
+            same = read == identifier;
+            Match::Unknown
+        });
+    }
+    same
+}
+
 /// Servers whose computed identifiers collide. Those in maintenance count, too: leaving
 /// them out would hide the mistake until they come back.
-pub(super) fn collisions<P>(members: &[Arc<ServerHandle<P>>]) -> Vec<ConfigWarning> {
+fn collisions<P>(members: &[Arc<ServerHandle<P>>]) -> Vec<ConfigWarning> {
     let mut seen: HashMap<&[u8], &str> = HashMap::new();
     let mut warnings = Vec::new();
     for member in members.iter().filter(|member| member.own_cookie.is_none()) {
@@ -268,6 +295,7 @@ pub(super) fn collisions<P>(members: &[Arc<ServerHandle<P>>]) -> Vec<ConfigWarni
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Backend;
 
     fn numbers(ids: &[Option<u32>]) -> Vec<u32> {
         let servers: Vec<_> = ids
@@ -278,6 +306,33 @@ mod tests {
             })
             .collect();
         number_servers(&servers).iter().map(|id| id.get()).collect()
+    }
+
+    #[test]
+    fn an_identifier_that_never_comes_back_is_odd() {
+        let warned = |policy: CookiePolicy, identifier: &str| {
+            let backend: Backend = Backend::builder("b")
+                .server(Server::new("s1", "127.0.0.1:1").cookie(identifier))
+                .cookie(policy)
+                .build()
+                .unwrap();
+            !backend.warnings().is_empty()
+        };
+        // Identifier, odd in mode `insert`, odd in mode `prefix`.
+        let table = [
+            ("s1", false, false),
+            ("a=b \"c\"", false, false),
+            ("a|b", true, false),
+            ("a~b", false, true),
+            ("a,b", true, true),
+            (" a", true, true),
+        ];
+        for (identifier, insert, prefix) in table {
+            let found = warned(CookiePolicy::insert("S").into(), identifier);
+            assert_eq!(found, insert, "{identifier}");
+            let found = warned(CookiePolicy::prefix("S").into(), identifier);
+            assert_eq!(found, prefix, "{identifier}");
+        }
     }
 
     #[test]

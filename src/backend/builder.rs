@@ -84,6 +84,9 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
     }
 
     /// As [`balance`](Self::balance), with a selector chosen at run time.
+    ///
+    /// Make one for each backend: backends that share one may share its turn and its
+    /// count of sessions, too.
     pub fn balance_shared(mut self, selector: Arc<dyn Selector>) -> Self {
         self.selector = Some(selector);
         self
@@ -241,7 +244,7 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
         Ok(Backend {
             name: self.name.clone(),
             policy,
-            warnings: assemble::collisions(&snapshot.members),
+            warnings: assemble::warnings(&snapshot.members),
             current: SnapshotCell::new(snapshot),
             writer: Mutex::new(()),
             watcher,

@@ -144,6 +144,10 @@ impl Server {
 
 impl<P> Server<P> {
     /// Attaches a payload of the caller's own; it replaces one attached before.
+    ///
+    /// After the server has left, its payload is dropped some time after the last selection
+    /// is, on any thread that uses any backend, perhaps within a change of this one. So
+    /// the payload's `drop` should be short and never change a backend.
     pub fn payload<Q>(self, payload: Q) -> Server<Q> {
         Server {
             name: self.name,
@@ -181,7 +185,9 @@ impl<P> Server<P> {
     ///
     /// At least one byte, any but control characters and `;`; two servers may share one,
     /// and the first that is up is chosen. Default: none, so that no cookie names this server,
-    /// unless the policy is [dynamic](crate::CookiePolicy). HAProxy: `cookie VALUE`.
+    /// unless the policy is [dynamic](crate::CookiePolicy). One with a `|` or a `,`, or in
+    /// mode `prefix` a `~`, is never found again, which is a
+    /// [warning](crate::Backend::warnings). HAProxy: `cookie VALUE`.
     #[must_use]
     pub fn cookie(mut self, identifier: impl Into<Vec<u8>>) -> Self {
         self.cookie = Some(identifier.into().into());
