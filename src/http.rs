@@ -175,7 +175,7 @@ impl RequestEdits {
         if is_split(version, headers) {
             let joined = joined_cookie(headers);
             headers.remove(COOKIE);
-            append(headers, COOKIE, &joined);
+            append(headers, COOKIE, &joined[..]);
         }
         if !self.is_empty() {
             let edits = self.cookie_fields().iter().enumerate();
@@ -185,7 +185,8 @@ impl RequestEdits {
 }
 
 impl ResponseEdits {
-    /// Carries the edits out. Fields are appended, never overwritten.
+    /// Carries the edits out. Fields are appended, never overwritten, and left out where
+    /// the map holds as many names as it can, which are tens of thousands.
     pub fn apply(&self, headers: &mut HeaderMap) {
         if !self.set_cookie_fields().is_empty() {
             let edits = self.set_cookie_fields().iter();
@@ -199,7 +200,7 @@ impl ResponseEdits {
             append(headers, SET_COOKIE, value);
         }
         if let Some(value) = self.cache_control() {
-            headers.append(CACHE_CONTROL, HeaderValue::from_static(value));
+            append(headers, CACHE_CONTROL, HeaderValue::from_static(value));
         }
     }
 }
@@ -224,13 +225,14 @@ fn replace_fields<'e>(
         }
     }
     for value in values.into_iter().flatten() {
-        headers.append(name, value);
+        append(headers, name.clone(), value);
     }
 }
 
-fn append(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) {
-    if let Ok(value) = HeaderValue::from_bytes(value) {
-        headers.append(name, value);
+/// A value that is none, or one field more than a map can hold, is left out.
+fn append(headers: &mut HeaderMap, name: HeaderName, value: impl TryInto<HeaderValue>) {
+    if let Ok(value) = value.try_into() {
+        let _ = headers.try_append(name, value);
     }
 }
 
@@ -307,6 +309,22 @@ mod tests {
             let request = request(Version::HTTP_11, uri);
             assert_eq!(HttpRequest::new(&request, None).target(), uri.as_bytes());
         }
+    }
+
+    #[test]
+    fn a_map_that_is_full_is_no_reason_to_panic() {
+        let mut map = HeaderMap::new();
+        let mut names = (0..).map(|n| HeaderName::try_from(format!("x-{n}")).unwrap());
+        let value = HeaderValue::from_static("");
+        while map.try_append(names.next().unwrap(), value.clone()).is_ok() {}
+        let full = map.len();
+        let edits = ResponseEdits {
+            set_cookie: Some(b"SRV=s1; path=/".to_vec()),
+            private: true,
+            ..ResponseEdits::default()
+        };
+        edits.apply(&mut map);
+        assert_eq!(map.len(), full);
     }
 
     #[test]
