@@ -6,6 +6,8 @@
 
 use twox_hash::{XxHash32, XxHash64};
 
+use crate::text::leading_number;
+
 /// The functions `hash-type` can name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -38,7 +40,12 @@ impl HashFunction {
 
 /// The hash of the SDBM database library: `h = byte + h * 65599`, from 0.
 pub fn sdbm(key: &[u8]) -> u32 {
-    key.iter().fold(0, |h: u32, &byte| {
+    sdbm_from(0, key)
+}
+
+/// The [`sdbm`] of a longer key, of which the first part was hashed to `state`.
+pub(crate) fn sdbm_from(state: u32, key: &[u8]) -> u32 {
+    key.iter().fold(state, |h: u32, &byte| {
         h.wrapping_mul(65_599).wrapping_add(byte.into())
     })
 }
@@ -113,22 +120,7 @@ const fn crc_table(polynomial: u32) -> [u32; 256] {
 /// An optional sign, then digits up to the first other byte; the value saturates at
 /// the limits of a signed 64-bit integer first. Without digits it is 0.
 pub fn decimal(key: &[u8]) -> u32 {
-    let (negative, digits) = match key {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        _ => (false, key),
-    };
-    let signed = |digit: u8| {
-        let digit = i64::from(digit - b'0');
-        if negative { -digit } else { digit }
-    };
-    let value = digits
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .fold(0_i64, |value, &digit| {
-            value.saturating_mul(10).saturating_add(signed(digit))
-        });
-    value as u32
+    leading_number(key) as u32
 }
 
 /// HAProxy's *avalanche*: an integer mix in which every input bit reaches every

@@ -32,7 +32,7 @@
 //! ```
 
 use std::cell::OnceCell;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 
 use http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE};
@@ -52,6 +52,9 @@ use crate::selection::{RequestEdits, ResponseEdits};
 #[derive(Debug)]
 pub struct HttpRequest<'a> {
     source: Option<IpAddr>,
+    source_port: Option<u16>,
+    destination: Option<SocketAddr>,
+    is_tls: bool,
     method: &'a Method,
     uri: &'a Uri,
     version: Version,
@@ -83,6 +86,28 @@ impl<'a> HttpRequest<'a> {
         )
     }
 
+    /// Adds the client's port, for what routes by it (`src_port`).
+    #[must_use]
+    pub fn source_port(mut self, port: u16) -> Self {
+        self.source_port = Some(port);
+        self
+    }
+
+    /// Adds the address and port the client connected to, for what routes by them
+    /// (`dst`, `dst_port`).
+    #[must_use]
+    pub fn destination(mut self, destination: SocketAddr) -> Self {
+        self.destination = Some(destination);
+        self
+    }
+
+    /// Says that the client's connection is encrypted, for what routes by it (`ssl_fc`).
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.is_tls = true;
+        self
+    }
+
     fn of(
         method: &'a Method,
         uri: &'a Uri,
@@ -92,6 +117,9 @@ impl<'a> HttpRequest<'a> {
     ) -> Self {
         Self {
             source,
+            source_port: None,
+            destination: None,
+            is_tls: false,
             method,
             uri,
             version,
@@ -105,6 +133,18 @@ impl<'a> HttpRequest<'a> {
 impl Request for HttpRequest<'_> {
     fn source(&self) -> Option<IpAddr> {
         self.source
+    }
+
+    fn source_port(&self) -> Option<u16> {
+        self.source_port
+    }
+
+    fn destination(&self) -> Option<SocketAddr> {
+        self.destination
+    }
+
+    fn is_tls(&self) -> bool {
+        self.is_tls
     }
 
     fn method(&self) -> &[u8] {

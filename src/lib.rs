@@ -80,6 +80,7 @@ mod backend;
 pub mod cookie;
 mod error;
 mod handle;
+mod fetch;
 #[cfg(feature = "haproxy")]
 pub mod haproxy;
 pub mod hash;
@@ -87,10 +88,12 @@ pub mod hash;
 mod http;
 mod message;
 pub mod ring;
+mod sample;
 mod selection;
 mod selector;
 mod server;
 mod snapshot;
+mod text;
 mod time;
 mod timespan;
 mod words;
@@ -107,8 +110,12 @@ pub use error::{
     ConfigError, ConfigWarning, Problem, Refusal, SelectError, SelectorError, UpdateError,
 };
 pub use handle::ServerHandle;
+pub use fetch::{
+    Arithmetic, Converter, Expression, Fetch, HeaderFetch, Moment, Origin, TypeMismatch,
+};
 pub use message::{HeaderVisitor, Request, Response, SimpleRequest, SimpleResponse};
 pub use ring::{ConsistentHashRing, RingChange, RingError, RingKey};
+pub use sample::{Sample, SampleType};
 pub use selection::{Reason, RequestEdits, ResponseEdits, Selection};
 pub use selector::{
     Choice, ConsistentHash, HashInput, HeaderInput, MapHash, PreserveAffinity, RingPlacement,

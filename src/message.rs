@@ -6,7 +6,7 @@
 //! crate; [`SimpleRequest`] and [`SimpleResponse`] are ready-made values for
 //! everything else: tests, simulators, TCP proxies.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 
 /// Receives header values one by one; answers [`ControlFlow::Break`] when it has
@@ -35,6 +35,21 @@ pub trait Request {
     /// Address of the client, `None` where there is no IP address (a Unix socket).
     fn source(&self) -> Option<IpAddr> {
         None
+    }
+
+    /// Port of the client, `None` where there is none or it is not known.
+    fn source_port(&self) -> Option<u16> {
+        None
+    }
+
+    /// Address and port the client connected to, `None` where they are not known.
+    fn destination(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// Whether the connection of the client is encrypted.
+    fn is_tls(&self) -> bool {
+        false
     }
 
     /// Method as received, `GET` for example; empty outside HTTP.
@@ -72,6 +87,12 @@ pub trait Response {
     /// Hands every value of the header field `name` to `visit`; see
     /// [`Request::visit_headers`].
     fn visit_headers<'a>(&'a self, name: &str, visit: HeaderVisitor<'_, 'a>);
+
+    /// First bytes the server sent, for protocols that carry a session identifier of
+    /// their own (TLS); empty when unknown.
+    fn payload(&self) -> &[u8] {
+        b""
+    }
 }
 
 /// The first value of the header field `name`.
@@ -111,6 +132,9 @@ fn visit_list<'a>(headers: &'a Headers, name: &str, visit: HeaderVisitor<'_, 'a>
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SimpleRequest {
     source: Option<IpAddr>,
+    source_port: Option<u16>,
+    destination: Option<SocketAddr>,
+    is_tls: bool,
     method: Vec<u8>,
     target: Vec<u8>,
     headers: Headers,
@@ -134,6 +158,27 @@ impl SimpleRequest {
         self
     }
 
+    /// Sets the client's port.
+    #[must_use]
+    pub fn source_port(mut self, port: u16) -> Self {
+        self.source_port = Some(port);
+        self
+    }
+
+    /// Sets the address and port the client connected to.
+    #[must_use]
+    pub fn destination(mut self, destination: SocketAddr) -> Self {
+        self.destination = Some(destination);
+        self
+    }
+
+    /// Says that the client's connection is encrypted.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.is_tls = true;
+        self
+    }
+
     /// Adds a header field after those already there.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
@@ -152,6 +197,18 @@ impl SimpleRequest {
 impl Request for SimpleRequest {
     fn source(&self) -> Option<IpAddr> {
         self.source
+    }
+
+    fn source_port(&self) -> Option<u16> {
+        self.source_port
+    }
+
+    fn destination(&self) -> Option<SocketAddr> {
+        self.destination
+    }
+
+    fn is_tls(&self) -> bool {
+        self.is_tls
     }
 
     fn method(&self) -> &[u8] {
@@ -183,6 +240,7 @@ impl Request for SimpleRequest {
 pub struct SimpleResponse {
     status: u16,
     headers: Headers,
+    payload: Vec<u8>,
 }
 
 impl SimpleResponse {
@@ -190,7 +248,7 @@ impl SimpleResponse {
     pub fn new(status: u16) -> Self {
         Self {
             status,
-            headers: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -198,6 +256,12 @@ impl SimpleResponse {
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.into(), value.into()));
+        self
+    }
+    /// Sets the first bytes the server sent.
+    #[must_use]
+    pub fn payload(mut self, payload: impl Into<Vec<u8>>) -> Self {
+        self.payload = payload.into();
         self
     }
 }
@@ -209,6 +273,10 @@ impl Response for SimpleResponse {
 
     fn visit_headers<'a>(&'a self, name: &str, visit: HeaderVisitor<'_, 'a>) {
         visit_list(&self.headers, name, visit);
+    }
+
+    fn payload(&self) -> &[u8] {
+        &self.payload
     }
 }
 

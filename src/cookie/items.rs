@@ -236,7 +236,7 @@ pub(super) fn trim_end(bytes: &[u8], start: usize, end: usize) -> usize {
 
 /// The bytes without the blanks at both ends, as every field value is read.
 #[inline]
-pub(super) fn trim(bytes: &[u8]) -> &[u8] {
+pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
     let start = skip_blanks(bytes, 0);
     &bytes[start..trim_end(bytes, start, bytes.len())]
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::DirectiveError;
+use super::{DirectiveError, is_token};
 use crate::hash::HashFunction;
 use crate::{
     ConsistentHash, HashInput, HeaderInput, MapHash, RoundRobin, Selector, StaticRoundRobin,
@@ -264,12 +264,6 @@ fn call(word: &str) -> (&str, Option<&str>) {
         Some((name, argument)) => (name, Some(argument)),
         None => (word, None),
     }
-}
-
-/// Whether it can name a header field (RFC 9110 section 5.6.2).
-fn is_token(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(allowed)
 }
 
 #[cfg(test)]

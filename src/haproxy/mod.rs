@@ -7,6 +7,14 @@
 
 mod balance;
 mod error;
+mod expression;
 
 pub use balance::selector;
 pub use error::DirectiveError;
+pub use expression::{ExpressionError, ExpressionProblem, expression};
+
+/// Whether it can name a header field (RFC 9110 section 5.6.2).
+fn is_token(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(allowed)
+}

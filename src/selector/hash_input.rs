@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter};
 
-use super::hash_key::{domain_label, first_element, fold_address, path, url_param};
+use super::hash_key::{domain_label, first_element, fold_address};
+use crate::fetch::{path, url_param};
 use crate::hash::{HashFunction, full_hash};
 use crate::message::{Request, first_header};
 
