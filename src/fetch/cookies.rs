@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::Message;
+use super::fields::elements;
 use crate::cookie::{Name, set_cookie_pair};
 use crate::sample::{Sample, SampleType};
 use crate::text::leading_number;
@@ -44,13 +45,26 @@ impl CookieFetch {
     fn in_request<'a>(&self, message: Message<'a>) -> (Option<&'a [u8]>, i64) {
         let mut found = (None, 0);
         message.visit_headers("cookie", &mut |line| {
-            found = self
-                .name
-                .values(line)
-                .fold(found, |(_, count), value| (Some(value), count + 1));
+            for element in elements(line) {
+                found = self
+                    .values(element)
+                    .fold(found, |(_, count), value| (Some(value), count + 1));
+            }
             ControlFlow::Continue(())
         });
         found
+    }
+
+    /// HAProxy does not see `name=` without a blank before it at the very end.
+    fn values<'a>(&self, element: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let before = element
+            .strip_suffix(b"=")
+            .and_then(|rest| rest.strip_suffix(self.name.as_bytes()));
+        let is_unseen = matches!(before, Some([] | [.., b';']));
+        let end = element.as_ptr_range().end;
+        self.name
+            .values(element)
+            .filter(move |value| !(is_unseen && value.as_ptr() == end))
     }
 
     fn in_response<'a>(&self, message: Message<'a>) -> (Option<&'a [u8]>, i64) {
@@ -83,6 +97,21 @@ mod tests {
         assert_eq!(sample(Fetch::cookie_count("s")), Some(Sample::Integer(2)));
         assert_eq!(sample(Fetch::cookie("b")), None);
         assert_eq!(sample(Fetch::cookie_count("b")), Some(Sample::Integer(0)));
+    }
+
+    // Observed on HAProxy 2.6.12.
+    #[test]
+    fn an_empty_value_at_the_very_end_is_seen_behind_a_blank_only() {
+        let value = |line: &str| {
+            let request = SimpleRequest::new("GET", "/").header("Cookie", line);
+            Fetch::cookie("s").on_request(&request).is_some()
+        };
+        for line in ["s=;", "a=1; s=", "s= ;x", "s=;t"] {
+            assert!(value(line), "{line}");
+        }
+        for line in ["s=", "a=1;s=", "s=, t=", "a=1, s="] {
+            assert!(!value(line), "{line}");
+        }
     }
 
     #[test]

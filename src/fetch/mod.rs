@@ -28,6 +28,7 @@ pub use converter::{Arithmetic, Converter};
 pub use expression::{Expression, TypeMismatch};
 pub use fields::HeaderFetch;
 pub(crate) use fields::element_end;
+pub(crate) use payload::rdp_cookie;
 pub(crate) use url::{path, url_param};
 #[cfg(feature = "haproxy")]
 pub(crate) use {cookies::CookieView, fields::FieldView, payload::Payload};

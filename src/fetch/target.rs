@@ -12,7 +12,7 @@ use crate::sample::{Sample, SampleType};
 use crate::text::leading_number;
 
 use super::fields::element_end;
-use super::url::{path, path_alone, url_param};
+use super::url::{parameter, path, path_alone};
 
 #[derive(Clone, Debug)]
 pub(super) enum Target {
@@ -42,8 +42,8 @@ impl Target {
             Self::Base32Source => with_source(base32(request), request)?,
             Self::Url32 => Sample::Integer(url32(request).into()),
             Self::Url32Source => with_source(url32(request), request)?,
-            Self::Param(name) => url_param(target, name)?.into(),
-            Self::ParamInteger(name) => Sample::Integer(leading_number(url_param(target, name)?)),
+            Self::Param(name) => parameter(target, name)?.into(),
+            Self::ParamInteger(name) => Sample::Integer(leading_number(parameter(target, name)?)),
         })
     }
 

@@ -34,6 +34,15 @@ pub(crate) fn url_param<'a>(target: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     }
 }
 
+/// The value of the first parameter of this name, as fetches see it: `&`, `;` and `?`
+/// all separate parameters.
+pub(super) fn parameter<'a>(target: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let query = &target[memchr(b'?', target)? + 1..];
+    query
+        .split(|byte| matches!(byte, b'&' | b';' | b'?'))
+        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
+}
+
 /// The path without the query.
 pub(crate) fn path_alone(target: &[u8]) -> &[u8] {
     let path = path(target);

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{DirectiveError, is_token};
+use super::{DirectiveError, expression, is_token};
 use crate::hash::HashFunction;
 use crate::{
-    ConsistentHash, HashInput, HeaderInput, MapHash, RoundRobin, Selector, StaticRoundRobin,
-    UriInput,
+    ConsistentHash, HashInput, HeaderInput, MapHash, Moment, RoundRobin, Selector,
+    StaticRoundRobin, UriInput,
 };
 
 /// The selector that a `balance` line and its `hash-type` line ask for.
@@ -22,6 +22,8 @@ use crate::{
 /// | `uri [len N] [depth N] [whole] [path-only]` | ... `sdbm`, `djb2`, `wt6`, `crc32` or `none` (HAProxy 3.x), and optionally |
 /// | `url_param NAME` | ... `avalanche` |
 /// | `hdr(NAME) [use_domain_only]` | |
+/// | `hash EXPRESSION`: see [`expression`] | |
+/// | `rdp-cookie[(NAME)]`, by default `mstshash` | |
 ///
 /// ```
 /// use stickroute::haproxy;
@@ -64,7 +66,8 @@ enum Algorithm {
 }
 
 fn algorithm(balance: &str) -> Result<Algorithm, DirectiveError> {
-    const EXPECTED: &str = "roundrobin, static-rr, source, uri, url_param NAME or hdr(NAME)";
+    const EXPECTED: &str = "roundrobin, static-rr, source, uri, url_param NAME, hdr(NAME), \
+         hash EXPRESSION or rdp-cookie(NAME)";
     let mut words = Words::new("balance", balance);
     let Some(word) = words.next() else {
         return Ok(Algorithm::RoundRobin);
@@ -75,9 +78,14 @@ fn algorithm(balance: &str) -> Result<Algorithm, DirectiveError> {
         "source" => Algorithm::Hash(HashInput::source()),
         "uri" => Algorithm::Hash(uri(&mut words)?.into()),
         "url_param" => Algorithm::Hash(url_param(&mut words)?),
+        "hash" => Algorithm::Hash(sample(&mut words)?),
+        "rdp-cookie" => Algorithm::Hash(HashInput::rdp_cookie("mstshash")),
         _ => match call(word) {
             ("hdr", Some(name)) => Algorithm::Hash(header(name, word, &mut words)?.into()),
-            ("leastconn" | "first" | "hash" | "sticky", None) | ("random" | "rdp-cookie", _) => {
+            ("rdp-cookie", Some(name)) if !name.is_empty() => {
+                Algorithm::Hash(HashInput::rdp_cookie(name))
+            }
+            ("leastconn" | "first" | "sticky", None) | ("random", _) => {
                 return Err(words.not_supported_yet(word));
             }
             _ => return Err(words.unexpected(word, EXPECTED)),
@@ -120,6 +128,19 @@ fn header(name: &str, word: &str, words: &mut Words<'_>) -> Result<HeaderInput, 
         Some("use_domain_only") => Ok(header.use_domain_only()),
         Some(word) => Err(words.unexpected(word, "use_domain_only or nothing more")),
     }
+}
+
+fn sample(words: &mut Words<'_>) -> Result<HashInput, DirectiveError> {
+    let word = words.required("a sample expression")?;
+    let expression = expression(word).map_err(|error| DirectiveError::Expression {
+        directive: words.directive,
+        position: words.read,
+        error,
+    })?;
+    if !expression.is_available(Moment::Request) {
+        return Err(words.unexpected(word, "a sample of the request"));
+    }
+    Ok(HashInput::expression(expression))
 }
 
 struct HashType {
@@ -284,6 +305,9 @@ mod tests {
             "  url_param\tuserid ",
             "hdr(x-key)",
             "hdr(X-Key) use_domain_only",
+            "hash src,ipmask(24,64)",
+            "rdp-cookie",
+            "rdp-cookie(id)",
         ] {
             for hash_type in [
                 None,
@@ -342,6 +366,17 @@ mod tests {
             ("url_param", "word 2 is missing; expected the name"),
             ("url_param x y", "word 3 is \"y\"; expected nothing"),
             ("source x", "word 2 is \"x\"; expected nothing"),
+            ("hash", "word 2 is missing; expected a sample expression"),
+            (
+                "hash srcc",
+                "word 2: character 1: there is no fetch \"srcc\"",
+            ),
+            (
+                "hash status",
+                "word 2 is \"status\"; expected a sample of the request",
+            ),
+            ("hash src x", "word 3 is \"x\"; expected nothing"),
+            ("rdp-cookie()", "word 1 is \"rdp-cookie()\""),
         ];
         for (balance, expected) in table {
             let error = selector(balance, None).unwrap_err().to_string();
@@ -381,9 +416,6 @@ mod tests {
             ("first", "first"),
             ("random", "random"),
             ("random(3)", "random(3)"),
-            ("rdp-cookie", "rdp-cookie"),
-            ("rdp-cookie(id)", "rdp-cookie(id)"),
-            ("hash src,ipmask(24)", "hash"),
             ("sticky", "sticky"),
             ("url_param id check_post", "check_post"),
         ] {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::ExpressionError;
+
 /// A `balance` or `hash-type` line that cannot be followed.
 ///
 /// Words are counted from 1, after the keyword that names the directive.
@@ -27,6 +29,15 @@ pub enum DirectiveError {
         position: usize,
         /// What may stand there.
         expected: &'static str,
+    },
+    /// A word that is no sample expression.
+    Expression {
+        /// Keyword of the line.
+        directive: &'static str,
+        /// Which word it is, from 1.
+        position: usize,
+        /// What is wrong with it.
+        error: ExpressionError,
     },
     /// HAProxy knows the word and this version of the library does not.
     NotSupportedYet {
@@ -59,6 +70,11 @@ impl fmt::Display for DirectiveError {
                 f,
                 "{directive}: word {position} is missing; expected {expected}"
             ),
+            Self::Expression {
+                directive,
+                position,
+                error,
+            } => write!(f, "{directive}: word {position}: {error}"),
             Self::NotSupportedYet {
                 directive,
                 position,
@@ -71,4 +87,11 @@ impl fmt::Display for DirectiveError {
     }
 }
 
-impl std::error::Error for DirectiveError {}
+impl std::error::Error for DirectiveError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Expression { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use memchr::{memchr, memchr_iter};
 
 use super::hash_key::{domain_label, first_element, fold_address};
-use crate::fetch::{path, url_param};
-use crate::hash::{HashFunction, full_hash};
+use crate::fetch::{Expression, path, rdp_cookie, url_param};
+use crate::hash::{HashFunction, decimal, full_hash};
 use crate::message::{Request, first_header};
 
 /// What of a request is hashed to choose its server.
@@ -68,6 +68,31 @@ impl HashInput {
             name: name.into(),
             domain_only: false,
         }
+    }
+
+    /// The value of an expression: text and bytes as they are, the 4 or 16 bytes of an
+    /// address, 8 big-endian bytes of a number or a boolean.
+    ///
+    /// With [`HashFunction::Decimal`] the value is read as text instead. Absent where the
+    /// expression has no value in a request. HAProxy: `balance hash EXPRESSION`.
+    ///
+    /// ```
+    /// use stickroute::{Converter, Expression, Fetch, HashInput};
+    ///
+    /// let network = Expression::from(Fetch::src()).then(Converter::ipmask_both(24, 64))?;
+    /// let by_network = HashInput::expression(network);
+    /// # let _ = by_network;
+    /// # Ok::<(), stickroute::TypeMismatch>(())
+    /// ```
+    pub fn expression(expression: impl Into<Expression>) -> Self {
+        Self(Input::Expression(Arc::new(expression.into())))
+    }
+
+    /// The cookie with which an RDP connection begins (`mstshash` names the user), out of
+    /// [`Request::payload`]. Absent without it, and when it is empty. HAProxy: `balance
+    /// rdp-cookie(NAME)`, `mstshash` by default.
+    pub fn rdp_cookie(name: impl Into<Vec<u8>>) -> Self {
+        Self(Input::RdpCookie(name.into().into()))
     }
 
     /// Anything else: `extract` is called with the request and a function that takes
@@ -214,6 +239,8 @@ enum Input {
     Uri(UriInput),
     UrlParam(Arc<[u8]>),
     Header(HeaderInput),
+    Expression(Arc<Expression>),
+    RdpCookie(Arc<[u8]>),
     Custom(CustomInput),
 }
 
@@ -274,8 +301,12 @@ impl Hashing {
     /// With one server to choose from most inputs are not looked at: the hash is 0
     /// even without a key, and the selector's fallback does not move on.
     pub(crate) fn of(&self, request: &dyn Request, serving_count: u32) -> Option<u32> {
-        if serving_count == 1 && !matches!(self.input.0, Input::UrlParam(_)) {
-            return Some(0);
+        if serving_count == 1 {
+            match &self.input.0 {
+                Input::UrlParam(_) => {}
+                Input::RdpCookie(name) => return rdp_key(request, name).map(|_| 0),
+                _ => return Some(0),
+            }
         }
         let hash = self.plain(request)?;
         Some(if self.avalanche {
@@ -293,14 +324,27 @@ impl Hashing {
                 url_param(request.target(), name).map(|value| self.function.hash(value))
             }
             Input::Header(header) => header.key(request).map(|value| self.function.hash(value)),
+            Input::Expression(expression) => {
+                let sample = expression.on_request(request)?;
+                Some(match self.function {
+                    HashFunction::Decimal => sample.with_text(decimal),
+                    function => sample.with_bytes(|key| function.hash(key)),
+                })
+            }
+            Input::RdpCookie(name) => rdp_key(request, name).map(|value| self.function.hash(value)),
             Input::Custom(custom) => custom.hash(request, self.function),
         }
     }
 }
 
+fn rdp_key<'a>(request: &'a dyn Request, name: &[u8]) -> Option<&'a [u8]> {
+    rdp_cookie(request.payload(), Some(name)).filter(|value| !value.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fetch::Fetch;
     use crate::hash::sdbm;
     use crate::message::SimpleRequest;
 
@@ -376,6 +420,33 @@ mod tests {
         assert_eq!(of(HashInput::header("x").into()), Some(0));
         assert_eq!(of(HashInput::custom("none", |_, _| {})), Some(0));
         assert_eq!(of(HashInput::url_param("x")), None);
+    }
+
+    #[test]
+    fn an_rdp_cookie_is_asked_for_even_with_one_server() {
+        let hashing = Hashing::new(HashInput::rdp_cookie("mstshash"));
+        let request = |cookie: &str| {
+            let packet = [&[0; 11], cookie.as_bytes()].concat();
+            SimpleRequest::default().payload(packet)
+        };
+        let alice = request("Cookie: mstshash=alice\r\n");
+        assert_eq!(hashing.of(&alice, MANY), Some(sdbm(b"alice")));
+        assert_eq!(hashing.of(&alice, 1), Some(0));
+        let nobody = request("Cookie: mstshash=\r\n");
+        assert_eq!(hashing.of(&nobody, MANY), None);
+        assert_eq!(hashing.of(&nobody, 1), None);
+    }
+
+    #[test]
+    fn a_number_is_hashed_as_eight_bytes_and_read_as_text_without_a_function() {
+        let request = SimpleRequest::new("GET", "/").header("x", "a,b,c");
+        let of = |function| {
+            Hashing::new(HashInput::expression(Fetch::header_count("x")))
+                .function(function)
+                .of(&request, MANY)
+        };
+        assert_eq!(of(HashFunction::Sdbm), Some(sdbm(&3_u64.to_be_bytes())));
+        assert_eq!(of(HashFunction::Decimal), Some(3));
     }
 
     #[test]

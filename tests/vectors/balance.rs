@@ -1,6 +1,7 @@
 //! `balance*.jsonl`: sequences of picks by an algorithm, with events between them.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,8 +121,12 @@ fn backend_of(case: &Value) -> Result<Backend, Outcome> {
     }
     // A request of a retry case may come with persistence: `direct` names its server.
     builder = builder.lookup(|request| {
-        let server = request.payload().try_into().ok()?;
-        ServerId::new(u32::from_be_bytes(server))
+        let mut server = None;
+        request.visit_headers(DIRECT, &mut |id| {
+            server = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok());
+            ControlFlow::Break(())
+        });
+        ServerId::new(server?)
     });
     builder
         .build()
@@ -233,7 +238,10 @@ impl<'c> Run<'c> {
         }
         if let Some(name) = request["direct"].as_str() {
             let id = self.backend.server(name).expect("a server").id();
-            built = built.payload(id.get().to_be_bytes());
+            built = built.header(DIRECT, id.to_string());
+        }
+        if let Some(user) = request["rdp"].as_str() {
+            built = built.payload(rdp_packet(user));
         }
         built
     }
@@ -279,6 +287,17 @@ impl<'c> Run<'c> {
             Retry::GiveUp(_) => None,
         }
     }
+}
+
+/// The field that names the server a request comes with.
+const DIRECT: &str = "x-direct";
+
+/// A connection request of RDP with a cookie: TPKT, X.224, then the text.
+fn rdp_packet(user: &str) -> Vec<u8> {
+    let cookie = format!("Cookie: mstshash={user}\r\n");
+    let length = 11 + cookie.len() as u8;
+    let headers = [3, 0, 0, length, length - 5, 0xe0, 0, 0, 0, 0, 0];
+    [&headers, cookie.as_bytes()].concat()
 }
 
 fn admin(event: &Value) -> AdminState {

@@ -182,7 +182,7 @@ impl Converter {
     /// One of the fields between delimiters, counted from 1, or from the end and -1.
     ///
     /// Each byte of `delimiters` is one. Two delimiters in a row have an empty field
-    /// between them; a field that is not there is empty, and field 0 never is there.
+    /// between them; a field that is not there is no value, and field 0 never is there.
     /// HAProxy: `field(INDEX,DELIMITERS)`.
     pub fn field(index: i32, delimiters: impl Into<Vec<u8>>) -> Self {
         Self(Op::Field(Pieces::new(index, delimiters.into(), Some(1))))
@@ -194,7 +194,8 @@ impl Converter {
         Self(Op::Field(Pieces::new(index, delimiters.into(), count)))
     }
 
-    /// One of the words between runs of delimiters, as [`field`](Self::field) otherwise.
+    /// One of the words between runs of delimiters, as [`field`](Self::field) otherwise;
+    /// a word that is not there is empty.
     /// HAProxy: `word(INDEX,DELIMITERS)`.
     pub fn word(index: i32, delimiters: impl Into<Vec<u8>>) -> Self {
         Self(Op::Word(Pieces::new(index, delimiters.into(), Some(1))))
@@ -217,8 +218,8 @@ impl Converter {
         Self(Op::TrimEnd(bytes.into().into()))
     }
 
-    /// A `Host` without its port: what stands before the last colon that is in no
-    /// brackets. HAProxy: `host_only`.
+    /// A `Host` in lower case without its port: what stands before the last colon that is
+    /// in no brackets. HAProxy: `host_only`.
     pub fn host_only() -> Self {
         Self(Op::HostOnly)
     }
@@ -349,11 +350,13 @@ impl Converter {
             Op::FromBase64 => return Some(Sample::Binary(encoding::from_base64(&text)?.into())),
             Op::Length => return Some(Sample::Integer(text.len() as i64)),
             Op::Append(more) => [&text, &more[..]].concat().into(),
-            Op::Field(pieces) => sub(text, |text| pieces.fields(text)),
-            Op::Word(pieces) => sub(text, |text| pieces.words(text)),
-            Op::TrimStart(bytes) => sub(text, |text| pieces::trim_start(text, bytes)),
-            Op::TrimEnd(bytes) => sub(text, |text| pieces::trim_end(text, bytes)),
-            Op::HostOnly => sub(text, pieces::host_only),
+            Op::Field(pieces) => try_part(text, |text| pieces.fields(text))?,
+            Op::Word(pieces) => part(text, |text| pieces.words(text)),
+            Op::TrimStart(bytes) => part(text, |text| pieces::trim_start(text, bytes)),
+            Op::TrimEnd(bytes) => part(text, |text| pieces::trim_end(text, bytes)),
+            Op::HostOnly => {
+                encoding::map_bytes(part(text, pieces::host_only), u8::to_ascii_lowercase)
+            }
             _ => return None,
         }))
     }
@@ -364,7 +367,7 @@ impl Converter {
             Op::Hex => return Sample::Str(encoding::hex(&bytes).into()),
             Op::Base64 => return Sample::Str(encoding::base64(&bytes).into()),
             Op::Bytes { offset, length } => {
-                return Sample::Binary(sub(bytes, |bytes| pieces::bytes(bytes, offset, length)));
+                return Sample::Binary(part(bytes, |bytes| pieces::bytes(bytes, offset, length)));
             }
             Op::Hash(function, avalanche) => mix(function.hash(&bytes), avalanche).into(),
             Op::Crc32c(avalanche) => mix(hash::crc32c(&bytes), avalanche).into(),
@@ -382,7 +385,17 @@ impl fmt::Debug for Converter {
 }
 
 /// A part of the text, borrowed if the text is.
-fn sub(text: Cow<'_, [u8]>, part: impl FnOnce(&[u8]) -> &[u8]) -> Cow<'_, [u8]> {
+fn try_part(
+    text: Cow<'_, [u8]>,
+    part: impl FnOnce(&[u8]) -> Option<&[u8]>,
+) -> Option<Cow<'_, [u8]>> {
+    match text {
+        Cow::Borrowed(text) => part(text).map(Cow::Borrowed),
+        Cow::Owned(text) => Some(Cow::Owned(part(&text)?.to_vec())),
+    }
+}
+
+fn part(text: Cow<'_, [u8]>, part: impl FnOnce(&[u8]) -> &[u8]) -> Cow<'_, [u8]> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(part(text)),
         Cow::Owned(text) => Cow::Owned(part(&text).to_vec()),

@@ -21,18 +21,18 @@ impl Pieces {
         }
     }
 
-    pub(super) fn fields<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+    /// `None` if there is no field of that number.
+    pub(super) fn fields<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
         let way = self.way();
         let mut rest = text;
         for _ in 1..self.index.unsigned_abs() {
-            match self.next_delimiter(way, rest) {
-                Some(length) => rest = way.skip(rest, length + 1),
-                None => return b"",
-            }
+            let length = self.next_delimiter(way, rest)?;
+            rest = way.skip(rest, length + 1);
         }
-        self.keep(way, rest, |_| 1)
+        (self.index != 0).then(|| self.keep(way, rest, |_| 1))
     }
 
+    /// Empty if there is no word of that number.
     pub(super) fn words<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         let way = self.way();
         let mut rest = way.skip(text, self.leading_delimiters(way, text));
@@ -43,7 +43,7 @@ impl Pieces {
             rest = way.skip(rest, word);
             rest = way.skip(rest, self.leading_delimiters(way, rest));
         }
-        if rest.is_empty() {
+        if self.index == 0 {
             return b"";
         }
         self.keep(way, rest, |kept| {
@@ -55,18 +55,15 @@ impl Pieces {
     /// behind so many bytes. Pieces that are missing take in all there is.
     fn keep<'t>(&self, way: Way, rest: &'t [u8], gap: impl Fn(usize) -> usize) -> &'t [u8] {
         let Some(count) = self.count else {
-            return if self.index == 0 { b"" } else { rest };
+            return rest;
         };
-        if self.index == 0 {
-            return b"";
-        }
         let mut kept = 0;
         for piece in 0..count {
             if piece > 0 {
                 kept += gap(kept);
-                if kept >= rest.len() {
-                    return rest;
-                }
+            }
+            if kept >= rest.len() {
+                return rest;
             }
             match self.next_delimiter(way, way.skip(rest, kept)) {
                 Some(length) => kept += length,
@@ -165,27 +162,28 @@ mod tests {
     #[test]
     fn fields_are_counted_from_either_end() {
         let table = [
-            (1, Some(1), ""),
-            (1, Some(2), "_f1"),
-            (2, None, "f1_f2__f3_"),
-            (3, Some(2), "f2_"),
-            (5, Some(2), "f3_"),
-            (6, None, ""),
-            (7, None, ""),
-            (0, None, ""),
-            (0, Some(1), ""),
-            (-1, Some(1), ""),
-            (-1, Some(2), "f3_"),
-            (-2, Some(2), "_f3"),
-            (-3, None, "_f1_f2_"),
-            (-4, Some(2), "f1_f2"),
-            (-5, Some(9), "_f1"),
+            (1, Some(1), Some("")),
+            (1, Some(2), Some("_f1")),
+            (2, None, Some("f1_f2__f3_")),
+            (3, Some(2), Some("f2_")),
+            (5, Some(2), Some("f3_")),
+            (6, None, Some("")),
+            (7, None, None),
+            (0, None, None),
+            (0, Some(1), None),
+            (-7, Some(1), None),
+            (-1, Some(1), Some("")),
+            (-1, Some(2), Some("f3_")),
+            (-2, Some(2), Some("_f3")),
+            (-3, None, Some("_f1_f2_")),
+            (-4, Some(2), Some("f1_f2")),
+            (-5, Some(9), Some("_f1")),
         ];
         for (index, count, expected) in table {
             let fields = pieces(index, count);
             assert_eq!(
                 fields.fields(TEXT),
-                expected.as_bytes(),
+                expected.map(str::as_bytes),
                 "{index} {count:?}"
             );
         }
