@@ -23,14 +23,14 @@ pub(crate) enum CookieView {
 
 impl CookieFetch {
     pub(super) fn of<'a>(&self, message: Message<'a>) -> Option<Sample<'a>> {
-        let (value, count) = match message {
-            Message::Request(_) => self.in_request(message),
-            Message::Response(_) => self.in_response(message),
-        };
+        let (mut last, mut count) = (None, 0);
+        self.visit(message, &mut |value| {
+            last = Some(value);
+            count += 1;
+        });
         match self.view {
-            CookieView::Value => value.map(Sample::from),
             CookieView::Count => Some(Sample::Integer(count)),
-            CookieView::Integer => value.map(|value| Sample::Integer(leading_number(value))),
+            _ => last.map(|value| self.sample(value)),
         }
     }
 
@@ -41,18 +41,47 @@ impl CookieFetch {
         }
     }
 
-    /// The last value, and how many there are.
-    fn in_request<'a>(&self, message: Message<'a>) -> (Option<&'a [u8]>, i64) {
-        let mut found = (None, 0);
-        message.visit_headers("cookie", &mut |line| {
-            for element in elements(line) {
-                found = self
-                    .values(element)
-                    .fold(found, |(_, count), value| (Some(value), count + 1));
-            }
-            ControlFlow::Continue(())
+    /// Every value in turn.
+    #[cfg(feature = "haproxy")]
+    pub(super) fn any<'a>(
+        &self,
+        message: Message<'a>,
+        test: &mut dyn FnMut(Sample<'a>) -> bool,
+    ) -> bool {
+        if self.view == CookieView::Count {
+            return self.of(message).is_some_and(test);
+        }
+        let mut found = false;
+        self.visit(message, &mut |value| {
+            found = found || test(self.sample(value));
         });
         found
+    }
+
+    fn sample<'a>(&self, value: &'a [u8]) -> Sample<'a> {
+        match self.view {
+            CookieView::Integer => Sample::Integer(leading_number(value)),
+            _ => Sample::from(value),
+        }
+    }
+
+    fn visit<'a>(&self, message: Message<'a>, visit: &mut dyn FnMut(&'a [u8])) {
+        match message {
+            Message::Request(_) => message.visit_headers("cookie", &mut |line| {
+                elements(line)
+                    .flat_map(|element| self.values(element))
+                    .for_each(&mut *visit);
+                ControlFlow::Continue(())
+            }),
+            Message::Response(_) => message.visit_headers("set-cookie", &mut |line| {
+                if let Some((name, value)) = set_cookie_pair(line)
+                    && name == self.name.as_bytes()
+                {
+                    visit(value);
+                }
+                ControlFlow::Continue(())
+            }),
+        }
     }
 
     /// HAProxy does not see `name=` without a blank before it at the very end.
@@ -65,19 +94,6 @@ impl CookieFetch {
         self.name
             .values(element)
             .filter(move |value| !(is_unseen && value.as_ptr() == end))
-    }
-
-    fn in_response<'a>(&self, message: Message<'a>) -> (Option<&'a [u8]>, i64) {
-        let mut found = (None, 0);
-        message.visit_headers("set-cookie", &mut |line| {
-            if let Some((name, value)) = set_cookie_pair(line)
-                && name == self.name.as_bytes()
-            {
-                found = (Some(value), found.1 + 1);
-            }
-            ControlFlow::Continue(())
-        });
-        found
     }
 }
 

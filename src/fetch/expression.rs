@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+#[cfg(feature = "haproxy")]
+use super::Message;
 use super::{Converter, Fetch, HeaderFetch, Moment, Origin};
 use crate::message::{Request, Response};
 use crate::sample::{Sample, SampleType};
@@ -47,6 +49,23 @@ impl Expression {
     /// The value in a response; see [`Fetch::on_response`].
     pub fn on_response<'a>(&'a self, response: &'a dyn Response) -> Option<Sample<'a>> {
         self.convert(self.fetch.on_response(response)?)
+    }
+
+    /// Whether `test` holds for any occurrence of the value; see [`Fetch::any`].
+    #[cfg(feature = "haproxy")]
+    pub(crate) fn any<'a>(
+        &'a self,
+        message: Message<'a>,
+        test: &mut dyn FnMut(Sample<'a>) -> bool,
+    ) -> bool {
+        self.fetch.any(message, &mut |sample| {
+            self.convert(sample).is_some_and(&mut *test)
+        })
+    }
+
+    #[cfg(feature = "haproxy")]
+    pub(crate) fn has_converters(&self) -> bool {
+        !self.converters.is_empty()
     }
 
     fn convert<'a>(&self, sample: Sample<'a>) -> Option<Sample<'a>> {

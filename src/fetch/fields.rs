@@ -21,8 +21,8 @@ pub struct HeaderFetch {
 pub(super) struct Fields {
     name: Arc<str>,
     view: FieldView,
-    /// From 1, or backwards from -1.
-    occurrence: i32,
+    /// From 1, or backwards from -1; `None` for the last one, or each in a condition.
+    occurrence: Option<i32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) enum FieldView {
 impl HeaderFetch {
     pub(crate) fn new(side: Side, name: impl Into<Arc<str>>, view: FieldView) -> Self {
         let name = name.into();
-        let occurrence = -1;
+        let occurrence = None;
         let fields = Fields {
             name,
             view,
@@ -51,7 +51,7 @@ impl HeaderFetch {
     /// 0 is the last one too. HAProxy: the second argument of `hdr`, from -10.
     #[must_use]
     pub fn occurrence(mut self, number: i32) -> Self {
-        self.fields.occurrence = number;
+        self.fields.occurrence = Some(number);
         self
     }
 
@@ -66,9 +66,38 @@ impl Fields {
             FieldView::ElementCount | FieldView::LineCount => {
                 Some(Sample::Integer(self.count(message) as i64))
             }
-            FieldView::Element | FieldView::Line => self.find(message).map(Sample::from),
-            FieldView::Address => address::of_field(self.find(message)?).map(Sample::from),
-            FieldView::Integer => Some(Sample::Integer(leading_number(self.find(message)?))),
+            _ => self.sample(self.find(message)?),
+        }
+    }
+
+    /// Every occurrence in turn, unless one of them is named.
+    #[cfg(feature = "haproxy")]
+    pub(super) fn any<'a>(
+        &self,
+        message: Message<'a>,
+        test: &mut dyn FnMut(Sample<'a>) -> bool,
+    ) -> bool {
+        let is_count = matches!(self.view, FieldView::ElementCount | FieldView::LineCount);
+        if self.occurrence.is_some() || is_count {
+            return self.of(message).is_some_and(test);
+        }
+        let mut found = false;
+        self.visit(message, &mut |value| {
+            found = self.sample(value).is_some_and(&mut *test);
+            if found {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        found
+    }
+
+    fn sample<'a>(&self, value: &'a [u8]) -> Option<Sample<'a>> {
+        match self.view {
+            FieldView::Address => address::of_field(value).map(Sample::from),
+            FieldView::Integer => Some(Sample::Integer(leading_number(value))),
+            _ => Some(Sample::from(value)),
         }
     }
 
@@ -83,7 +112,7 @@ impl Fields {
     }
 
     fn find<'a>(&self, message: Message<'a>) -> Option<&'a [u8]> {
-        match self.occurrence {
+        match self.occurrence.unwrap_or(-1) {
             -1 | 0 => {
                 let mut last = None;
                 self.visit(message, &mut |value| {

@@ -445,6 +445,29 @@ impl Fetch {
         }
     }
 
+    /// Whether `test` holds for any occurrence of the value: a condition looks at every
+    /// element, cookie or parameter where no occurrence is named.
+    #[cfg(feature = "haproxy")]
+    pub(crate) fn any<'a>(
+        &'a self,
+        message: Message<'a>,
+        test: &mut dyn FnMut(Sample<'a>) -> bool,
+    ) -> bool {
+        match (&self.0, message) {
+            (Kind::Fields(side, fields), _) => {
+                let message = side.admit(message);
+                message.is_some_and(|message| fields.any(message, test))
+            }
+            (Kind::Cookie(side, cookie), _) => {
+                let message = side.admit(message);
+                message.is_some_and(|message| cookie.any(message, test))
+            }
+            (Kind::Target(target), Message::Request(request)) => target.any(request, test),
+            (_, Message::Request(request)) => self.on_request(request).is_some_and(test),
+            (_, Message::Response(response)) => self.on_response(response).is_some_and(test),
+        }
+    }
+
     /// The type of the value, as far as it is known before there is one.
     ///
     /// HAProxy 2.6 takes every address for an IPv4 one here, and so does this: what

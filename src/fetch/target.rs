@@ -12,7 +12,7 @@ use crate::sample::{Sample, SampleType};
 use crate::text::leading_number;
 
 use super::fields::element_end;
-use super::url::{parameter, path, path_alone};
+use super::url::{parameters, path, path_alone};
 
 #[derive(Clone, Debug)]
 pub(super) enum Target {
@@ -42,9 +42,26 @@ impl Target {
             Self::Base32Source => with_source(base32(request), request)?,
             Self::Url32 => Sample::Integer(url32(request).into()),
             Self::Url32Source => with_source(url32(request), request)?,
-            Self::Param(name) => parameter(target, name)?.into(),
-            Self::ParamInteger(name) => Sample::Integer(leading_number(parameter(target, name)?)),
+            Self::Param(name) => parameters(target, name).next()?.into(),
+            Self::ParamInteger(name) => {
+                Sample::Integer(leading_number(parameters(target, name).next()?))
+            }
         })
+    }
+
+    /// Every parameter of that name in turn.
+    #[cfg(feature = "haproxy")]
+    pub(super) fn any<'a>(
+        &self,
+        request: &'a dyn Request,
+        test: &mut dyn FnMut(Sample<'a>) -> bool,
+    ) -> bool {
+        match self {
+            Self::Param(name) => parameters(request.target(), name).any(|value| test(value.into())),
+            Self::ParamInteger(name) => parameters(request.target(), name)
+                .any(|value| test(Sample::Integer(leading_number(value)))),
+            _ => self.of(request).is_some_and(test),
+        }
     }
 
     pub(super) fn output(&self) -> SampleType {

@@ -34,13 +34,13 @@ pub(crate) fn url_param<'a>(target: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     }
 }
 
-/// The value of the first parameter of this name, as fetches see it: `&`, `;` and `?`
-/// all separate parameters.
-pub(super) fn parameter<'a>(target: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let query = &target[memchr(b'?', target)? + 1..];
+/// The values of the parameters of this name, as fetches see them: `&`, `;` and `?` all
+/// separate parameters.
+pub(super) fn parameters<'a>(target: &'a [u8], name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+    let query = memchr(b'?', target).map_or(&b""[..], |start| &target[start + 1..]);
     query
         .split(|byte| matches!(byte, b'&' | b';' | b'?'))
-        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
+        .filter_map(move |pair| pair.strip_prefix(name)?.strip_prefix(b"="))
 }
 
 /// The path without the query.
@@ -52,6 +52,21 @@ pub(crate) fn path_alone(target: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // Observed on HAProxy 2.6.12.
+    #[test]
+    fn parameters_are_separated_by_three_characters() {
+        let values = |target: &'static str| -> Vec<_> {
+            let values = parameters(target.as_bytes(), b"id");
+            values
+                .map(|value| std::str::from_utf8(value).unwrap())
+                .collect()
+        };
+        assert_eq!(values("/?id=1;id=2&id=3?id=4"), ["1", "2", "3", "4"]);
+        assert_eq!(values("/?id=?x"), [""]);
+        assert_eq!(values("/?id&xid=1&ID=2"), [""; 0]);
+        assert_eq!(values("/id=1"), [""; 0]);
+    }
 
     // Observed on HAProxy 2.6.12, but for the last three.
     #[test]

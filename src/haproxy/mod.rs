@@ -5,10 +5,12 @@
 //! like a number with letters after it or words after the last one it knows, are
 //! refused as well, for they are mistakes.
 
+mod acl;
 mod balance;
 mod error;
 mod expression;
 
+pub use acl::{AclCondition, AclError, AclProblem, Acls};
 pub use balance::selector;
 pub use error::DirectiveError;
 pub use expression::{ExpressionError, ExpressionProblem, expression};

@@ -231,7 +231,7 @@ impl Arguments {
 }
 
 /// A decimal number with an optional sign, at the nearest limit if it is beyond 64 bits.
-pub(super) fn integer(text: &[u8]) -> Option<i64> {
+pub(in crate::haproxy) fn integer(text: &[u8]) -> Option<i64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     is_number.then(|| leading_number(text))

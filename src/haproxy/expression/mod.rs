@@ -9,7 +9,10 @@ mod known;
 use crate::fetch::{Converter, Expression, Fetch};
 
 use arguments::Reader;
+pub(super) use arguments::integer;
+pub(super) use converters::{ipv4_mask, ipv6_mask};
 pub use error::{ExpressionError, ExpressionProblem};
+pub(super) use fetches::{binary, ipv6};
 
 /// Reads a sample expression: a fetch, and converters behind commas.
 ///

@@ -1,0 +1,155 @@
+//! Groups of ACLs.
+
+use std::sync::Arc;
+
+use super::criterion::{self, Criterion};
+use super::error::{missing, unexpected};
+use super::{AclError, Acls};
+use crate::Condition;
+use crate::fetch::{Message, Moment};
+use crate::message::{Request, Response};
+use crate::words::Word;
+
+/// A condition read by [`Acls::condition`].
+///
+/// It converts into a [`Condition`], which is a question about requests.
+#[derive(Clone, Debug)]
+pub struct AclCondition {
+    is_unless: bool,
+    /// Any of the groups, of which all terms.
+    groups: Vec<Vec<Term>>,
+}
+
+#[derive(Clone, Debug)]
+struct Term {
+    is_negated: bool,
+    /// Any of them.
+    criteria: Vec<Arc<Criterion>>,
+}
+
+impl AclCondition {
+    /// Whether it holds for a request. What needs a response is not found there.
+    pub fn on_request(&self, request: &dyn Request) -> bool {
+        self.holds(Message::Request(request))
+    }
+
+    /// Whether it holds for a response. What needs more than the response is not found
+    /// there, so ask [`is_available`](Self::is_available) first.
+    pub fn on_response(&self, response: &dyn Response) -> bool {
+        self.holds(Message::Response(response))
+    }
+
+    /// Whether everything it looks at is in the message of that moment.
+    pub fn is_available(&self, moment: Moment) -> bool {
+        let mut criteria = self.groups.iter().flatten().flat_map(|term| &term.criteria);
+        criteria.all(|criterion| criterion.is_in_message_of(moment))
+    }
+
+    fn holds(&self, message: Message<'_>) -> bool {
+        let holds = |group: &Vec<Term>| group.iter().all(|term| term.holds(message));
+        self.groups.iter().any(holds) != self.is_unless
+    }
+}
+
+impl Term {
+    fn holds(&self, message: Message<'_>) -> bool {
+        let mut criteria = self.criteria.iter();
+        criteria.any(|criterion| criterion.holds(message)) != self.is_negated
+    }
+}
+
+impl From<AclCondition> for Condition {
+    fn from(condition: AclCondition) -> Self {
+        Self::when(move |request| condition.on_request(request))
+    }
+}
+
+const TERM: &str = "the name of an ACL, { or !";
+
+pub(super) fn read(acls: &Acls, words: &[Word], end: usize) -> Result<AclCondition, AclError> {
+    let Some((keyword, rest)) = words.split_first() else {
+        return Err(missing(end, "if or unless"));
+    };
+    let is_unless = match &keyword.bytes[..] {
+        b"if" => false,
+        b"unless" => true,
+        other => return Err(unexpected(keyword.position, other, "if or unless")),
+    };
+    let groups = Groups {
+        acls,
+        words: rest,
+        end,
+    }
+    .read()?;
+    Ok(AclCondition { is_unless, groups })
+}
+
+struct Groups<'a> {
+    acls: &'a Acls,
+    words: &'a [Word],
+    end: usize,
+}
+
+impl<'a> Groups<'a> {
+    fn next(&mut self) -> Option<&'a Word> {
+        let (word, rest) = self.words.split_first()?;
+        self.words = rest;
+        Some(word)
+    }
+
+    fn read(mut self) -> Result<Vec<Vec<Term>>, AclError> {
+        let mut groups = Vec::new();
+        let mut group = Vec::new();
+        while let Some(word) = self.next() {
+            if !matches!(&word.bytes[..], b"or" | b"||") {
+                group.push(self.term(word)?);
+            } else if group.is_empty() {
+                return Err(unexpected(word.position, &word.bytes, TERM));
+            } else {
+                groups.push(std::mem::take(&mut group));
+            }
+        }
+        if group.is_empty() {
+            return Err(missing(self.end, TERM));
+        }
+        groups.push(group);
+        Ok(groups)
+    }
+
+    /// The `!` of a negation may stand alone or before the name.
+    fn term(&mut self, first: &'a Word) -> Result<Term, AclError> {
+        let mut is_negated = false;
+        let mut word = first.clone();
+        loop {
+            while let Some(rest) = word.bytes.strip_prefix(b"!") {
+                is_negated = !is_negated;
+                word = Word {
+                    bytes: rest.to_vec(),
+                    position: word.position + 1,
+                };
+            }
+            if !word.bytes.is_empty() {
+                break;
+            }
+            word = self.next().ok_or(missing(self.end, TERM))?.clone();
+        }
+        let criteria = match &word.bytes[..] {
+            b"{" => vec![Arc::new(self.anonymous(word.position)?)],
+            b"or" | b"||" => return Err(unexpected(word.position, &word.bytes, TERM)),
+            _ => self.acls.find(&word)?,
+        };
+        Ok(Term {
+            is_negated,
+            criteria,
+        })
+    }
+
+    fn anonymous(&mut self, open: usize) -> Result<Criterion, AclError> {
+        let Some(length) = self.words.iter().position(|word| word.bytes == b"}") else {
+            return Err(unexpected(open, b"{", "a } behind it"));
+        };
+        let (inside, rest) = self.words.split_at(length);
+        self.words = &rest[1..];
+        criterion::read(inside, rest[0].position)
+    }
+}
