@@ -58,6 +58,8 @@
 //! | show it messages | [`Request`], [`Response`]; [`SimpleRequest`]; [`HttpRequest`] |
 //! | change servers while requests run | [`Backend::update`], [`AdminState`], [`OperationalState`] |
 //! | spread sessions | [`RoundRobin`], [`StaticRoundRobin`], [`MapHash`], [`ConsistentHash`], or your own [`Selector`] |
+//! | spread sessions | [`RoundRobin`], [`StaticRoundRobin`], [`MapHash`], `ConsistentHash`, or your own [`Selector`] |
+//! | take keys out of messages | [`Fetch`], [`Converter`], [`Expression`], [`Sample`] |
 //! | hash onto a ring, without a farm | [`ConsistentHashRing`] |
 //! | read and edit cookies, without a farm | [`cookie`] |
 //! | use HAProxy's texts | [`CookiePolicy::from_directive`], [`haproxy`] |
@@ -69,6 +71,7 @@
 //! | `http` | on | views and edits for the types of the `http` crate |
 //! | `haproxy` | on | the texts of HAProxy's `balance` and `hash-type` lines |
 //! | `serde` | off | `Serialize` and `Deserialize` for states, ids, weights, reasons |
+//! | `haproxy` | on | the texts of HAProxy's `balance` and `hash-type` lines, sample expressions, ACLs and conditions |
 //!
 //! # Concurrency
 //!

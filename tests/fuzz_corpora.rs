@@ -12,6 +12,9 @@ mod cookie_date;
 mod cookie_directive;
 #[path = "../fuzz/bodies/cookie_header.rs"]
 mod cookie_header;
+#[cfg(feature = "haproxy")]
+#[path = "../fuzz/bodies/expression.rs"]
+mod expression;
 #[path = "../fuzz/bodies/set_cookie_header.rs"]
 mod set_cookie_header;
 
@@ -49,4 +52,10 @@ fn cookie_dates() {
 #[test]
 fn cookie_directives() {
     replay("cookie_directive", cookie_directive::check);
+}
+
+#[cfg(feature = "haproxy")]
+#[test]
+fn expressions() {
+    replay("expression", expression::check);
 }

@@ -362,7 +362,7 @@ impl Fetch {
     }
 
     /// The type of the TLS handshake message at the start, 1 for a `ClientHello` and 2
-    /// for a `ServerHello`. HAProxy: `req.ssl_hello_type` and `res.ssl_hello_type`.
+    /// for a `ServerHello`; absent until the whole message is there. HAProxy: `req.ssl_hello_type` and `res.ssl_hello_type`.
     pub fn tls_hello_type() -> Self {
         Self::payload_of(Side::Either, Payload::HelloType)
     }

@@ -72,8 +72,8 @@ pub(crate) fn rdp_cookie<'a>(payload: &'a [u8], name: Option<&[u8]>) -> Option<&
     while let [b' ', behind @ ..] = rest {
         rest = behind;
     }
-    let end = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n'))?;
-    if !rest[end..].starts_with(b"\r\n") {
+    let end = memchr::memchr(b'\r', rest)?;
+    if rest.get(end + 1) != Some(&b'\n') {
         return None;
     }
     let cookie = &rest[..end];
@@ -91,12 +91,14 @@ fn strip_prefix_any_case<'a>(bytes: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]>
     start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-/// The handshake type in a TLS record (RFC 8446 sections 5.1 and 4).
+/// The type of the handshake message in a TLS record (RFC 8446 sections 5.1 and 4), once
+/// the whole message is there.
 fn hello_type(payload: &[u8]) -> Option<u8> {
-    match payload {
-        [22, 3, _, _, _, kind, ..] => Some(*kind),
-        _ => None,
-    }
+    let &[22, 3, _, _, _, kind, a, b, c, ref message @ ..] = payload else {
+        return None;
+    };
+    let length = u32::from_be_bytes([0, a, b, c]) as usize;
+    (message.len() >= length).then_some(kind)
 }
 
 #[cfg(test)]
@@ -110,7 +112,8 @@ mod tests {
     #[test]
     fn the_session_identifier_of_a_hello_has_its_length_before_it() {
         let hello = |id: &[u8]| {
-            let mut hello = vec![22, 3, 1, 0, 90, 1, 0, 0, 86, 3, 3];
+            let length = 35 + id.len() as u8;
+            let mut hello = vec![22, 3, 1, 0, length + 4, 1, 0, 0, length, 3, 3];
             hello.extend([7; 32]);
             hello.push(id.len() as u8);
             hello.extend(id);
@@ -120,6 +123,7 @@ mod tests {
         assert_eq!(prefixed(&hello(b""), 43, 1), None);
         assert_eq!(prefixed(&hello(b"session")[..48], 43, 1), None);
         assert_eq!(hello_type(&hello(b"")), Some(1));
+        assert_eq!(hello_type(&hello(b"session")[..48]), None);
         assert_eq!(hello_type(b"GET / HTTP/1.1"), None);
     }
 
@@ -132,6 +136,7 @@ mod tests {
         assert_eq!(prefixed(&[0xff; 40], 0, 33), None);
     }
 
+    // Observed on HAProxy 2.6.12.
     #[test]
     fn an_rdp_cookie_stands_behind_the_headers() {
         let value = |cookie: &str, name: Option<&str>| {
@@ -143,6 +148,8 @@ mod tests {
         assert_eq!(value("Cookie: mstshash=alice\r\n", Some("mstshash")), alice);
         assert_eq!(value("COOKIE:MSTSHASH=alice\r\n", Some("mstshash")), alice);
         assert_eq!(value("Cookie: msts=alice\r\n", None), alice);
+        let two_lines = Some("a\\nb".to_owned());
+        assert_eq!(value("Cookie: id=a\nb\r\n", Some("id")), two_lines);
         for cookie in [
             "",
             "Cookie: mstshash=alice",

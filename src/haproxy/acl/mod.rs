@@ -132,3 +132,238 @@ fn name_of(word: &Word) -> Result<String, AclError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetch::Moment;
+    use crate::{Condition, SimpleRequest, SimpleResponse};
+
+    fn request() -> SimpleRequest {
+        SimpleRequest::new("GET", "/a/b?s=1&s=2")
+            .source("10.1.2.3".parse().unwrap())
+            .header("X", "a, b")
+            .header("Cookie", "s=1; s=2")
+    }
+
+    fn holds(condition: &str) -> bool {
+        let condition = Acls::new().condition(condition).expect(condition);
+        condition.on_request(&request())
+    }
+
+    // Observed on HAProxy 2.6.12.
+    #[test]
+    fn any_value_may_match_unless_one_is_named() {
+        for condition in [
+            "if { hdr(x) a }",
+            "if { hdr(x) b }",
+            "if { hdr(x,-1) b }",
+            "if { urlp(s) 2 } { req.cook(s) 1 } { req.cook(s) 2 }",
+            "if { hdr(x) -m found } !{ hdr(y) -m found }",
+            "if { hdr_cnt(x) gt 1 lt 9 }",
+            "if { path_end -i B } !{ path_end B }",
+            "if { path_beg,lower /a/b }",
+            "if { path_beg -m end b }",
+            "if { src 10.0.0.0/8 ::1 }",
+            "if { method -m beg G } METH_GET",
+        ] {
+            assert!(holds(condition), "{condition}");
+        }
+        for condition in [
+            "if { hdr(x,-1) a }",
+            "if { method get }",
+            "if { method -i get }",
+            "if { hdr(y) -m len 0 }",
+        ] {
+            assert!(!holds(condition), "{condition}");
+        }
+    }
+
+    // Observed on HAProxy 2.6.12.
+    #[test]
+    fn groups_are_alternatives_and_their_terms_are_not() {
+        for condition in [
+            "if TRUE FALSE or TRUE",
+            "if TRUE || TRUE FALSE",
+            "if !! TRUE",
+            "if ! FALSE !FALSE",
+            "unless FALSE",
+            "unless TRUE FALSE",
+            "if ! { path /x }",
+        ] {
+            assert!(holds(condition), "{condition}");
+        }
+        for condition in ["if ! TRUE", "unless TRUE", "if TRUE !TRUE or FALSE"] {
+            assert!(!holds(condition), "{condition}");
+        }
+    }
+
+    #[test]
+    fn predefined_names_hold_as_in_haproxy() {
+        for (name, expected) in [
+            ("HTTP_URL_ABS", false),
+            ("HTTP_URL_SLASH", true),
+            ("HTTP", true),
+            ("LOCALHOST", false),
+            ("WAIT_END", true),
+            ("METH_HEAD", false),
+            ("HTTP_CONTENT", false),
+        ] {
+            assert_eq!(holds(&format!("if {name}")), expected, "{name}");
+        }
+        let absolute = Acls::new().condition("if HTTP_URL_ABS").unwrap();
+        assert!(absolute.on_request(&SimpleRequest::new("GET", "http://h/")));
+    }
+
+    #[test]
+    fn a_declared_name_hides_a_predefined_one() {
+        let mut acls = Acls::new();
+        acls.declare("TRUE path /x").unwrap();
+        assert!(!acls.condition("if TRUE").unwrap().on_request(&request()));
+        acls.declare("TRUE path -m found").unwrap();
+        assert!(acls.condition("if TRUE").unwrap().on_request(&request()));
+    }
+
+    #[test]
+    fn a_condition_tells_which_message_it_needs() {
+        let condition = Acls::new()
+            .condition("if { status 200 } { res.hdr(x) a }")
+            .unwrap();
+        assert!(condition.is_available(Moment::Response));
+        assert!(!condition.is_available(Moment::Request));
+        let response = SimpleResponse::new(200).header("X", "a,b");
+        assert!(condition.on_response(&response));
+        assert!(!Condition::from(condition).holds(&request()));
+        let source = Acls::new().condition("if { src 10.1.2.3 }").unwrap();
+        assert!(!source.is_available(Moment::Response));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let table = [
+            ("", "character 1: the line ends; expected if or unless"),
+            (
+                "when TRUE",
+                "character 1: found \"when\"; expected if or unless",
+            ),
+            (
+                "if",
+                "character 3: the line ends; expected the name of an ACL",
+            ),
+            (
+                "if TRUE or",
+                "character 11: the line ends; expected the name",
+            ),
+            ("if or TRUE", "character 4: found \"or\"; expected the name"),
+            ("if !", "character 5: the line ends"),
+            ("if nosuch", "character 4: there is no ACL \"nosuch\""),
+            (
+                "if HTTP_1.1",
+                "character 4: \"HTTP_1.1\" is not supported yet",
+            ),
+            (
+                "if { path /a",
+                "character 4: found \"{\"; expected a } behind it",
+            ),
+            ("if { }", "character 6: the line ends; expected a criterion"),
+            ("if {path /a}", "character 4: there is no ACL \"{path\""),
+            (
+                "if { path }",
+                "character 11: the line ends; expected a pattern",
+            ),
+        ];
+        check_errors(&table);
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_criterion_is_told_with_its_place() {
+        let table = [
+            (
+                "if { pth /a }",
+                "character 6: in the criterion, character 1: there is no fetch",
+            ),
+            (
+                "if { path,lowr /a }",
+                "character 11: in the criterion, character 6",
+            ),
+            (
+                "if { path_reg ^/ }",
+                "character 6: \"path_reg\" is not supported yet",
+            ),
+            (
+                "if { path -m reg ^/ }",
+                "character 14: \"reg\" is not supported yet",
+            ),
+            (
+                "if { path -f x }",
+                "character 11: \"-f\" is not supported yet",
+            ),
+            (
+                "if { path -m foo x }",
+                "character 14: found \"foo\"; expected str",
+            ),
+            (
+                "if { path -m }",
+                "character 14: the line ends; expected str",
+            ),
+            ("if { path -x }", "character 11: found \"-x\"; expected -i"),
+            (
+                "if { hdr_cnt(x) foo }",
+                "character 17: found \"foo\"; expected a whole number",
+            ),
+            (
+                "if { src host }",
+                "character 10: found \"host\"; expected an address",
+            ),
+            (
+                "if { path -m bin 2f6 }",
+                "character 18: found \"2f6\"; expected pairs",
+            ),
+            ("if { base32+src 1 }", "character 6: binary needs -m"),
+            (
+                "if { base32+src -m int 1 }",
+                "character 6: binary cannot become an integer",
+            ),
+            (
+                "if { ssl_fc 1 }",
+                "character 13: found \"1\"; expected nothing",
+            ),
+            (
+                "if { path_dir / }",
+                "character 15: found \"/\"; expected something",
+            ),
+            (
+                "if { path \"\" }",
+                "character 11: found \"\"; expected a word",
+            ),
+            (
+                "if { path \"a }",
+                "character 11: found \"\\\"a }\"; expected closed quotes",
+            ),
+        ];
+        check_errors(&table);
+    }
+
+    fn check_errors(table: &[(&str, &str)]) {
+        for (condition, expected) in table {
+            let error = Acls::new().condition(condition).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{condition}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_declaration_is_told_with_its_place() {
+        let mut acls = Acls::new();
+        for (acl, expected) in [
+            (
+                "",
+                "character 1: the line ends; expected the name of an ACL",
+            ),
+            ("a{b path /", "character 1: found \"a{b\"; expected a name"),
+            ("a", "character 2: the line ends; expected a criterion"),
+        ] {
+            let error = acls.declare(acl).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{acl}: {error}");
+        }
+    }
+}

@@ -74,3 +74,57 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(network: &str, address: &str) -> bool {
+        let network = Network::read(network.as_bytes()).unwrap();
+        network.holds(&Sample::from(address.parse::<IpAddr>().unwrap()))
+    }
+
+    // Observed on HAProxy 2.6.12.
+    #[test]
+    fn addresses_of_both_families_are_compared() {
+        for (network, address) in [
+            ("10.0.0.0/8", "10.1.2.3"),
+            ("10.0.0.0/255.0.0.0", "10.1.2.3"),
+            ("10.1", "10.0.0.1"),
+            ("10.1.2.3", "::ffff:10.1.2.3"),
+            ("10.1.2.3", "::10.1.2.3"),
+            ("10.1.2.3", "2002:a01:203::1"),
+            ("::ffff:0:0/96", "10.1.2.3"),
+            ("2001:db8::/32", "2001:db8::1"),
+            ("::/0", "10.1.2.3"),
+        ] {
+            assert!(holds(network, address), "{network} {address}");
+        }
+        for (network, address) in [
+            ("10.0.0.0/8", "11.1.2.3"),
+            ("10/8", "10.1.2.3"),
+            ("::10.1.2.3", "10.1.2.3"),
+            ("10.1.2.3", "2001:a01:203::1"),
+        ] {
+            assert!(!holds(network, address), "{network} {address}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused() {
+        for text in [
+            "",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/",
+            "1.2.3.4.5",
+            "256.1",
+            "010.0.0.1",
+            "host",
+            "10.0.0.0/8/8",
+            "1..2",
+        ] {
+            assert_eq!(Network::read(text.as_bytes()), None, "{text}");
+        }
+    }
+}

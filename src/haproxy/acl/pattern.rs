@@ -4,7 +4,7 @@ use super::AclError;
 use super::error::missing;
 use super::network::Network;
 use super::range::{self, Range};
-use super::text::{Relation, Texts};
+use super::text::{self, Relation, Texts};
 use crate::haproxy::expression::binary;
 use crate::sample::{Sample, SampleType};
 use crate::words::Word;
@@ -103,9 +103,14 @@ impl Patterns {
             Method::Address => Self::Networks(each(words, Network::read, NETWORK)?),
             Method::Binary => Self::Binaries(each(words, binary, "pairs of hexadecimal digits")?),
             _ => {
-                let texts = words.iter().map(|word| word.bytes.clone()).collect();
+                let relation = method.relation();
+                let texts = each(
+                    words,
+                    |text| text::inner(relation, text),
+                    NOT_ONLY_DELIMITERS,
+                )?;
                 let ignores_case = ignores_case && method != Method::Verb;
-                Self::Texts(Texts::new(method.relation(), ignores_case, texts))
+                Self::Texts(Texts::new(relation, ignores_case, texts))
             }
         })
     }
@@ -128,8 +133,8 @@ impl Patterns {
     }
 }
 
-const NETWORK: &str =
-    "an address, alone or with / and a mask; decimal numbers without zeros before";
+const NETWORK: &str = "an address, alone or with / and a mask, in decimal without leading zeros";
+const NOT_ONLY_DELIMITERS: &str = "something between the delimiters";
 
 fn length(sample: &Sample<'_>) -> i64 {
     match sample {
@@ -138,12 +143,12 @@ fn length(sample: &Sample<'_>) -> i64 {
     }
 }
 
-fn each<T>(
-    words: &[Word],
-    read: impl Fn(&[u8]) -> Option<T>,
+fn each<'w, T>(
+    words: &'w [Word],
+    read: impl Fn(&'w [u8]) -> Option<T>,
     expected: &'static str,
 ) -> Result<Vec<T>, AclError> {
-    let read = |word: &Word| read(&word.bytes).ok_or_else(|| unexpected(word, expected));
+    let read = |word: &'w Word| read(&word.bytes).ok_or_else(|| unexpected(word, expected));
     words.iter().map(read).collect()
 }
 

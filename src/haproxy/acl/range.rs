@@ -84,3 +84,46 @@ fn bounded(operator: &[u8], number: i64) -> Option<Range> {
     };
     Some(Range { first, last })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words;
+
+    fn ranges(text: &str) -> Result<Vec<Range>, AclError> {
+        read(&words::split(text.as_bytes()).unwrap(), text.len())
+    }
+
+    // Observed on HAProxy 2.6.12.
+    #[test]
+    fn an_operator_counts_up_to_the_next_one() {
+        for (text, inside, outside) in [
+            ("5", 5, 4),
+            ("1 3 5", 3, 4),
+            ("1:3", 3, 4),
+            (":4", -9, 5),
+            ("7:", 9, 6),
+            ("gt 2", 3, 2),
+            ("ge 2", 2, 1),
+            ("le 2", 2, 3),
+            ("lt 3 gt 7", 8, 5),
+            ("lt 3 2", 2, 3),
+            ("ge 9 eq 5", 5, 6),
+        ] {
+            let ranges = ranges(text).unwrap();
+            assert!(contain(&ranges, inside), "{text}");
+            assert!(!contain(&ranges, outside), "{text}");
+        }
+        assert!(!contain(
+            &ranges("gt 9223372036854775807").unwrap(),
+            i64::MAX
+        ));
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        for text in ["x", "1:x", "3:1", ":", "5.0", "gt", "gt 1:3", "eq", "5 lt"] {
+            assert!(ranges(text).is_err(), "{text}");
+        }
+    }
+}

@@ -23,12 +23,14 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    pub(super) fn new(relation: Relation, ignores_case: bool, patterns: Vec<Vec<u8>>) -> Self {
-        let prepare = |mut pattern: Vec<u8>| {
-            if ignores_case {
-                pattern.make_ascii_lowercase();
-            }
-            memmem::Finder::new(inner(relation, &pattern)).into_owned()
+    pub(super) fn new(relation: Relation, ignores_case: bool, patterns: Vec<&[u8]>) -> Self {
+        let prepare = |pattern: &[u8]| {
+            let pattern = if ignores_case {
+                pattern.to_ascii_lowercase()
+            } else {
+                pattern.to_vec()
+            };
+            memmem::Finder::new(&pattern).into_owned()
         };
         Self {
             relation,
@@ -65,7 +67,7 @@ impl Texts {
             let (start, end) = (from + offset, from + offset + pattern.len());
             let before = start.checked_sub(1).map(|before| &text[before]);
             if is_end(before) && is_end(text.get(end)) {
-                return !pattern.is_empty();
+                return true;
             }
             // Any other place that counts begins behind a delimiter.
             let next = text[start..]
@@ -80,8 +82,9 @@ impl Texts {
     }
 }
 
-/// Delimiters at the ends of such a pattern mean nothing.
-fn inner(relation: Relation, pattern: &[u8]) -> &[u8] {
+/// A pattern without the delimiters at its ends, which mean nothing. `None` if there is
+/// nothing else: HAProxy finds such a pattern in some texts with empty parts.
+pub(super) fn inner(relation: Relation, pattern: &[u8]) -> Option<&[u8]> {
     let mut pattern = pattern;
     while let [first, rest @ ..] = pattern
         && is_delimiter(relation, *first)
@@ -93,7 +96,7 @@ fn inner(relation: Relation, pattern: &[u8]) -> &[u8] {
     {
         pattern = rest;
     }
-    pattern
+    (!pattern.is_empty()).then_some(pattern)
 }
 
 fn is_delimiter(relation: Relation, byte: u8) -> bool {
@@ -101,5 +104,63 @@ fn is_delimiter(relation: Relation, byte: u8) -> bool {
         Relation::Directory => matches!(byte, b'/' | b'?'),
         Relation::Domain => matches!(byte, b'/' | b'?' | b'.' | b':'),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(relation: Relation, pattern: &str, text: &str) -> bool {
+        let pattern = inner(relation, pattern.as_bytes()).unwrap();
+        Texts::new(relation, false, vec![pattern]).hold(text.as_bytes())
+    }
+
+    // Observed on HAProxy 2.6.12.
+    #[test]
+    fn a_part_stands_between_delimiters() {
+        for (pattern, text) in [
+            ("b", "/a/b"),
+            ("/a/b/", "/a/b"),
+            ("b", "/a/b?c"),
+            ("aa", "/aaa/aa"),
+        ] {
+            assert!(
+                holds(Relation::Directory, pattern, text),
+                "{pattern} {text}"
+            );
+        }
+        for (pattern, text) in [
+            ("b", "/ab/bc"),
+            ("c", "/a/b?s=1;c"),
+            ("aa", "/aaa"),
+            ("a.b", "/a.bc"),
+        ] {
+            assert!(
+                !holds(Relation::Directory, pattern, text),
+                "{pattern} {text}"
+            );
+        }
+        assert!(holds(Relation::Domain, ".example.", "www.example.com:80"));
+        assert!(holds(Relation::Domain, "example.com", "www.example.com:80"));
+        assert!(!holds(Relation::Domain, "exam", "www.example.com"));
+        assert_eq!(inner(Relation::Domain, b"/."), None);
+    }
+
+    #[test]
+    fn letters_match_in_either_case_on_request() {
+        let texts = Texts::new(Relation::Suffix, true, vec![b".PNG"]);
+        assert!(texts.hold(b"/Logo.pNg"));
+        assert!(!texts.hold(b"/Logo.jpg"));
+    }
+
+    #[test]
+    fn long_texts_take_linear_time() {
+        let text = b"/ab".repeat(1 << 16);
+        assert!(!holds(
+            Relation::Directory,
+            "ab/ab/x",
+            std::str::from_utf8(&text).unwrap()
+        ));
     }
 }

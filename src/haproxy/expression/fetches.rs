@@ -107,7 +107,10 @@ fn header(
         let number = integer(text)?.try_into().ok()?;
         (number >= -10).then_some(number)
     })?;
-    Ok(header.occurrence(number.unwrap_or(-1)).into())
+    Ok(match number {
+        Some(number) => header.occurrence(number).into(),
+        None => header.into(),
+    })
 }
 
 fn parameter(arguments: &mut Arguments) -> Result<Vec<u8>, ExpressionError> {

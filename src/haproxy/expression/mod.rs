@@ -116,3 +116,236 @@ fn converter(reader: &mut Reader<'_>) -> Result<Converter, ExpressionError> {
     arguments.end()?;
     Ok(converter)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fetch::{Moment, Origin};
+    use crate::sample::{Sample, SampleType};
+    use crate::{SimpleRequest, SimpleResponse};
+    use proptest::prelude::*;
+
+    fn text(expression: &str) -> Option<String> {
+        let expression = super::expression(expression).expect(expression);
+        let request = SimpleRequest::new("GET", "/a/b?c=d")
+            .source("10.1.2.3".parse().unwrap())
+            .header("Host", "Ex.com:80")
+            .header("X", "a, b");
+        let sample = expression.on_request(&request)?;
+        Some(sample.with_text(|text| text.escape_ascii().to_string()))
+    }
+
+    // Observed on HAProxy 2.6.12.
+    #[test]
+    fn values_are_those_of_haproxy() {
+        for (expression, expected) in [
+            ("src,ipmask(24)", Some("10.1.2.0")),
+            ("ipv6(2001:db8::1),ipmask(24)", None),
+            ("ipv6(::ffff:1.2.3.4),ipmask(24)", Some("1.2.3.0")),
+            ("ipv6(2001:db8::1),ipmask(24,32)", Some("2001:db8::")),
+            ("src,ipmask(255.0.255.0)", Some("10.0.2.0")),
+            ("base", Some("Ex.com:80/a/b")),
+            ("base32", Some("3648902478")),
+            ("url32", Some("4172439437")),
+            ("base32,hex", Some("00000000D97DD54E")),
+            ("base32+src,hex", Some("D97DD54E0A010203")),
+            ("url32+src,hex", Some("F8B25F8D0A010203")),
+            ("pathq", Some("/a/b?c=d")),
+            ("query", Some("c=d")),
+            ("src,neg", Some("-167838211")),
+            ("str(12x),neg", Some("-12")),
+            ("str(x),neg", Some("0")),
+            ("str(),neg", None),
+            ("src,length", Some("8")),
+            ("src,crc32", Some("3825493623")),
+            ("bool(1),hex", Some("0000000000000001")),
+            ("ipv6(::1.2.3.4),lower", Some("::1.2.3.4")),
+            ("bin(610062),lower", Some("a")),
+            ("method,lower", Some("get")),
+            ("int(5),xxh64", Some("-2651856156047985796")),
+            ("int(5),xxh32(7)", Some("1811217382")),
+            ("str(a),xxh64(-1)", Some("6972758980737027682")),
+            ("str(a),crc32c", Some("3251651376")),
+            ("str(a),crc32(2)", Some("1288200982")),
+            ("hdr(host),host_only", Some("ex.com")),
+            ("req.hdr(x),field(9,/)", None),
+            ("req.hdr(x),word(9,/)", Some("")),
+            ("str(abc),bytes(1,9),base64", Some("YmM=")),
+            ("str(a),concat(b,,c)", Some("abc")),
+        ] {
+            assert_eq!(text(expression).as_deref(), expected, "{expression}");
+        }
+    }
+
+    // Observed on HAProxy 2.6.12.
+    #[test]
+    fn quotes_and_backslashes_protect_in_arguments() {
+        for (expression, expected) in [
+            ("str('a,b')", "a,b"),
+            ("str('a)b')", "a)b"),
+            ("str(a\"b c\"d)", "ab cd"),
+            ("str( a )", " a "),
+            (r"str(a\ b)", "a b"),
+            (r"str(a\tb)", r"a\tb"),
+            (r"str(a\qb)", r"a\\qb"),
+            (r"str('a\tb')", r"a\\tb"),
+            ("str(a(b)", "a(b"),
+            ("str()", ""),
+            ("str", ""),
+            ("path()", "/a/b"),
+        ] {
+            assert_eq!(text(expression).as_deref(), Some(expected), "{expression}");
+        }
+    }
+
+    #[test]
+    fn names_without_a_prefix_read_the_message_at_hand() {
+        let response = SimpleResponse::new(404)
+            .header("X", "r")
+            .header("Set-Cookie", "s=1; a");
+        for (expression, expected) in [
+            ("hdr(x)", Some("r")),
+            ("res.hdr(x)", Some("r")),
+            ("req.hdr(x)", None),
+            ("cookie(s)", Some("1")),
+            ("scook(s)", Some("1")),
+            ("status", Some("404")),
+            ("src", None),
+        ] {
+            let expression = super::expression(expression).unwrap();
+            let sample = expression.on_response(&response).map(Sample::into_owned);
+            let expected = expected.map(|text| Sample::from(text).into_owned());
+            let sample = sample.map(|sample| sample.cast(SampleType::Str).unwrap());
+            assert_eq!(sample, expected, "{expression:?}");
+        }
+    }
+
+    #[test]
+    fn an_expression_tells_when_it_has_a_value() {
+        for (expression, origin) in [
+            ("src", Origin::Exchange),
+            ("method", Origin::Exchange),
+            ("path", Origin::Request),
+            ("req.hdr(x),lower", Origin::Request),
+            ("status", Origin::Response),
+            ("res.cook(s)", Origin::Response),
+            ("hdr(x)", Origin::Message),
+            ("payload_lv(43,1)", Origin::Message),
+            ("int(5)", Origin::Constant),
+        ] {
+            assert_eq!(super::expression(expression).unwrap().origin(), origin);
+        }
+        let status = super::expression("status").unwrap();
+        assert!(status.is_available(Moment::Response) && !status.is_available(Moment::Request));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        for (expression, expected) in [
+            ("", "character 1: there is no fetch \"\""),
+            ("nosuch(1)", "character 1: there is no fetch \"nosuch\""),
+            ("Hdr(x)", "character 1: there is no fetch \"Hdr\""),
+            (
+                "var(txn.x)",
+                "character 1: the fetch \"var\" is not supported yet",
+            ),
+            (
+                "path,nosuch",
+                "character 6: there is no converter \"nosuch\"",
+            ),
+            (
+                "path,regsub(a,b)",
+                "character 6: the converter \"regsub\" is not supported yet",
+            ),
+            ("path,", "character 6: there is no converter \"\""),
+            (
+                "path ,lower",
+                "character 5: found \" ,lower\"; expected a comma or the end",
+            ),
+            ("path)", "character 5: found \")\""),
+            ("path(", "character 5: nothing closes this"),
+            ("str('a)", "character 5: nothing closes this"),
+            (
+                "src(1)",
+                "character 5: \"src\" has no argument 1; expected )",
+            ),
+            ("hdr", "character 4: argument 1 of \"hdr\" is missing"),
+            (
+                "hdr(a b)",
+                "character 5: argument 1 of \"hdr\" is \"a b\"; expected the name",
+            ),
+            (
+                "hdr(x,-11)",
+                "character 7: argument 2 of \"hdr\" is \"-11\"; expected a number",
+            ),
+            ("hdr(x, 1)", "character 7: argument 2 of \"hdr\" is \" 1\""),
+            ("hdr(x,1,2)", "character 9: \"hdr\" has no argument 3"),
+            (
+                "urlp(a,;)",
+                "character 8: argument 2 of \"urlp\" is \";\", which is not supported",
+            ),
+            (
+                "src,ipmask",
+                "character 11: argument 1 of \"ipmask\" is missing",
+            ),
+            (
+                "src,ipmask(33)",
+                "character 12: argument 1 of \"ipmask\" is \"33\"; expected",
+            ),
+            (
+                "path,field(0,/)",
+                "character 12: argument 1 of \"field\" is \"0\"; expected",
+            ),
+            (
+                "path,field(1)",
+                "character 14: argument 2 of \"field\" is missing",
+            ),
+            (
+                "path,concat(a,txn.x)",
+                "character 15: argument 2 of \"concat\" is \"txn.x\"",
+            ),
+            (
+                "int(0x10)",
+                "character 5: argument 1 of \"int\" is \"0x10\"; expected a whole",
+            ),
+            (
+                "bin(0a0)",
+                "character 5: argument 1 of \"bin\" is \"0a0\"; expected pairs",
+            ),
+            (
+                "ipv6(::1),neg",
+                "character 11: an IPv6 address cannot become an integer",
+            ),
+            (
+                "base32+src,not",
+                "character 12: binary cannot become a boolean",
+            ),
+        ] {
+            let error = super::expression(expression).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{expression}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "[a-z0-9_.+(),'\"\\\\/ -]{0,40}") {
+            let _ = super::expression(text);
+        }
+
+        #[test]
+        fn no_converter_panics(value: Vec<u8>, which in 0_usize..12, number in -300_i64..300) {
+            let converters = [
+                format!("bytes({}),hex", number.unsigned_abs()), format!("field({number},/,2)"),
+                format!("word({number},/ab,3)"), "url_dec,host_only".to_owned(),
+                "b64dec,base64".to_owned(), format!("ipmask(24,64),add({number})"),
+                format!("div({number}),mod({number})"), "hex2i,neg".to_owned(),
+                "hex,hex2i,cpl".to_owned(), "url_enc,ltrim(/a),rtrim(b%)".to_owned(),
+                "crc32(1),sdbm,djb2,wt6,xxh32,xxh64".to_owned(), "length,even,not".to_owned(),
+            ];
+            let converters = &converters[which];
+            if let Ok(expression) = super::expression(format!("hdr(x),{converters}")) {
+                let request = SimpleRequest::new("GET", "/").header("x", value);
+                let _ = expression.on_request(&request);
+            }
+        }
+    }
+}
