@@ -49,6 +49,5 @@ pub(crate) use items::trim;
 pub use items::{Item, ItemKind, Items, items};
 pub use policy::{CookieMode, CookiePolicy};
 pub use problem::CookieProblem;
-pub(crate) use set_cookie::set_cookie_pair;
 pub use set_cookie::{Insertion, edit_response, insertion, must_insert};
 pub use state::{ClientCookie, ClientState, Match, ResponseCookie};

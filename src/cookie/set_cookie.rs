@@ -95,12 +95,6 @@ impl<'h> SetCookie<'h> {
     }
 }
 
-/// The name and the value that a `Set-Cookie` field sets, quotes included.
-pub(crate) fn set_cookie_pair(header: &[u8]) -> Option<(&[u8], &[u8])> {
-    let cookie = SetCookie::parse(trim(header))?;
-    Some((cookie.name, cookie.value))
-}
-
 /// What is known when the proxy may insert a cookie of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Insertion<'a> {

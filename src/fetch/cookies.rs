@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::Message;
 use super::fields::elements;
-use crate::cookie::{Name, set_cookie_pair};
+use crate::cookie::{Name, items};
 use crate::sample::{Sample, SampleType};
 use crate::text::leading_number;
 
@@ -74,26 +74,39 @@ impl CookieFetch {
                 ControlFlow::Continue(())
             }),
             Message::Response(_) => message.visit_headers("set-cookie", &mut |line| {
-                if let Some((name, value)) = set_cookie_pair(line)
-                    && name == self.name.as_bytes()
-                {
-                    visit(value);
-                }
+                elements(line)
+                    .flat_map(|element| self.set_by(element))
+                    .for_each(&mut *visit);
                 ControlFlow::Continue(())
             }),
         }
     }
 
-    /// HAProxy does not see `name=` without a blank before it at the very end.
     fn values<'a>(&self, element: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        let before = element
-            .strip_suffix(b"=")
-            .and_then(|rest| rest.strip_suffix(self.name.as_bytes()));
-        let is_unseen = matches!(before, Some([] | [.., b';']));
-        let end = element.as_ptr_range().end;
+        let unseen = self.unseen(element);
         self.name
             .values(element)
-            .filter(move |value| !(is_unseen && value.as_ptr() == end))
+            .filter(move |value| Some(value.as_ptr()) != unseen)
+    }
+
+    /// The first pair of an element of `Set-Cookie` is the cookie; more pairs of the same
+    /// name behind it are read as cookies too.
+    fn set_by<'a>(&self, element: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let unseen = self.unseen(element);
+        items(element)
+            .filter_map(|item| Some((item.name(), item.value()?)))
+            .take_while(|(name, _)| *name == self.name.as_bytes())
+            .map(|(_, value)| value)
+            .filter(move |value| Some(value.as_ptr()) != unseen)
+    }
+
+    /// Where the value is that HAProxy does not see: `name=` without a blank before it at
+    /// the very end.
+    fn unseen(&self, element: &[u8]) -> Option<*const u8> {
+        let before = element
+            .strip_suffix(b"=")?
+            .strip_suffix(self.name.as_bytes())?;
+        matches!(before, [] | [.., b';']).then_some(element.as_ptr_range().end)
     }
 }
 
@@ -130,13 +143,26 @@ mod tests {
         }
     }
 
+    // Observed on HAProxy 2.6.12.
     #[test]
-    fn a_response_sets_one_cookie_a_field() {
+    fn the_first_pair_of_each_element_of_a_response_is_its_cookie() {
         let response = SimpleResponse::new(200)
             .header("Set-Cookie", "s=1; path=/")
             .header("Set-Cookie", "t=2; s=3");
         let cookie = Fetch::response_cookie("s");
         assert_eq!(cookie.on_response(&response), Some(Sample::from("1")));
         assert_eq!(cookie.on_request(&SimpleRequest::default()), None);
+        for (field, expected) in [
+            ("t=2, s=3", Some("3")),
+            ("flag; s=4", Some("4")),
+            ("s=", None),
+            ("s=1; s=2", Some("2")),
+            ("t=1; s=2", None),
+            ("s=;path=/", Some("")),
+        ] {
+            let response = SimpleResponse::new(200).header("Set-Cookie", field);
+            let expected = expected.map(Sample::from);
+            assert_eq!(cookie.on_response(&response), expected, "{field}");
+        }
     }
 }
