@@ -143,7 +143,6 @@ mod tests {
     #[test]
     fn base64_needs_its_padding() {
         assert_eq!(from_base64(b"YQ=="), Some(b"a".to_vec()));
-        assert_eq!(from_base64(b""), Some(Vec::new()));
         for text in ["YWJ", "Y*==", "YQ==YQ==", "Y===", "===="] {
             assert_eq!(from_base64(text.as_bytes()), None, "{text}");
         }
