@@ -82,8 +82,8 @@
 mod backend;
 pub mod cookie;
 mod error;
-mod handle;
 mod fetch;
+mod handle;
 #[cfg(feature = "haproxy")]
 pub mod haproxy;
 pub mod hash;
@@ -112,10 +112,10 @@ pub use cookie::{
 pub use error::{
     ConfigError, ConfigWarning, Problem, Refusal, SelectError, SelectorError, UpdateError,
 };
-pub use handle::ServerHandle;
 pub use fetch::{
     Arithmetic, Converter, Expression, Fetch, HeaderFetch, Moment, Origin, TypeMismatch,
 };
+pub use handle::ServerHandle;
 pub use message::{HeaderVisitor, Request, Response, SimpleRequest, SimpleResponse};
 pub use ring::{ConsistentHashRing, RingChange, RingError, RingKey};
 pub use sample::{Sample, SampleType};
