@@ -89,6 +89,7 @@ pub mod haproxy;
 pub mod hash;
 #[cfg(feature = "http")]
 mod http;
+mod key;
 mod message;
 pub mod ring;
 mod sample;
@@ -116,6 +117,7 @@ pub use fetch::{
     Arithmetic, Converter, Expression, Fetch, HeaderFetch, Moment, Origin, TypeMismatch,
 };
 pub use handle::ServerHandle;
+pub use key::{Key, KeyBytes, KeyType};
 pub use message::{HeaderVisitor, Request, Response, SimpleRequest, SimpleResponse};
 pub use ring::{ConsistentHashRing, RingChange, RingError, RingKey};
 pub use sample::{Sample, SampleType};
