@@ -98,6 +98,7 @@ mod selector;
 mod server;
 mod snapshot;
 mod text;
+pub mod table;
 mod time;
 mod timespan;
 mod words;
@@ -129,6 +130,10 @@ pub use selector::{
 pub use server::{
     Address, AddressError, AdminState, Farm, FarmServer, Group, LoadWatcher, OperationalState,
     OutOfRange, Server, ServerId, Serving, Status, Weight, WeightChange, WeightScale,
+};
+pub use table::{
+    Entry, Held, Removal, Reservation, StickTable, StickTableBuilder, StoreError, Stored,
+    TableEntry, TableError, TableServer, Upkeep,
 };
 pub use time::Now;
 

@@ -168,7 +168,6 @@ impl<'k> Key<'k> {
     }
 
     /// The name of its type, as HAProxy writes it.
-    #[allow(dead_code, reason = "for the errors of tables")]
     pub(crate) const fn type_name(&self) -> &'static str {
         match self {
             Self::Ip(_) => "ip",

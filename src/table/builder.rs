@@ -1,0 +1,163 @@
+//! Describing a table.
+
+use std::time::Duration;
+
+use ahash::RandomState;
+
+use super::clock::{Clock, Lifetime};
+use super::error::TableError;
+use super::keeper::Keeper;
+use super::layout::{HEAD, Layout, Narrow, SLOTS, Wide};
+use super::servers::Servers;
+use super::shared::Shared;
+use super::slots::Slots;
+use super::victims::EXACT;
+use super::{StickTable, Storage};
+use crate::key::KeyType;
+
+/// Describes a [`StickTable`]; made by [`StickTable::builder`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct StickTableBuilder {
+    key_type: KeyType,
+    size: u64,
+    expire: Duration,
+    nopurge: bool,
+    hash_seed: u64,
+}
+
+impl StickTableBuilder {
+    pub(super) const fn new(key_type: KeyType) -> Self {
+        Self {
+            key_type,
+            size: 0,
+            expire: Duration::ZERO,
+            nopurge: false,
+            hash_seed: 0,
+        }
+    }
+
+    /// The most entries there may be, 1 to 2³² − 1; there is no default. HAProxy: `size`.
+    ///
+    /// The bound is exact, and nothing is evicted before it is reached. Memory is taken
+    /// as entries arrive.
+    pub const fn size(mut self, entries: u64) -> Self {
+        self.size = entries;
+        self
+    }
+
+    /// How long an entry lives after it was last touched: up to 2³¹ − 1 milliseconds,
+    /// about 24.8 days, rounded up to whole ones. Zero, the default, is for ever.
+    /// HAProxy: `expire`.
+    pub const fn expire(mut self, idle: Duration) -> Self {
+        self.expire = idle;
+        self
+    }
+
+    /// Refuses new entries when the table is full, instead of evicting old ones. HAProxy:
+    /// `nopurge`.
+    pub const fn nopurge(mut self) -> Self {
+        self.nopurge = true;
+        self
+    }
+
+    /// A number that decides how keys are strewn over the table. The default is 0.
+    ///
+    /// The library reads no randomness of the operating system. Where clients choose
+    /// keys, as with cookies and headers, give a random number here: who knows it can
+    /// make keys that all meet in one place and slow the table down.
+    pub const fn hash_seed(mut self, seed: u64) -> Self {
+        self.hash_seed = seed;
+        self
+    }
+
+    /// Builds the table.
+    ///
+    /// # Errors
+    /// What is out of range, or memory that is not to be had.
+    pub fn build(self) -> Result<StickTable, TableError> {
+        let size = self.checked_size()?;
+        let length = self.key_type.length();
+        if length == 0 || length > KeyType::MAX_LENGTH {
+            return Err(TableError::KeyLength { found: length });
+        }
+        let expire = self.milliseconds()?;
+        let lifetime = expire.map_or(Lifetime::ENDLESS, Lifetime::milliseconds);
+        let storage = match self.key_type {
+            KeyType::Ip | KeyType::Integer => {
+                Storage::Narrow(self.shared(Narrow, NARROW_LOAD, size, lifetime)?)
+            }
+            KeyType::Ipv6 | KeyType::String(_) | KeyType::Binary(_) => {
+                let layout = Wide::new(length);
+                Storage::Wide(self.shared(layout, WIDE_LOAD, size, lifetime)?)
+            }
+        };
+        Ok(StickTable {
+            key_type: self.key_type,
+            size,
+            expire: expire.map(|ms| Duration::from_millis(ms.into())),
+            servers: Servers::new(self.hasher(2)),
+            storage,
+        })
+    }
+
+    fn checked_size(&self) -> Result<usize, TableError> {
+        let size = u32::try_from(self.size).ok().filter(|&size| size > 0);
+        let size = size.and_then(|size| usize::try_from(size).ok());
+        size.ok_or(TableError::Size { found: self.size })
+    }
+
+    fn milliseconds(&self) -> Result<Option<u32>, TableError> {
+        let milliseconds = self.expire.as_nanos().div_ceil(1_000_000);
+        if milliseconds > i32::MAX as u128 {
+            return Err(TableError::Expire { found: self.expire });
+        }
+        Ok(Some(milliseconds as u32).filter(|&milliseconds| milliseconds > 0))
+    }
+
+    fn shared<L: Layout>(
+        &self,
+        layout: L,
+        load: u64,
+        size: usize,
+        lifetime: Lifetime,
+    ) -> Result<Shared<L>, TableError> {
+        let slots = (size as u64 * 100).div_ceil(load);
+        let groups = slots.div_ceil(SLOTS as u64);
+        let words = (HEAD + SLOTS * layout.key_words()) as u64;
+        let refused = TableError::Memory {
+            size: self.size,
+            bytes: groups.saturating_mul(words * 8),
+        };
+        let clock = if size <= EXACT {
+            Clock::exact()
+        } else {
+            Clock::coarse()
+        };
+        let groups = usize::try_from(groups).map_err(|_| refused.clone())?;
+        let slots = Slots::new(layout, groups, self.hasher(0), lifetime, clock).ok_or(refused)?;
+        let keeper = Keeper::new(size, self.nopurge, self.hasher(1));
+        Ok(Shared::new(slots, keeper))
+    }
+
+    fn hasher(&self, purpose: u64) -> RandomState {
+        let [a, b, c] = SEEDS;
+        RandomState::with_seeds(
+            self.hash_seed,
+            self.hash_seed.rotate_left(32) ^ a,
+            b,
+            c ^ purpose,
+        )
+    }
+}
+
+/// Percentage of slots in use when the table is full. More is less memory and slower.
+const NARROW_LOAD: u64 = 80;
+const WIDE_LOAD: u64 = 85;
+
+/// Any numbers do that are odd and without pattern: the seed is what differs.
+const SEEDS: [u64; 3] = [
+    0x9e37_79b9_7f4a_7c15,
+    0xbf58_476d_1ce4_e5b9,
+    0x94d0_49bb_1331_11eb,
+];

@@ -1,0 +1,236 @@
+//! How keys lie in groups of slots.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use ahash::RandomState;
+
+use super::words::AtomicU64;
+
+/// Slots of one group.
+pub(super) const SLOTS: usize = 4;
+
+/// Words of a group in front of the keys: one meta word and one stamp a slot.
+pub(super) const HEAD: usize = 2 * SLOTS;
+
+/// Bits of a meta word: the server, 0 in a free slot.
+pub(super) const CODE: u64 = (1 << 23) - 1;
+/// Whether somebody holds the entry. It is then neither evicted nor expired.
+pub(super) const IN_USE: u64 = 1 << 23;
+/// In the first slot of a group: how many entries were passed on from here to a group
+/// behind, because there was no free slot. At 255 it is no longer counted, and stays.
+pub(super) const PASSED: u64 = 0xff << 24;
+pub(super) const ONE_PASSED: u64 = 1 << 24;
+/// What changes when the slot gets another entry, or the entry another server.
+pub(super) const IDENTITY: u64 = !(IN_USE | PASSED);
+
+/// Where a key lies in the upper half of the meta word and behind the head of a group.
+pub(super) trait Layout: fmt::Debug + Send + Sync {
+    /// A key as it is compared.
+    type Key<'k>: Copy;
+
+    /// Bits of the meta word that a key decides.
+    const MARK: u64;
+
+    /// Words behind the head that each slot takes.
+    fn key_words(&self) -> usize;
+
+    fn hash(&self, key: Self::Key<'_>, hasher: &RandomState) -> u64;
+
+    /// The bits of the meta word under [`MARK`](Self::MARK).
+    fn mark(&self, key: Self::Key<'_>, hash: u64) -> u64;
+
+    /// The bits outside [`MARK`](Self::MARK) and the lower half for the next entry of a
+    /// slot, by which a reader notices that it has read parts of two keys.
+    fn next_version(&self, meta: u64) -> u64;
+
+    /// Whether these words hold the key, given that the mark is right.
+    fn matches(&self, words: &[AtomicU64], key: Self::Key<'_>) -> bool;
+
+    fn write(&self, words: &[AtomicU64], key: Self::Key<'_>);
+
+    /// Copies the words of a key.
+    fn read(&self, words: &[AtomicU64], buffer: &mut Vec<u8>);
+
+    /// The key with this meta word and these copied bytes.
+    fn key<'b>(&self, meta: u64, bytes: &'b [u8]) -> Self::Key<'b>;
+}
+
+/// Keys of four bytes, in the meta word: one load reads a key with its server.
+#[derive(Debug)]
+pub(super) struct Narrow;
+
+impl Layout for Narrow {
+    type Key<'k> = u32;
+
+    const MARK: u64 = 0xffff_ffff << 32;
+
+    #[inline]
+    fn key_words(&self) -> usize {
+        0
+    }
+
+    #[inline]
+    fn hash(&self, key: u32, hasher: &RandomState) -> u64 {
+        hasher.hash_one(key)
+    }
+
+    #[inline]
+    fn mark(&self, key: u32, _hash: u64) -> u64 {
+        u64::from(key) << 32
+    }
+
+    #[inline]
+    fn next_version(&self, _meta: u64) -> u64 {
+        0
+    }
+
+    #[inline]
+    fn matches(&self, _words: &[AtomicU64], _key: u32) -> bool {
+        true
+    }
+
+    fn write(&self, _words: &[AtomicU64], _key: u32) {}
+
+    fn read(&self, _words: &[AtomicU64], _buffer: &mut Vec<u8>) {}
+
+    fn key<'b>(&self, meta: u64, _bytes: &'b [u8]) -> u32 {
+        (meta >> 32) as u32
+    }
+}
+
+/// Longer keys, in words of their own, filled up with zeros: zeros at the end of a key
+/// are as good as none.
+#[derive(Debug)]
+pub(super) struct Wide {
+    key_words: usize,
+}
+
+impl Wide {
+    /// For keys of so many bytes.
+    pub(super) fn new(length: usize) -> Self {
+        Self {
+            key_words: length.div_ceil(WORD),
+        }
+    }
+}
+
+const WORD: usize = size_of::<u64>();
+const VERSION: u64 = 0x00ff_ffff << 32;
+const ONE_VERSION: u64 = 1 << 32;
+
+impl Layout for Wide {
+    /// Without zeros at the end, and no longer than the words.
+    type Key<'k> = &'k [u8];
+
+    /// Eight bits of the hash, so that few other keys are looked at.
+    const MARK: u64 = 0xff << 56;
+
+    #[inline]
+    fn key_words(&self) -> usize {
+        self.key_words
+    }
+
+    #[inline]
+    fn hash(&self, key: &[u8], hasher: &RandomState) -> u64 {
+        let mut hasher = hasher.build_hasher();
+        hasher.write(key);
+        hasher.finish()
+    }
+
+    #[inline]
+    fn mark(&self, _key: &[u8], hash: u64) -> u64 {
+        hash << 48 & Self::MARK
+    }
+
+    #[inline]
+    fn next_version(&self, meta: u64) -> u64 {
+        meta.wrapping_add(ONE_VERSION) & VERSION
+    }
+
+    #[inline]
+    fn matches(&self, words: &[AtomicU64], key: &[u8]) -> bool {
+        let (whole, rest) = key.as_chunks::<WORD>();
+        let Some((front, back)) = words.split_at_checked(whole.len()) else {
+            return false;
+        };
+        let mut pairs = front.iter().zip(whole);
+        if !pairs.all(|(word, bytes)| word.load(Acquire) == u64::from_le_bytes(*bytes)) {
+            return false;
+        }
+        let mut last = last_word(rest);
+        back.iter()
+            .all(|word| word.load(Acquire) == std::mem::take(&mut last))
+    }
+
+    fn write(&self, words: &[AtomicU64], key: &[u8]) {
+        let (whole, rest) = key.as_chunks::<WORD>();
+        let whole = whole.iter().map(|bytes| u64::from_le_bytes(*bytes));
+        let padded = whole.chain([last_word(rest)]).chain(std::iter::repeat(0));
+        for (word, value) in words.iter().zip(padded) {
+            word.store(value, Release);
+        }
+    }
+
+    fn read(&self, words: &[AtomicU64], buffer: &mut Vec<u8>) {
+        buffer.clear();
+        for word in words {
+            buffer.extend(word.load(Acquire).to_le_bytes());
+        }
+    }
+
+    fn key<'b>(&self, _meta: u64, bytes: &'b [u8]) -> &'b [u8] {
+        without_end_zeros(bytes)
+    }
+}
+
+/// Up to seven bytes as a word, filled up with zeros.
+#[inline]
+fn last_word(bytes: &[u8]) -> u64 {
+    let shifted = bytes.iter().rev();
+    shifted.fold(0, |word, &byte| word << 8 | u64::from(byte))
+}
+
+#[inline]
+pub(super) fn without_end_zeros(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|&byte| byte != 0);
+    &bytes[..end.map_or(0, |last| last + 1)]
+}
+
+#[cfg(all(test, not(crossbeam_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_keys_match_themselves_alone() {
+        let layout = Wide::new(20);
+        let words: Vec<AtomicU64> = (0..3).map(|_| AtomicU64::new(u64::MAX)).collect();
+        let keys = [
+            &b""[..],
+            b"a",
+            b"a\0b",
+            b"12345678",
+            b"1234567",
+            b"12345678\0\0\0\0\0\0\0\0abcd",
+            b"12345678abcdefghABCD",
+        ];
+        let mut buffer = Vec::new();
+        for key in keys {
+            layout.write(&words, key);
+            layout.read(&words, &mut buffer);
+            assert_eq!(layout.key(0, &buffer), key);
+            for other in keys {
+                assert_eq!(
+                    layout.matches(&words, other),
+                    other == key,
+                    "{key:?} {other:?}"
+                );
+            }
+        }
+        assert!(
+            !layout.matches(&words, &[b'x'; 40]),
+            "longer than the words"
+        );
+    }
+}

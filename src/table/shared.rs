@@ -1,0 +1,112 @@
+//! One kind of keys in a table: the slots, and the keeper behind its lock.
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::clock::Moment;
+use super::error::StoreError;
+use super::keeper::{Keeper, Removal, Stored};
+use super::layout::{Layout, SLOTS};
+use super::servers::TableServer;
+use super::slots::{Hit, Slot, Slots, Touch};
+
+/// Slots that all threads read, and a keeper that one at a time may use.
+#[derive(Debug)]
+pub(super) struct Shared<L> {
+    slots: Slots<L>,
+    keeper: Mutex<Keeper>,
+}
+
+impl<L: Layout> Shared<L> {
+    pub(super) fn new(slots: Slots<L>, keeper: Keeper) -> Self {
+        let keeper = Mutex::new(keeper);
+        Self { slots, keeper }
+    }
+
+    #[inline]
+    pub(super) fn lookup(&self, key: L::Key<'_>, at: Moment, touch: Touch) -> Option<Hit> {
+        self.slots.lookup(key, at, touch)
+    }
+
+    /// Most entries are stored again with the server they have: that is a hit, and needs
+    /// no lock.
+    pub(super) fn store(
+        &self,
+        key: L::Key<'_>,
+        server: Option<TableServer>,
+        at: Moment,
+    ) -> Result<Stored, StoreError> {
+        let there = self.lookup(key, at, Touch::Refresh);
+        if there.is_some_and(|hit| server.is_none_or(|server| server.0 == hit.code)) {
+            return Ok(Stored::Updated);
+        }
+        let stored = self.place(&mut self.keeper.lock(), key, server, at);
+        stored.map(|(_, stored)| stored)
+    }
+
+    /// Stores what a reservation has kept room for.
+    pub(super) fn store_reserved(
+        &self,
+        key: L::Key<'_>,
+        server: TableServer,
+        at: Moment,
+    ) -> Result<Stored, StoreError> {
+        let mut keeper = self.keeper.lock();
+        keeper.give_back();
+        let stored = self.place(&mut keeper, key, Some(server), at);
+        stored.map(|(_, stored)| stored)
+    }
+
+    pub(super) fn hold(&self, key: L::Key<'_>, at: Moment) -> Result<Slot, StoreError> {
+        let mut keeper = self.keeper.lock();
+        let (slot, _) = self.place(&mut keeper, key, None, at)?;
+        keeper.hold(&self.slots, slot);
+        Ok(slot)
+    }
+
+    pub(super) fn release(&self, slot: Slot) {
+        self.keeper.lock().release(&self.slots, slot);
+    }
+
+    pub(super) fn remove(&self, key: L::Key<'_>, at: Moment) -> Removal {
+        self.keeper.lock().remove(&self.slots, key, at)
+    }
+
+    pub(super) fn reserve(&self, at: Moment) -> Result<(), StoreError> {
+        self.keeper.lock().reserve(&self.slots, at)
+    }
+
+    /// Calls `visit` with all that has not expired, in no order, without the lock.
+    pub(super) fn visit(&self, at: Moment, mut visit: impl FnMut(L::Key<'_>, Hit, u32)) {
+        let mut buffer = Vec::new();
+        for slot in (0..self.slots.groups() * SLOTS).map(Slot) {
+            let Some((key, hit, in_use)) = self.slots.read(slot, &mut buffer) else {
+                continue;
+            };
+            if in_use {
+                visit(key, hit, self.keeper.lock().holds(slot));
+            } else if !at.is_past(hit.stamp, self.slots.lifetime()) {
+                visit(key, hit, 0);
+            }
+        }
+    }
+
+    /// Slots and keeper, for what needs nothing but both.
+    pub(super) fn locked(&self) -> (&Slots<L>, MutexGuard<'_, Keeper>) {
+        (&self.slots, self.keeper.lock())
+    }
+
+    pub(super) fn slots(&self) -> &Slots<L> {
+        &self.slots
+    }
+
+    fn place(
+        &self,
+        keeper: &mut Keeper,
+        key: L::Key<'_>,
+        server: Option<TableServer>,
+        at: Moment,
+    ) -> Result<(Slot, Stored), StoreError> {
+        let code = server.map(|server| server.0);
+        keeper.store(&self.slots, key, code, TableServer::default().0, at)
+    }
+}

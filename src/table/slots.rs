@@ -1,0 +1,311 @@
+//! The entries of a table: found by many threads at once, changed by one at a time.
+
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use ahash::RandomState;
+
+use super::clock::{Clock, Lifetime, Moment};
+use super::layout::{CODE, HEAD, IDENTITY, IN_USE, Layout, ONE_PASSED, PASSED, SLOTS};
+use super::words::{AtomicU64, Words};
+
+/// Groups of four slots. See the [module](super) for the layout and why reading is safe.
+///
+/// What takes a [`Slot`] or changes anything but a stamp is for the one thread that has
+/// the keeper's lock.
+#[derive(Debug)]
+pub(super) struct Slots<L> {
+    layout: L,
+    words: Words,
+    groups: usize,
+    hasher: RandomState,
+    lifetime: Lifetime,
+    clock: Clock,
+}
+
+/// A place for one entry. An entry never moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Slot(pub(super) usize);
+
+/// What a lookup found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hit {
+    /// The server's code.
+    pub(super) code: u32,
+    /// When the entry was last touched.
+    pub(super) stamp: u64,
+}
+
+/// Whether a lookup refreshes what it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Touch {
+    Refresh,
+    Leave,
+}
+
+/// One group: meta words and stamps in the first cache line, keys behind them.
+struct Group<'w> {
+    head: &'w [AtomicU64; HEAD],
+    keys: &'w [AtomicU64],
+}
+
+impl<L: Layout> Slots<L> {
+    /// So many groups, or `None` when there is no memory for them.
+    pub(super) fn new(
+        layout: L,
+        groups: usize,
+        hasher: RandomState,
+        lifetime: Lifetime,
+        clock: Clock,
+    ) -> Option<Self> {
+        let group_words = HEAD + SLOTS * layout.key_words();
+        Some(Self {
+            words: Words::zeroed(groups.checked_mul(group_words)?)?,
+            layout,
+            groups,
+            hasher,
+            lifetime,
+            clock,
+        })
+    }
+
+    /// Finds the entry of a key, unless it has expired. Takes no lock.
+    #[inline]
+    pub(super) fn lookup(&self, key: L::Key<'_>, at: Moment, touch: Touch) -> Option<Hit> {
+        let hash = self.hash(key);
+        loop {
+            let (group, slot, meta) = self.search(key, hash)?;
+            let head = self.group(group).head;
+            let stamp = head[SLOTS + slot].load(Acquire);
+            // If it is the same entry still, then key and stamp were read of this one.
+            if (head[slot].load(Acquire) ^ meta) & IDENTITY != 0 {
+                continue;
+            }
+            if self.has_expired(meta, stamp, at) {
+                return None;
+            }
+            let mut hit = Hit {
+                code: (meta & CODE) as u32,
+                stamp,
+            };
+            if touch == Touch::Refresh
+                && let Some(stamp) = self.clock.touch(stamp, hash, at)
+            {
+                head[SLOTS + slot].store(stamp, Release);
+                hit.stamp = stamp;
+            }
+            return Some(hit);
+        }
+    }
+
+    /// Finds the place of a key, whether its entry has expired or not.
+    pub(super) fn find(&self, key: L::Key<'_>) -> Option<Slot> {
+        let (group, slot, _) = self.search(key, self.hash(key))?;
+        Some(Slot(group * SLOTS + slot))
+    }
+
+    /// Puts an entry into the first free slot. There must be one, and no entry of the key.
+    pub(super) fn insert(&self, key: L::Key<'_>, code: u32, at: Moment) -> Slot {
+        let hash = self.hash(key);
+        let mut group = self.home(hash);
+        let slot = loop {
+            let free = (0..SLOTS).find(|&slot| self.meta(Slot(group * SLOTS + slot)) & CODE == 0);
+            if let Some(slot) = free {
+                break Slot(group * SLOTS + slot);
+            }
+            self.count_passed(group, u64::wrapping_add);
+            group = self.after(group);
+        };
+        self.fill(slot, key, hash, code, at);
+        slot
+    }
+
+    /// Frees the slot of an entry. `buffer` is for its key.
+    pub(super) fn vacate(&self, slot: Slot, buffer: &mut Vec<u8>) {
+        let group = self.group(slot.0 / SLOTS);
+        let meta = self.meta(slot);
+        self.layout.read(self.key_words(&group, slot), buffer);
+        let key = self.layout.key(meta, buffer);
+        let home = self.home(self.hash(key));
+        let next = meta & PASSED | self.layout.next_version(meta);
+        group.head[slot.0 % SLOTS].store(next, Release);
+        self.set_stamp(slot, 0);
+        let mut passed = home;
+        while passed != slot.0 / SLOTS {
+            self.count_passed(passed, u64::wrapping_sub);
+            passed = self.after(passed);
+        }
+    }
+
+    /// Gives an entry another server and refreshes it.
+    pub(super) fn rewrite(&self, slot: Slot, code: u32, at: Moment) {
+        // The server first: who sees the fresh stamp of an entry that had expired must
+        // not take its old server for a live one.
+        self.change_meta(slot, |meta| meta & !CODE | u64::from(code));
+        self.set_stamp(slot, self.clock.advance(at));
+    }
+
+    /// Refreshes an entry.
+    pub(super) fn refresh(&self, slot: Slot, at: Moment) {
+        self.set_stamp(slot, self.clock.advance(at));
+    }
+
+    /// Marks an entry as held by somebody, or by nobody.
+    pub(super) fn set_in_use(&self, slot: Slot, in_use: bool) {
+        let bit = if in_use { IN_USE } else { 0 };
+        self.change_meta(slot, |meta| meta & !IN_USE | bit);
+    }
+
+    /// Whether there is an entry that nobody holds.
+    pub(super) fn is_idle(&self, slot: Slot) -> bool {
+        let meta = self.meta(slot);
+        meta & CODE != 0 && meta & IN_USE == 0
+    }
+
+    pub(super) fn is_expired(&self, slot: Slot, at: Moment) -> bool {
+        self.has_expired(self.meta(slot), self.stamp(slot), at)
+    }
+
+    pub(super) fn code(&self, slot: Slot) -> u32 {
+        (self.meta(slot) & CODE) as u32
+    }
+
+    /// When the entry was last touched; 0 in a free slot, but for a touch that came late.
+    pub(super) fn stamp(&self, slot: Slot) -> u64 {
+        self.group(slot.0 / SLOTS).head[SLOTS + slot.0 % SLOTS].load(Acquire)
+    }
+
+    /// The stamps of one group.
+    #[inline]
+    pub(super) fn stamps(&self, group: usize) -> [u64; SLOTS] {
+        let head = self.group(group).head;
+        std::array::from_fn(|slot| head[SLOTS + slot].load(Acquire))
+    }
+
+    /// Reads a slot without any lock: its key, what else it holds, and whether it is held.
+    pub(super) fn read<'b>(
+        &self,
+        slot: Slot,
+        buffer: &'b mut Vec<u8>,
+    ) -> Option<(L::Key<'b>, Hit, bool)> {
+        let group = self.group(slot.0 / SLOTS);
+        let (meta, stamp) = loop {
+            let meta = self.meta(slot);
+            if meta & CODE == 0 {
+                return None;
+            }
+            self.layout.read(self.key_words(&group, slot), buffer);
+            let stamp = self.stamp(slot);
+            if (self.meta(slot) ^ meta) & IDENTITY == 0 {
+                break (meta, stamp);
+            }
+        };
+        let code = (meta & CODE) as u32;
+        let key = self.layout.key(meta, buffer);
+        Some((key, Hit { code, stamp }, meta & IN_USE != 0))
+    }
+
+    pub(super) fn groups(&self) -> usize {
+        self.groups
+    }
+
+    pub(super) fn lifetime(&self) -> Lifetime {
+        self.lifetime
+    }
+
+    #[inline]
+    fn hash(&self, key: L::Key<'_>) -> u64 {
+        self.layout.hash(key, &self.hasher)
+    }
+
+    /// Group and slot of a key, with its meta word. Wide keys may have been read of two
+    /// entries: it is the key's slot only if the meta word is still the same afterwards.
+    #[inline]
+    fn search(&self, key: L::Key<'_>, hash: u64) -> Option<(usize, usize, u64)> {
+        let mark = self.layout.mark(key, hash);
+        let mut at = self.home(hash);
+        // The number of groups bounds the walk should all have passed something on.
+        for _ in 0..self.groups {
+            let group = self.group(at);
+            for slot in 0..SLOTS {
+                let meta = group.head[slot].load(Acquire);
+                if meta & L::MARK == mark
+                    && meta & CODE != 0
+                    && self.layout.matches(self.key_words(&group, Slot(slot)), key)
+                {
+                    return Some((at, slot, meta));
+                }
+            }
+            if group.head[0].load(Acquire) & PASSED == 0 {
+                return None;
+            }
+            at = self.after(at);
+        }
+        None
+    }
+
+    fn fill(&self, slot: Slot, key: L::Key<'_>, hash: u64, code: u32, at: Moment) {
+        let group = self.group(slot.0 / SLOTS);
+        self.layout.write(self.key_words(&group, slot), key);
+        self.set_stamp(slot, self.clock.advance(at));
+        let mark = self.layout.mark(key, hash);
+        self.change_meta(slot, |meta| meta & !L::MARK | mark | u64::from(code));
+    }
+
+    #[inline]
+    fn home(&self, hash: u64) -> usize {
+        ((hash >> 32) * self.groups as u64 >> 32) as usize
+    }
+
+    #[inline]
+    fn after(&self, group: usize) -> usize {
+        if group + 1 == self.groups {
+            0
+        } else {
+            group + 1
+        }
+    }
+
+    fn count_passed(&self, group: usize, count: impl Fn(u64, u64) -> u64) {
+        self.change_meta(Slot(group * SLOTS), |meta| {
+            if meta & PASSED == PASSED {
+                meta
+            } else {
+                count(meta, ONE_PASSED)
+            }
+        });
+    }
+
+    #[inline]
+    fn has_expired(&self, meta: u64, stamp: u64, at: Moment) -> bool {
+        at.is_past(stamp, self.lifetime) && meta & IN_USE == 0
+    }
+
+    fn meta(&self, slot: Slot) -> u64 {
+        self.group(slot.0 / SLOTS).head[slot.0 % SLOTS].load(Acquire)
+    }
+
+    fn change_meta(&self, slot: Slot, change: impl Fn(u64) -> u64) {
+        let word = &self.group(slot.0 / SLOTS).head[slot.0 % SLOTS];
+        word.store(change(word.load(Acquire)), Release);
+    }
+
+    fn set_stamp(&self, slot: Slot, stamp: u64) {
+        self.group(slot.0 / SLOTS).head[SLOTS + slot.0 % SLOTS].store(stamp, Release);
+    }
+
+    #[inline]
+    fn group(&self, index: usize) -> Group<'_> {
+        let count = HEAD + SLOTS * self.layout.key_words();
+        let words = self.words.slice(index * count, count);
+        match words.split_first_chunk() {
+            Some((head, keys)) => Group { head, keys },
+            None => unreachable!("a group has a head"),
+        }
+    }
+
+    #[inline]
+    fn key_words<'w>(&self, group: &Group<'w>, slot: Slot) -> &'w [AtomicU64] {
+        let count = self.layout.key_words();
+        &group.keys[slot.0 % SLOTS * count..][..count]
+    }
+}
