@@ -152,8 +152,8 @@ impl StickTableBuilder {
 }
 
 /// Percentage of slots in use when the table is full. More is less memory and slower.
-const NARROW_LOAD: u64 = 80;
-const WIDE_LOAD: u64 = 85;
+const NARROW_LOAD: u64 = 62;
+const WIDE_LOAD: u64 = 71;
 
 /// Any numbers do that are odd and without pattern: the seed is what differs.
 const SEEDS: [u64; 3] = [

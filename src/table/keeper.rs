@@ -8,6 +8,7 @@ use ahash::RandomState;
 use super::clock::Moment;
 use super::error::StoreError;
 use super::layout::{Layout, SLOTS};
+use super::servers::TableServer;
 use super::slots::{Slot, Slots};
 use super::upkeep::{Collector, Upkeep};
 use super::victims::Victims;
@@ -73,31 +74,42 @@ impl Keeper {
         self.entries + self.reserved
     }
 
-    /// Creates or refreshes an entry. Without a code, an entry that is there keeps its
-    /// own and a new one gets `fallback`.
+    /// Creates or refreshes an entry. Without a server, an entry that is there keeps its
+    /// own and a new one has none.
     pub(super) fn store<L: Layout>(
         &mut self,
         slots: &Slots<L>,
         key: L::Key<'_>,
-        code: Option<u32>,
-        fallback: u32,
+        server: Option<TableServer>,
         at: Moment,
     ) -> Result<(Slot, Stored), StoreError> {
+        let new = server.unwrap_or_default().0;
         let Some(slot) = slots.find(key) else {
-            self.make_room(slots, at)?;
-            self.entries += 1;
-            let slot = slots.insert(key, code.unwrap_or(fallback), at);
+            let slot = self.create(slots, key, new, at)?;
             return Ok((slot, Stored::Created));
         };
         if slots.is_expired(slot, at) {
-            slots.rewrite(slot, code.unwrap_or(fallback), at);
+            slots.rewrite(slot, new, at);
             return Ok((slot, Stored::Created));
         }
-        match code {
-            Some(code) => slots.rewrite(slot, code, at),
+        match server {
+            Some(server) => slots.rewrite(slot, server.0, at),
             None => slots.refresh(slot, at),
         }
         Ok((slot, Stored::Updated))
+    }
+
+    /// Creates an entry for a key that has none.
+    pub(super) fn create<L: Layout>(
+        &mut self,
+        slots: &Slots<L>,
+        key: L::Key<'_>,
+        code: u32,
+        at: Moment,
+    ) -> Result<Slot, StoreError> {
+        self.make_room(slots, at)?;
+        self.entries += 1;
+        Ok(slots.insert(key, code, at))
     }
 
     pub(super) fn remove<L: Layout>(

@@ -71,23 +71,21 @@ enum Storage {
     Wide(Shared<Wide>),
 }
 
-/// A key as the storage of its table compares it.
-enum Plain<'k> {
-    Narrow(u32),
-    Wide(&'k [u8]),
-}
-
-/// Does the same with the storage and the key of either kind. A key that does not fit
-/// the storage gives `$else`.
+/// Does the same with the storage and the key of either kind. A key of another type
+/// gives `$else`.
 macro_rules! with_key {
-    ($table:expr, $key:expr, |$shared:ident, $plain:ident| $do:expr, $else:expr) => {{
-        let mut octets = [0; 16];
-        match (&$table.storage, $table.plain($key, &mut octets)) {
-            (Storage::Narrow($shared), Some(Plain::Narrow($plain))) => $do,
-            (Storage::Wide($shared), Some(Plain::Wide($plain))) => $do,
-            _ => $else,
+    ($table:expr, $key:expr, |$shared:ident, $plain:ident| $do:expr, $else:expr) => {
+        match &$table.storage {
+            Storage::Narrow($shared) => match $table.narrow($key) {
+                Some($plain) => $do,
+                None => $else,
+            },
+            Storage::Wide($shared) => match $table.wide($key, &mut [0; 16]) {
+                Some($plain) => $do,
+                None => $else,
+            },
         }
-    }};
+    };
 }
 
 macro_rules! with_storage {
@@ -354,23 +352,32 @@ impl StickTable {
         with_storage!(self, |shared| shared.slots().lifetime())
     }
 
-    /// The key as it is compared, or `None` if it is of another type.
+    /// The key as a narrow storage compares it, or `None` if it is of another type.
     #[inline]
-    fn plain<'k>(&self, key: &'k Key<'_>, octets: &'k mut [u8; 16]) -> Option<Plain<'k>> {
-        Some(match (key, self.key_type) {
-            (Key::Ip(address), KeyType::Ip) => Plain::Narrow(u32::from(*address)),
-            (Key::Integer(number), KeyType::Integer) => Plain::Narrow(*number),
+    fn narrow(&self, key: &Key<'_>) -> Option<u32> {
+        match (key, self.key_type) {
+            (Key::Ip(address), KeyType::Ip) => Some(u32::from(*address)),
+            (Key::Integer(number), KeyType::Integer) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The key as a wide storage compares it, or `None` if it is of another type.
+    #[inline]
+    fn wide<'k>(&self, key: &'k Key<'_>, octets: &'k mut [u8; 16]) -> Option<&'k [u8]> {
+        let bytes = match (key, self.key_type) {
             (Key::Ipv6(address), KeyType::Ipv6) => {
                 *octets = address.octets();
-                Plain::Wide(without_end_zeros(octets))
+                octets
             }
-            (Key::String(text), KeyType::String(length))
-            | (Key::Binary(text), KeyType::Binary(length)) => {
-                let text = text.as_slice();
-                Plain::Wide(without_end_zeros(&text[..text.len().min(length)]))
+            (Key::String(bytes), KeyType::String(length))
+            | (Key::Binary(bytes), KeyType::Binary(length)) => {
+                let bytes = bytes.as_slice();
+                &bytes[..bytes.len().min(length)]
             }
             _ => return None,
-        })
+        };
+        Some(without_end_zeros(bytes))
     }
 
     fn narrow_key(&self, key: u32) -> Key<'static> {

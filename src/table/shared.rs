@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::keeper::{Keeper, Removal, Stored};
 use super::layout::{Layout, SLOTS};
 use super::servers::TableServer;
-use super::slots::{Hit, Slot, Slots, Touch};
+use super::slots::{Hit, Miss, Slot, Slots, Touch};
 
 /// Slots that all threads read, and a keeper that one at a time may use.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl<L: Layout> Shared<L> {
 
     #[inline]
     pub(super) fn lookup(&self, key: L::Key<'_>, at: Moment, touch: Touch) -> Option<Hit> {
-        self.slots.lookup(key, at, touch)
+        self.slots.lookup(key, at, touch).ok()
     }
 
     /// Most entries are stored again with the server they have: that is a hit, and needs
@@ -35,11 +35,18 @@ impl<L: Layout> Shared<L> {
         server: Option<TableServer>,
         at: Moment,
     ) -> Result<Stored, StoreError> {
-        let there = self.lookup(key, at, Touch::Refresh);
-        if there.is_some_and(|hit| server.is_none_or(|server| server.0 == hit.code)) {
+        let inserts = self.slots.inserts();
+        let there = self.slots.lookup(key, at, Touch::Refresh);
+        if there.is_ok_and(|hit| server.is_none_or(|server| server.0 == hit.code)) {
             return Ok(Stored::Updated);
         }
-        let stored = self.place(&mut self.keeper.lock(), key, server, at);
+        let mut keeper = self.keeper.lock();
+        if there == Err(Miss::Absent) && self.slots.inserts() == inserts {
+            let code = server.unwrap_or_default().0;
+            keeper.create(&self.slots, key, code, at)?;
+            return Ok(Stored::Created);
+        }
+        let stored = self.place(&mut keeper, key, server, at);
         stored.map(|(_, stored)| stored)
     }
 
@@ -106,7 +113,6 @@ impl<L: Layout> Shared<L> {
         server: Option<TableServer>,
         at: Moment,
     ) -> Result<(Slot, Stored), StoreError> {
-        let code = server.map(|server| server.0);
-        keeper.store(&self.slots, key, code, TableServer::default().0, at)
+        keeper.store(&self.slots, key, server, at)
     }
 }

@@ -20,6 +20,7 @@ pub(super) struct Slots<L> {
     hasher: RandomState,
     lifetime: Lifetime,
     clock: Clock,
+    inserts: AtomicU64,
 }
 
 /// A place for one entry. An entry never moves.
@@ -40,6 +41,21 @@ pub(super) struct Hit {
 pub(super) enum Touch {
     Refresh,
     Leave,
+}
+
+/// Where the search for a key is.
+#[derive(Clone, Copy)]
+struct Path {
+    group: usize,
+    /// Bits that choose the second group, as long as it lies ahead.
+    other: Option<u64>,
+}
+
+/// Why a lookup found nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Miss {
+    Absent,
+    Expired,
 }
 
 /// One group: meta words and stamps in the first cache line, keys behind them.
@@ -65,15 +81,16 @@ impl<L: Layout> Slots<L> {
             hasher,
             lifetime,
             clock,
+            inserts: AtomicU64::new(0),
         })
     }
 
     /// Finds the entry of a key, unless it has expired. Takes no lock.
     #[inline]
-    pub(super) fn lookup(&self, key: L::Key<'_>, at: Moment, touch: Touch) -> Option<Hit> {
+    pub(super) fn lookup(&self, key: L::Key<'_>, at: Moment, touch: Touch) -> Result<Hit, Miss> {
         let hash = self.hash(key);
         loop {
-            let (group, slot, meta) = self.search(key, hash)?;
+            let (group, slot, meta) = self.search(key, hash).ok_or(Miss::Absent)?;
             let head = self.group(group).head;
             let stamp = head[SLOTS + slot].load(Acquire);
             // If it is the same entry still, then key and stamp were read of this one.
@@ -81,7 +98,7 @@ impl<L: Layout> Slots<L> {
                 continue;
             }
             if self.has_expired(meta, stamp, at) {
-                return None;
+                return Err(Miss::Expired);
             }
             let mut hit = Hit {
                 code: (meta & CODE) as u32,
@@ -93,7 +110,7 @@ impl<L: Layout> Slots<L> {
                 head[SLOTS + slot].store(stamp, Release);
                 hit.stamp = stamp;
             }
-            return Some(hit);
+            return Ok(hit);
         }
     }
 
@@ -106,16 +123,17 @@ impl<L: Layout> Slots<L> {
     /// Puts an entry into the first free slot. There must be one, and no entry of the key.
     pub(super) fn insert(&self, key: L::Key<'_>, code: u32, at: Moment) -> Slot {
         let hash = self.hash(key);
-        let mut group = self.home(hash);
+        let mut path = self.path(hash);
         let slot = loop {
-            let free = (0..SLOTS).find(|&slot| self.meta(Slot(group * SLOTS + slot)) & CODE == 0);
-            if let Some(slot) = free {
-                break Slot(group * SLOTS + slot);
+            let metas = metas(self.group(path.group).head);
+            if let Some(slot) = metas.iter().position(|meta| meta & CODE == 0) {
+                break Slot(path.group * SLOTS + slot);
             }
-            self.count_passed(group, u64::wrapping_add);
-            group = self.after(group);
+            self.count_passed(path.group, u64::wrapping_add);
+            path = self.further(path);
         };
         self.fill(slot, key, hash, code, at);
+        self.inserts.store(self.inserts() + 1, Release);
         slot
     }
 
@@ -125,14 +143,13 @@ impl<L: Layout> Slots<L> {
         let meta = self.meta(slot);
         self.layout.read(self.key_words(&group, slot), buffer);
         let key = self.layout.key(meta, buffer);
-        let home = self.home(self.hash(key));
+        let mut path = self.path(self.hash(key));
         let next = meta & PASSED | self.layout.next_version(meta);
         group.head[slot.0 % SLOTS].store(next, Release);
         self.set_stamp(slot, 0);
-        let mut passed = home;
-        while passed != slot.0 / SLOTS {
-            self.count_passed(passed, u64::wrapping_sub);
-            passed = self.after(passed);
+        while path.group != slot.0 / SLOTS {
+            self.count_passed(path.group, u64::wrapping_sub);
+            path = self.further(path);
         }
     }
 
@@ -204,6 +221,12 @@ impl<L: Layout> Slots<L> {
         Some((key, Hit { code, stamp }, meta & IN_USE != 0))
     }
 
+    /// How many entries were ever put in. A key that was absent is so still if this is
+    /// what it was before.
+    pub(super) fn inserts(&self) -> u64 {
+        self.inserts.load(Acquire)
+    }
+
     pub(super) fn groups(&self) -> usize {
         self.groups
     }
@@ -222,23 +245,23 @@ impl<L: Layout> Slots<L> {
     #[inline]
     fn search(&self, key: L::Key<'_>, hash: u64) -> Option<(usize, usize, u64)> {
         let mark = self.layout.mark(key, hash);
-        let mut at = self.home(hash);
+        let mut path = self.path(hash);
         // The number of groups bounds the walk should all have passed something on.
-        for _ in 0..self.groups {
-            let group = self.group(at);
-            for slot in 0..SLOTS {
-                let meta = group.head[slot].load(Acquire);
-                if meta & L::MARK == mark
-                    && meta & CODE != 0
-                    && self.layout.matches(self.key_words(&group, Slot(slot)), key)
-                {
-                    return Some((at, slot, meta));
+        for _ in 0..=self.groups {
+            let group = self.group(path.group);
+            let metas = metas(group.head);
+            let mut candidates = candidates::<L>(metas, mark);
+            while candidates != 0 {
+                let slot = candidates.trailing_zeros() as usize;
+                if self.layout.matches(self.key_words(&group, Slot(slot)), key) {
+                    return Some((path.group, slot, metas[slot]));
                 }
+                candidates &= candidates - 1;
             }
-            if group.head[0].load(Acquire) & PASSED == 0 {
+            if metas[0] & PASSED == 0 {
                 return None;
             }
-            at = self.after(at);
+            path = self.further(path);
         }
         None
     }
@@ -251,18 +274,34 @@ impl<L: Layout> Slots<L> {
         self.change_meta(slot, |meta| meta & !L::MARK | mark | u64::from(code));
     }
 
+    /// The way of a key through the groups begins here.
     #[inline]
-    fn home(&self, hash: u64) -> usize {
-        ((hash >> 32) * self.groups as u64 >> 32) as usize
+    fn path(&self, hash: u64) -> Path {
+        Path {
+            group: self.spread(hash >> 32),
+            other: Some(hash & 0xffff_ffff),
+        }
     }
 
+    /// From the first group to another that is as random, and from there to one after the
+    /// other. (Straight to the next ones, full groups would gather.)
     #[inline]
-    fn after(&self, group: usize) -> usize {
-        if group + 1 == self.groups {
-            0
-        } else {
-            group + 1
+    fn further(&self, path: Path) -> Path {
+        let next = match path.other {
+            Some(other) => self.spread(other),
+            None if path.group + 1 == self.groups => 0,
+            None => path.group + 1,
+        };
+        Path {
+            group: next,
+            other: None,
         }
+    }
+
+    /// Maps 32 bits to the groups, evenly.
+    #[inline]
+    fn spread(&self, bits: u64) -> usize {
+        (bits * self.groups as u64 >> 32) as usize
     }
 
     fn count_passed(&self, group: usize, count: impl Fn(u64, u64) -> u64) {
@@ -308,4 +347,23 @@ impl<L: Layout> Slots<L> {
         let count = self.layout.key_words();
         &group.keys[slot.0 % SLOTS * count..][..count]
     }
+}
+
+#[inline]
+fn metas(head: &[AtomicU64; HEAD]) -> [u64; SLOTS] {
+    std::array::from_fn(|slot| head[slot].load(Acquire))
+}
+
+/// Bits of the slots with this mark and an entry. It looks at all four, because a branch
+/// at the right one could not be predicted.
+#[inline]
+fn candidates<L: Layout>(metas: [u64; SLOTS], mark: u64) -> u32 {
+    let mut found = 0;
+    for (slot, meta) in metas.into_iter().enumerate() {
+        // With the right mark only the code is left over; 0, for a free slot, becomes the
+        // greatest number.
+        let left = (meta ^ mark) & (L::MARK | CODE);
+        found |= u32::from(left.wrapping_sub(1) < CODE) << slot;
+    }
+    found
 }

@@ -7,6 +7,8 @@
 //! Every pass returns a checksum of its answers. It keeps the compiler from removing
 //! the work, and the race asserts that it is the same in every pass.
 
+pub mod tables;
+
 use std::time::{Duration, Instant};
 
 /// How long one pass of one contender should take.

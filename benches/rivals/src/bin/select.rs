@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use pingora_load_balancing::LoadBalancer;
 use pingora_load_balancing::selection::{BackendIter, BackendSelection, Consistent, RoundRobin};
-use stickroute::{Backend, ConsistentHash, CookiePolicy, HashInput, HeaderVisitor, Now, Request, Server};
+use stickroute::{
+    Backend, ConsistentHash, CookiePolicy, HashInput, HeaderVisitor, Now, Request, Server,
+};
 use stickroute_rivals::{Race, Target, key};
 
 const SERVERS: usize = 10;
@@ -119,7 +121,10 @@ where
 }
 
 fn picks() {
-    let round_robin: Backend = Backend::builder("be").servers(servers()).build().expect("good");
+    let round_robin: Backend = Backend::builder("be")
+        .servers(servers())
+        .build()
+        .expect("good");
     let ring: Backend = Backend::builder("be")
         .servers(servers())
         .balance(ConsistentHash::new(HashInput::uri()))
@@ -138,7 +143,10 @@ fn picks() {
         });
         picked.sum()
     };
-    let target = Target { id: "P19", ratio: 0.3 };
+    let target = Target {
+        id: "P19",
+        ratio: 0.3,
+    };
     let times = Race::new()
         .contender("stickroute", |repeats| ours(&round_robin, repeats))
         .contender("pingora", |repeats| {
