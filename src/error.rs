@@ -3,7 +3,12 @@
 use std::fmt;
 
 use crate::cookie::{ClientCookie, CookieProblem};
+use crate::fetch::Origin;
+use crate::key::KeyType;
+use crate::sample::SampleType;
 use crate::server::{AddressError, ServerId, Weight};
+use crate::stick::StickAction;
+use crate::table::StoreError;
 
 /// A backend that cannot be built, with everything that is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +116,34 @@ pub enum Problem {
         /// The retries it was given with.
         retries: u32,
     },
+    /// A stick rule without a table of its own in a backend that has none.
+    NoStickTable {
+        /// What the rule does.
+        action: StickAction,
+    },
+    /// A stick rule whose key is not there yet, or no more, when the rule acts.
+    StickKeyMoment {
+        /// What the rule does.
+        action: StickAction,
+        /// Where its key is found.
+        origin: Origin,
+    },
+    /// A stick rule whose key can never become a key of its table.
+    StickKeyType {
+        /// What the rule does.
+        action: StickAction,
+        /// The type of its key.
+        found: SampleType,
+        /// The type of the table.
+        expected: KeyType,
+    },
+    /// A stick rule with a condition on the other message than the one it acts on.
+    StickCondition {
+        /// What the rule does.
+        action: StickAction,
+    },
+    /// A table that takes no more servers.
+    StickTable(StoreError),
     /// The selector refuses this farm.
     Selector(SelectorError),
 }
@@ -161,6 +194,31 @@ impl fmt::Display for Problem {
                 f,
                 "redispatch interval {interval} with {retries} retries; expected any other interval than -(retries + 1)"
             ),
+            Self::NoStickTable { action } => write!(
+                f,
+                "a stick {} rule names no table and the backend has none; expected one of both",
+                action.as_str()
+            ),
+            Self::StickKeyMoment { action, origin } => write!(
+                f,
+                "the key of a stick {} rule is found in {origin:?}, which is not at hand when it acts",
+                action.as_str()
+            ),
+            Self::StickKeyType {
+                action,
+                found,
+                expected,
+            } => write!(
+                f,
+                "the key of a stick {} rule is {found}; expected one that can become a key of type {expected:?}",
+                action.as_str()
+            ),
+            Self::StickCondition { action } => write!(
+                f,
+                "a stick {} rule has a condition on the wrong message; expected `when` for rules on requests and `when_response` for store-response",
+                action.as_str()
+            ),
+            Self::StickTable(error) => error.fmt(f),
             Self::Selector(error) => error.fmt(f),
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::cookie::CookiePolicy;
 use crate::server::{Address, Load, ServerId, Spec};
+use crate::table::TableServer;
 
 /// The server of a selection: who it is, where it is, and the caller's payload.
 ///
@@ -20,6 +21,8 @@ pub struct ServerHandle<P = ()> {
     pub(crate) own_cookie: Option<Box<[u8]>>,
     /// The identifier in force: configured, computed, or none.
     pub(crate) cookie: Option<Box<[u8]>>,
+    /// This server in each of the backend's stick tables, in their order.
+    pub(crate) stick: Box<[TableServer]>,
     /// The backend's policy, so that a selection can edit its request on its own.
     pub(crate) policy: Option<Arc<CookiePolicy>>,
 }
@@ -70,6 +73,7 @@ impl<P> Clone for ServerHandle<P> {
             payload: Arc::clone(&self.payload),
             own_cookie: self.own_cookie.clone(),
             cookie: self.cookie.clone(),
+            stick: self.stick.clone(),
             policy: self.policy.clone(),
         }
     }

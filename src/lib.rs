@@ -57,8 +57,8 @@
 //! | route | [`Backend::select`], [`Backend::redispatch`], [`Backend::respond`], [`Selection`] |
 //! | show it messages | [`Request`], [`Response`]; [`SimpleRequest`]; [`HttpRequest`] |
 //! | change servers while requests run | [`Backend::update`], [`AdminState`], [`OperationalState`] |
+//! | remember sessions in tables | [`StickTable`], [`StickRule`], [`Fetch`], [`BackendBuilder::lookup`] |
 //! | spread sessions | [`RoundRobin`], [`StaticRoundRobin`], [`MapHash`], [`ConsistentHash`], or your own [`Selector`] |
-//! | spread sessions | [`RoundRobin`], [`StaticRoundRobin`], [`MapHash`], `ConsistentHash`, or your own [`Selector`] |
 //! | take keys out of messages | [`Fetch`], [`Converter`], [`Expression`], [`Sample`] |
 //! | hash onto a ring, without a farm | [`ConsistentHashRing`] |
 //! | read and edit cookies, without a farm | [`cookie`] |
@@ -80,6 +80,7 @@
 //! and publishes it in one step. Counters belong to a server's id and outlive every change.
 
 mod backend;
+mod condition;
 pub mod cookie;
 mod error;
 mod fetch;
@@ -97,8 +98,9 @@ mod selection;
 mod selector;
 mod server;
 mod snapshot;
-mod text;
+mod stick;
 pub mod table;
+mod text;
 mod time;
 mod timespan;
 mod words;
@@ -106,8 +108,9 @@ mod words;
 #[cfg(feature = "http")]
 pub use self::http::{HttpRequest, HttpResponse};
 pub use backend::{
-    Backend, BackendBuilder, Condition, Failure, Redispatch, Retry, RetryPolicy, ServerKey, Update,
+    Backend, BackendBuilder, Failure, Redispatch, Retry, RetryPolicy, ServerKey, Update,
 };
+pub use condition::Condition;
 pub use cookie::{
     ClientCookie, CookieMode, CookiePolicy, CookieProblem, FieldEdit, ResponseCookie,
 };
@@ -131,9 +134,10 @@ pub use server::{
     Address, AddressError, AdminState, Farm, FarmServer, Group, LoadWatcher, OperationalState,
     OutOfRange, Server, ServerId, Serving, Status, Weight, WeightChange, WeightScale,
 };
+pub use stick::{StickAction, StickRule};
 pub use table::{
-    Entry, Held, Removal, Reservation, StickTable, StickTableBuilder, StoreError, Stored,
-    TableEntry, TableError, TableServer, Upkeep,
+    Entry, Held, Removal, Reservation, ServerNaming, StickTable, StickTableBuilder, StoreError,
+    Stored, TableEntry, TableError, TableServer, Upkeep,
 };
 pub use time::Now;
 

@@ -141,7 +141,7 @@ impl<'a> Sample<'a> {
         }
     }
 
-    fn integer(&self) -> Option<i64> {
+    pub(crate) fn integer(&self) -> Option<i64> {
         match self {
             Self::Integer(number) => Some(*number),
             Self::Bool(bool) => Some((*bool).into()),
@@ -162,7 +162,7 @@ impl<'a> Sample<'a> {
         }
     }
 
-    fn ipv4(&self) -> Option<Ipv4Addr> {
+    pub(crate) fn ipv4(&self) -> Option<Ipv4Addr> {
         match self {
             Self::Ipv4(address) => Some(*address),
             Self::Ipv6(address) => address.to_ipv4_mapped(),
@@ -172,7 +172,7 @@ impl<'a> Sample<'a> {
         }
     }
 
-    fn ipv6(&self) -> Option<Ipv6Addr> {
+    pub(crate) fn ipv6(&self) -> Option<Ipv6Addr> {
         match self {
             Self::Str(text) => ipv6_of_text(text),
             Self::Ipv6(address) => Some(*address),

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use crate::cookie::{self, ClientCookie, Dates, FieldEdit, ResponseCookie};
 use crate::handle::{Lease, ServerHandle};
 use crate::message::Request;
+use crate::stick::Stores;
 
 /// Why a request goes where it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +20,8 @@ pub enum Reason {
     UseServer,
     /// A lookup in a table of the caller's own named it.
     Lookup,
+    /// A stick rule found it in a table.
+    StickTable,
     /// Nothing named one, so the balancing algorithm chose.
     Balance,
     /// Connections to the first server failed, so the algorithm chose again.
@@ -26,12 +29,13 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The reason in one word, for logs: `cookie`, `use-server`, `lookup`, `balance` or `redispatch`.
+    /// The reason in one word, for logs: `cookie`, `use-server`, `lookup`, `stick-table`, `balance` or `redispatch`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Cookie => "cookie",
             Self::UseServer => "use-server",
             Self::Lookup => "lookup",
+            Self::StickTable => "stick-table",
             Self::Balance => "balance",
             Self::Redispatch => "redispatch",
         }
@@ -61,6 +65,8 @@ pub struct Selection<P = ()> {
     pub(crate) method: &'static [u8],
     pub(crate) retries: u32,
     pub(crate) redispatched: bool,
+    /// Keys to be stored with the server that answers.
+    pub(crate) stores: Stores,
 }
 
 impl<P> Selection<P> {

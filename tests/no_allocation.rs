@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 
 use allocation_counter::measure;
 use stickroute::{
-    Backend, BackendBuilder, ConsistentHash, CookiePolicy, HashInput, HeaderVisitor, MapHash, Now,
-    Reason, Request, Response, RoundRobin, Server, StaticRoundRobin,
+    Backend, BackendBuilder, ConsistentHash, CookiePolicy, Fetch, HashInput, HeaderVisitor,
+    KeyType, MapHash, Now, Reason, Request, Response, RoundRobin, Server, StaticRoundRobin,
+    StickRule, StickTable,
 };
 
 /// A request whose bytes lie ready, so that only the library could allocate.
@@ -103,6 +104,31 @@ fn assert_balance_allocates_nothing(name: &str, builder: BackendBuilder) {
         assert_eq!(selection.reason(), Reason::Balance);
     });
     assert_eq!(count, 0, "{name}");
+}
+
+#[test]
+fn a_hit_in_a_stick_table_and_its_store_allocate_nothing() {
+    let table = StickTable::builder(KeyType::Ip)
+        .size(1_000)
+        .build()
+        .unwrap();
+    let backend = backend()
+        .stick_table(table)
+        .stick(StickRule::on(Fetch::src()))
+        .build()
+        .unwrap();
+    let now = Now::system();
+    let request = Ready {
+        target: b"/",
+        cookie: None,
+    };
+    let mut reason = Reason::Balance;
+    let count = allocations(|| {
+        let mut selection = backend.select(&request, now).unwrap();
+        reason = selection.reason();
+        let _ = backend.respond(&mut selection, &Plain, now);
+    });
+    assert_eq!((count, reason), (0, Reason::StickTable));
 }
 
 #[test]

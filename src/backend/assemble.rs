@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::snapshot::{CookieIndex, DynamicCookies, IdIndex, Snapshot};
+use super::stick::{StickPolicy, StickServers};
 use crate::cookie::{ClientState, CookiePolicy, Match, Stamp, identifier_of};
-use crate::error::{ConfigWarning, Problem, SelectorError};
+use crate::error::{ConfigWarning, Problem};
 use crate::handle::ServerHandle;
 use crate::selector::Selector;
 use crate::server::{
@@ -68,8 +69,10 @@ impl<P> Draft<P> {
     pub(super) fn assemble(
         mut self,
         selector: &Arc<dyn Selector>,
-    ) -> Result<Snapshot<P>, SelectorError> {
+        stick: &StickPolicy,
+    ) -> Result<Snapshot<P>, Problem> {
         self.compute_identifiers();
+        self.name_to_tables(stick)?;
         let farm_servers = self
             .servers
             .iter()
@@ -78,16 +81,30 @@ impl<P> Draft<P> {
             })
             .collect();
         let farm = Farm::new(farm_servers, selector.weight_scale(), self.all_backups);
-        let adapted = selector.adapt(&farm)?;
+        let adapted = selector.adapt(&farm).map_err(Problem::Selector)?;
         let members: Arc<[_]> = self.servers.into_iter().map(|s| s.member).collect();
         Ok(Snapshot {
             cookies: CookieIndex::new(&members),
             ids: IdIndex::new(&farm),
+            stick: StickServers::new(stick, &members),
             selector: adapted.unwrap_or_else(|| Arc::clone(selector)),
             farm,
             members,
             dynamic: self.dynamic,
         })
+    }
+
+    /// Gives every server its number in every table, anew if its name there has changed.
+    fn name_to_tables(&mut self, stick: &StickPolicy) -> Result<(), Problem> {
+        for server in &mut self.servers {
+            let numbers = stick.numbers_of(&server.member.spec)?;
+            if server.member.stick != numbers {
+                let mut member = ServerHandle::clone(&server.member);
+                member.stick = numbers;
+                server.member = Arc::new(member);
+            }
+        }
+        Ok(())
     }
 
     fn compute_identifiers(&mut self) {
@@ -134,6 +151,7 @@ pub(super) fn draft_server<P>(
         guid: server.guid,
         backup: server.backup,
         max_connections: server.max_connections,
+        non_stick: server.non_stick,
     });
     let status = Status {
         admin: AdminState::Ready,
@@ -147,6 +165,7 @@ pub(super) fn draft_server<P>(
             payload: Arc::new(server.payload),
             own_cookie: server.cookie,
             cookie: None,
+            stick: Box::default(),
             policy,
         }),
         status: status.with_admin(server.admin),

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::assemble::{self, Draft};
-use super::rules::{Condition, Lookup, PersistRule, UseServerRule};
+use super::rules::{Lookup, PersistRule, UseServerRule};
 use super::snapshot::DynamicCookies;
+use super::stick;
+use super::stick::StickPolicy;
 use super::{Backend, Policy, RetryPolicy};
+use crate::condition::Condition;
 use crate::cookie::CookiePolicy;
 use crate::error::{ConfigError, Problem};
 use crate::message::Request;
@@ -15,6 +18,8 @@ use crate::selection::Trust;
 use crate::selector::{RoundRobin, Selector};
 use crate::server::{Server, ServerId};
 use crate::snapshot::SnapshotCell;
+use crate::stick::StickRule;
+use crate::table::StickTable;
 
 /// Describes a [`Backend`]; [`build`](Self::build) checks everything at once.
 #[derive(Debug)]
@@ -28,6 +33,8 @@ pub struct BackendBuilder<P = ()> {
     trust_rules: Vec<PersistRule>,
     use_server_rules: Vec<(String, Condition)>,
     lookups: Vec<Lookup>,
+    stick_table: Option<Arc<StickTable>>,
+    stick_rules: Vec<StickRule>,
     persist: bool,
     retry: RetryPolicy,
     all_backups: bool,
@@ -44,6 +51,8 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
             trust_rules: Vec::new(),
             use_server_rules: Vec::new(),
             lookups: Vec::new(),
+            stick_table: None,
+            stick_rules: Vec::new(),
             persist: false,
             retry: RetryPolicy::default(),
             all_backups: false,
@@ -123,6 +132,19 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
         self
     }
 
+    /// Gives the backend a stick table, which rules use that name no other. HAProxy:
+    /// `stick-table`.
+    pub fn stick_table(mut self, table: impl Into<Arc<StickTable>>) -> Self {
+        self.stick_table = Some(table.into());
+        self
+    }
+
+    /// Adds a stick rule after those already there. HAProxy: `stick`.
+    pub fn stick(mut self, rule: StickRule) -> Self {
+        self.stick_rules.push(rule);
+        self
+    }
+
     /// Asks a session table of your own, when neither a rule nor a cookie names a server.
     ///
     /// `find` answers with the server the request belongs to, `None` when it knows of none.
@@ -198,6 +220,10 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
         if self.dynamic_key.as_ref().is_some_and(Vec::is_empty) {
             problems.push(Problem::DynamicCookieKey);
         }
+        problems.extend(stick::problems(
+            &self.stick_rules,
+            self.stick_table.as_ref(),
+        ));
         problems.extend(self.unknown_servers());
         problems.extend(self.retry.problem());
         problems
@@ -228,6 +254,7 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
             cookie,
             trust_rules: self.trust_rules,
             use_server_rules,
+            stick: StickPolicy::new(self.stick_rules, self.stick_table.as_ref()),
             lookups: self.lookups,
             persist: self.persist,
             retry: self.retry,
@@ -238,9 +265,7 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
                 .add(server, id, policy.cookie.as_ref(), watcher.as_ref())
                 .map_err(refuse)?;
         }
-        let snapshot = draft
-            .assemble(&selector)
-            .map_err(|error| refuse(Problem::Selector(error)))?;
+        let snapshot = draft.assemble(&selector, &policy.stick).map_err(refuse)?;
         Ok(Backend {
             name: self.name.clone(),
             policy,

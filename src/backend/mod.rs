@@ -7,6 +7,7 @@ mod retry;
 mod rules;
 mod select;
 mod snapshot;
+mod stick;
 mod update;
 
 use std::fmt;
@@ -16,9 +17,9 @@ use parking_lot::Mutex;
 
 pub use builder::BackendBuilder;
 pub use retry::{Failure, Redispatch, Retry, RetryPolicy};
-pub use rules::Condition;
 use rules::{Lookup, PersistRule, UseServerRule};
 use snapshot::Snapshot;
+use stick::StickPolicy;
 pub use update::{ServerKey, Update};
 
 use crate::cookie::CookiePolicy;
@@ -70,6 +71,7 @@ pub(crate) struct Policy {
     pub(crate) cookie: Option<Arc<CookiePolicy>>,
     pub(crate) trust_rules: Vec<PersistRule>,
     pub(crate) use_server_rules: Vec<UseServerRule>,
+    pub(crate) stick: StickPolicy,
     pub(crate) lookups: Vec<Lookup>,
     pub(crate) persist: bool,
     pub(crate) retry: RetryPolicy,

@@ -9,8 +9,8 @@ use crate::selection::{ResponseEdits, Selection, Trust};
 use crate::time::Now;
 
 impl<P: Send + Sync + 'static> Backend<P> {
-    /// Says what to do to the headers of the server's response, and notes in the
-    /// selection what became of the cookie.
+    /// Says what to do to the headers of the server's response, notes in the selection
+    /// what became of the cookie, and stores what stick rules have to store.
     ///
     /// Call it for responses that came from the server, interim ones (1xx) included, which
     /// are left alone; not for those the proxy makes itself. Nothing is allocated when
@@ -23,6 +23,9 @@ impl<P: Send + Sync + 'static> Backend<P> {
     ) -> ResponseEdits {
         let status = response.status();
         let is_final = status >= 200 || status == 101;
+        if is_final {
+            self.stick_to_response(selection, response, now);
+        }
         let Some(policy) = self.policy.cookie.as_ref().filter(|_| is_final) else {
             return ResponseEdits::default();
         };

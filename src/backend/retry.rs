@@ -239,6 +239,7 @@ impl<P> Snapshot<P> {
             method,
             retries,
             redispatched,
+            stores,
             ..
         } = selection;
         let failed = lease.id();
@@ -273,6 +274,7 @@ impl<P> Snapshot<P> {
                 method,
                 retries,
                 redispatched: redispatched || elsewhere,
+                stores,
             },
             pause,
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::rules;
 use super::snapshot::Snapshot;
+use super::stick::Sticking;
 use super::{Backend, Policy};
 use crate::cookie::{ClientState, Match, ResponseCookie, Stamp};
 use crate::error::{Refusal, SelectError};
@@ -12,13 +13,14 @@ use crate::handle::{Lease, ServerHandle};
 use crate::message::Request;
 use crate::selection::{Reason, Selection, Trust, known_method};
 use crate::selector::Choice;
+use crate::stick::Stores;
 use crate::time::Now;
 
 impl<P: Send + Sync + 'static> Backend<P> {
     /// Finds the server for a request and takes a slot on it.
     ///
     /// In this order, the first that names a usable server decides: `use-server` rules,
-    /// the client's cookie, lookups, the balancing algorithm. It never waits and, when a cookie
+    /// the client's cookie, stick rules, lookups, the balancing algorithm. It never waits and, when a cookie
     /// decides, allocates nothing.
     ///
     /// # Errors
@@ -51,9 +53,11 @@ impl<P> Selecting<'_, P> {
     fn run(self) -> Result<Selection<P>, SelectError> {
         let ruled = self.use_server();
         let cookie = self.read_cookies(ruled.is_some());
+        let (found, stores) = self.stick();
         let named = ruled
             .map(|index| (index, Reason::UseServer))
             .or_else(|| cookie.server().map(|&index| (index, Reason::Cookie)))
+            .or_else(|| found.map(|index| (index, Reason::StickTable)))
             .or_else(|| self.look_up().map(|index| (index, Reason::Lookup)));
         let refuse = |refusal| SelectError::new(refusal, cookie.cookie());
         let (lease, reason) = match named {
@@ -72,6 +76,7 @@ impl<P> Selecting<'_, P> {
             method: known_method(self.request),
             retries: 0,
             redispatched: false,
+            stores,
         })
     }
 
@@ -93,6 +98,17 @@ impl<P> Selecting<'_, P> {
             let index = self.snapshot.position(rule.server)?;
             (self.may_serve(index) && rule.condition.holds(self.request)).then_some(index)
         })
+    }
+
+    /// The server that stick rules find, and the keys they want stored.
+    fn stick(&self) -> (Option<usize>, Stores) {
+        let sticking = Sticking {
+            policy: &self.policy.stick,
+            snapshot: self.snapshot,
+            request: self.request,
+            now: self.now,
+        };
+        sticking.run(|index| self.may_serve(index))
     }
 
     /// The server of the first lookup that knows one which may serve.

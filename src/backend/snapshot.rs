@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 
+use super::stick::StickServers;
 use crate::handle::ServerHandle;
 use crate::selector::Selector;
 use crate::server::{Farm, FarmServer, ServerId};
@@ -68,6 +69,7 @@ pub(crate) struct Snapshot<P> {
     pub(crate) members: Arc<[Arc<ServerHandle<P>>]>,
     pub(crate) cookies: CookieIndex,
     pub(crate) ids: IdIndex,
+    pub(crate) stick: StickServers,
     pub(crate) selector: Arc<dyn Selector>,
     pub(crate) dynamic: DynamicCookies,
 }

@@ -116,7 +116,7 @@ impl<P: Send + Sync + 'static> Backend<P> {
         };
         let result = change(&mut update)?;
         let Update { draft, _writer, .. } = update;
-        let next = draft.assemble(&selector).map_err(UpdateError::Selector)?;
+        let next = draft.assemble(&selector, &self.policy.stick)?;
         self.current.publish(next);
         Ok(result)
     }

@@ -1,40 +1,9 @@
-//! How each type of sample becomes each type of key.
-
-use std::net::{Ipv4Addr, Ipv6Addr};
+//! How samples become keys of text and bytes; [`Sample`] itself knows the numbers and
+//! addresses.
 
 use super::bytes::KeyBytes;
 use super::text::Ipv6Text;
 use crate::sample::Sample;
-
-pub(super) fn to_ip(sample: &Sample<'_>) -> Option<Ipv4Addr> {
-    match sample {
-        Sample::Ipv4(address) => Some(*address),
-        Sample::Ipv6(address) => address.to_ipv4_mapped(),
-        Sample::Integer(number) => Some(Ipv4Addr::from(*number as u32)),
-        Sample::Str(text) => ipv4(text),
-        Sample::Binary(_) | Sample::Bool(_) | Sample::Method(_) => None,
-    }
-}
-
-pub(super) fn to_ipv6(sample: &Sample<'_>) -> Option<Ipv6Addr> {
-    match sample {
-        Sample::Ipv6(address) => Some(*address),
-        Sample::Str(text) => std::str::from_utf8(text).ok()?.parse().ok(),
-        Sample::Ipv4(address) => Some(address.to_ipv6_mapped()),
-        Sample::Integer(number) => Some(Ipv4Addr::from(*number as u32).to_ipv6_mapped()),
-        Sample::Binary(_) | Sample::Bool(_) | Sample::Method(_) => None,
-    }
-}
-
-pub(super) fn to_integer(sample: &Sample<'_>) -> Option<u32> {
-    match sample {
-        Sample::Ipv4(address) => Some(u32::from(*address)),
-        Sample::Integer(number) => Some(*number as u32),
-        Sample::Bool(condition) => Some(u32::from(*condition)),
-        Sample::Str(text) => leading_integer(text),
-        Sample::Ipv6(_) | Sample::Binary(_) | Sample::Method(_) => None,
-    }
-}
 
 pub(super) fn to_text<'s>(sample: &'s Sample<'_>) -> KeyBytes<'s> {
     match sample {
@@ -58,46 +27,6 @@ pub(super) fn to_bytes<'s>(sample: &'s Sample<'_>) -> KeyBytes<'s> {
             KeyBytes::borrowed(bytes)
         }
     }
-}
-
-/// Four decimal numbers; zeros in front are allowed and do not mean octal, as in HAProxy
-/// but not in std.
-fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
-    let mut parts = text.split(|&byte| byte == b'.');
-    let mut octets = [0; 4];
-    for octet in &mut octets {
-        *octet = decimal_octet(parts.next()?)?;
-    }
-    parts.next().is_none().then(|| Ipv4Addr::from(octets))
-}
-
-fn decimal_octet(digits: &[u8]) -> Option<u8> {
-    let add = |number: u8, &digit: &u8| {
-        let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
-        number.checked_mul(10)?.checked_add(digit)
-    };
-    (!digits.is_empty()).then(|| digits.iter().try_fold(0, add))?
-}
-
-/// The number a text begins with, in 32 bits: 0 without digits, but nothing at all for an
-/// empty text. HAProxy reads 64 bits and keeps the low half, so numbers wrap.
-fn leading_integer(text: &[u8]) -> Option<u32> {
-    let (negative, digits) = match text {
-        [] => return None,
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] | digits => (false, digits),
-    };
-    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
-    let number = digits.fold(0u32, |number, digit| {
-        number
-            .wrapping_mul(10)
-            .wrapping_add(u32::from(digit - b'0'))
-    });
-    Some(if negative {
-        number.wrapping_neg()
-    } else {
-        number
-    })
 }
 
 #[cfg(test)]
@@ -169,7 +98,7 @@ mod tests {
     #[test]
     fn texts_are_read() {
         let key = |key_type: KeyType, text: &str| {
-            let sample = Sample::str(text.as_bytes());
+            let sample = Sample::from(text);
             key_type.key(&sample).map(|key| key.to_string())
         };
         for (text, expected) in [
@@ -204,16 +133,16 @@ mod tests {
 
     #[test]
     fn texts_are_cut_at_the_first_zero_and_at_the_length() {
-        let cut = Sample::str(b"ab\0cd");
+        let cut = Sample::from(&b"ab\0cd"[..]);
         assert_eq!(KeyType::STRING.key(&cut), Some(Key::string(b"ab")));
         let binary = KeyType::Binary(6).key(&cut).unwrap();
         assert_eq!(binary, Key::binary(b"ab\0cd"));
-        let long = Sample::str(b"12345678-other");
+        let long = Sample::from(&b"12345678-other"[..]);
         assert_eq!(
             KeyType::String(8).key(&long),
             Some(Key::string(b"12345678"))
         );
-        let binary = Sample::binary(b"ab\0cd");
+        let binary = Sample::Binary(b"ab\0cd"[..].into());
         assert_eq!(row(&binary), "- - - ab 6162006364");
         assert_eq!(row(&Sample::Method(b"GET"[..].into())), "- - - GET 474554");
     }
@@ -224,8 +153,8 @@ mod tests {
             Sample::Ipv4([192, 0, 2, 1].into()),
             Sample::Ipv6("::ffff:1.2.3.4".parse().unwrap()),
             Sample::Integer(7),
-            Sample::str(b"::ffff:1.2.3.4"),
-            Sample::binary(b"1.2.3.4"),
+            Sample::from(&b"::ffff:1.2.3.4"[..]),
+            Sample::Binary(b"1.2.3.4"[..].into()),
             Sample::Bool(false),
             Sample::Method(b"GET"[..].into()),
         ];
@@ -235,12 +164,12 @@ mod tests {
         {
             let gives = key_type.key(sample).is_some();
             let odd = matches!(
-                (key_type, sample.kind()),
+                (key_type, sample.sample_type()),
                 (KeyType::Ip, SampleType::Str) | (KeyType::Integer, SampleType::Ipv6)
             );
             assert_eq!(
                 gives || odd,
-                key_type.accepts(sample.kind()),
+                key_type.accepts(sample.sample_type()),
                 "{key_type:?} {sample:?}"
             );
         }

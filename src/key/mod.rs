@@ -19,7 +19,7 @@ pub use bytes::KeyBytes;
 /// ```
 /// use stickroute::{KeyType, Sample};
 ///
-/// let sample = Sample::str(b"session-17-of-app");
+/// let sample = Sample::from(&b"session-17-of-app"[..]);
 /// let key = KeyType::String(10).key(&sample);
 /// assert_eq!(key.map(|key| key.to_string()).as_deref(), Some("session-17"));
 ///
@@ -96,9 +96,9 @@ impl KeyType {
     /// stores it cut.)
     pub fn key<'s>(self, sample: &'s Sample<'_>) -> Option<Key<'s>> {
         match self {
-            Self::Ip => convert::to_ip(sample).map(Key::Ip),
-            Self::Ipv6 => convert::to_ipv6(sample).map(Key::Ipv6),
-            Self::Integer => convert::to_integer(sample).map(Key::Integer),
+            Self::Ip => sample.ipv4().map(Key::Ip),
+            Self::Ipv6 => sample.ipv6().map(Key::Ipv6),
+            Self::Integer => sample.integer().map(|number| Key::Integer(number as u32)),
             Self::String(length) => Some(Key::String(convert::to_text(sample).cut(length))),
             Self::Binary(length) => Some(Key::Binary(convert::to_bytes(sample).fitted(length))),
         }

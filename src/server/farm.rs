@@ -15,6 +15,7 @@ pub(crate) struct Spec {
     pub(crate) guid: Option<Box<str>>,
     pub(crate) backup: bool,
     pub(crate) max_connections: Option<NonZeroU32>,
+    pub(crate) non_stick: bool,
 }
 
 /// How configured weights become effective ones.
@@ -272,6 +273,7 @@ pub(crate) mod tests {
                     guid: None,
                     backup,
                     max_connections: None,
+                    non_stick: false,
                 };
                 let status = Status {
                     weight,

@@ -111,6 +111,7 @@ pub struct Server<P = ()> {
     pub(crate) guid: Option<Box<str>>,
     pub(crate) backup: bool,
     pub(crate) max_connections: Option<NonZeroU32>,
+    pub(crate) non_stick: bool,
     pub(crate) admin: AdminState,
     pub(crate) operational: OperationalState,
     pub(crate) payload: P,
@@ -135,6 +136,7 @@ impl Server {
             guid: None,
             backup: false,
             max_connections: None,
+            non_stick: false,
             admin: AdminState::Ready,
             operational: OperationalState::Running,
             payload: (),
@@ -158,6 +160,7 @@ impl<P> Server<P> {
             guid: self.guid,
             backup: self.backup,
             max_connections: self.max_connections,
+            non_stick: self.non_stick,
             admin: self.admin,
             operational: self.operational,
             payload,
@@ -214,6 +217,13 @@ impl<P> Server<P> {
     #[must_use]
     pub fn max_connections(mut self, limit: u32) -> Self {
         self.max_connections = NonZeroU32::new(limit);
+        self
+    }
+
+    /// Never learned by stick rules, though it may be found by them. HAProxy: `non-stick`.
+    #[must_use]
+    pub fn non_stick(mut self) -> Self {
+        self.non_stick = true;
         self
     }
 

@@ -8,7 +8,7 @@ use super::clock::{Clock, Lifetime};
 use super::error::TableError;
 use super::keeper::Keeper;
 use super::layout::{HEAD, Layout, Narrow, SLOTS, Wide};
-use super::servers::Servers;
+use super::servers::{ServerNaming, Servers};
 use super::shared::Shared;
 use super::slots::Slots;
 use super::victims::EXACT;
@@ -24,6 +24,7 @@ pub struct StickTableBuilder {
     expire: Duration,
     nopurge: bool,
     hash_seed: u64,
+    named_by: ServerNaming,
 }
 
 impl StickTableBuilder {
@@ -34,6 +35,7 @@ impl StickTableBuilder {
             expire: Duration::ZERO,
             nopurge: false,
             hash_seed: 0,
+            named_by: ServerNaming::Name,
         }
     }
 
@@ -58,6 +60,13 @@ impl StickTableBuilder {
     /// `nopurge`.
     pub const fn nopurge(mut self) -> Self {
         self.nopurge = true;
+        self
+    }
+
+    /// By which text backends name servers to this table; default by name. HAProxy:
+    /// `srvkey`.
+    pub const fn servers_named_by(mut self, naming: ServerNaming) -> Self {
+        self.named_by = naming;
         self
     }
 
@@ -96,6 +105,7 @@ impl StickTableBuilder {
             key_type: self.key_type,
             size,
             expire: expire.map(|ms| Duration::from_millis(ms.into())),
+            named_by: self.named_by,
             servers: Servers::new(self.hasher(2)),
             storage,
         })

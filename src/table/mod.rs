@@ -20,7 +20,7 @@ pub use builder::StickTableBuilder;
 pub use entry::{Entry, Held, Reservation, TableEntry};
 pub use error::{StoreError, TableError};
 pub use keeper::{Removal, Stored};
-pub use servers::TableServer;
+pub use servers::{ServerNaming, TableServer};
 pub use upkeep::Upkeep;
 
 use clock::{Lifetime, Moment};
@@ -61,6 +61,7 @@ pub struct StickTable {
     key_type: KeyType,
     size: usize,
     expire: Option<Duration>,
+    named_by: ServerNaming,
     servers: Servers,
     storage: Storage,
 }
@@ -274,6 +275,11 @@ impl StickTable {
     /// How long an entry lives after it was last touched, or `None` if for ever.
     pub fn expire(&self) -> Option<Duration> {
         self.expire
+    }
+
+    /// By which text backends name servers to this table.
+    pub fn servers_named_by(&self) -> ServerNaming {
+        self.named_by
     }
 
     /// The type of the keys.

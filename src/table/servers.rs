@@ -17,6 +17,18 @@ use super::error::StoreError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TableServer(pub(super) u32);
 
+/// By which text a backend finds the server of an entry, before it looks at the id.
+///
+/// HAProxy: `srvkey name`, `srvkey addr`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ServerNaming {
+    /// By name: a client stays with `app1`, wherever that is.
+    #[default]
+    Name,
+    /// By address and port: a client stays with the process there, whatever it is called.
+    Address,
+}
+
 impl Default for TableServer {
     fn default() -> Self {
         Self(1)

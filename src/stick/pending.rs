@@ -1,0 +1,75 @@
+//! Keys that wait for the server that answers.
+
+use crate::key::Key;
+use crate::table::Reservation;
+
+/// HAProxy remembers no more than this many keys a request.
+const MOST: usize = 8;
+
+/// A key to be stored, and the room for it.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// Which of the backend's tables.
+    pub(crate) table: usize,
+    pub(crate) key: Key<'static>,
+    pub(crate) room: Reservation,
+}
+
+/// The keys a request has to be stored, in the order of their rules.
+///
+/// Nearly every request has at most one, which takes no allocation.
+#[derive(Debug, Default)]
+pub(crate) struct Stores {
+    first: Option<Pending>,
+    more: Vec<Pending>,
+    /// Keys taken from the request for rules that act at the response, by place of rule.
+    kept: Vec<(usize, Key<'static>)>,
+    /// Whether the response has been seen: later ones change nothing.
+    closed: bool,
+}
+
+impl Stores {
+    /// Whether there is room for one more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.iter().count() < MOST
+    }
+
+    /// Whether a key waits for this table.
+    pub(crate) fn contains(&self, table: usize) -> bool {
+        self.iter().any(|pending| pending.table == table)
+    }
+
+    pub(crate) fn push(&mut self, pending: Pending) {
+        if self.first.is_none() {
+            self.first = Some(pending);
+        } else {
+            self.more.push(pending);
+        }
+    }
+
+    /// Keeps a key for the rule at this place until the response.
+    pub(crate) fn keep(&mut self, place: usize, key: Option<Key<'static>>) {
+        self.kept.extend(key.map(|key| (place, key)));
+    }
+
+    /// The key that was kept for the rule at this place.
+    pub(crate) fn kept(&mut self, place: usize) -> Option<Key<'static>> {
+        let index = self.kept.iter().position(|(of, _)| *of == place)?;
+        Some(self.kept.swap_remove(index).1)
+    }
+
+    /// Says whether this is the first response.
+    pub(crate) fn close(&mut self) -> bool {
+        !std::mem::replace(&mut self.closed, true)
+    }
+
+    /// Takes all of them out.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Pending> + use<> {
+        let more = std::mem::take(&mut self.more);
+        self.first.take().into_iter().chain(more)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Pending> {
+        self.first.iter().chain(&self.more)
+    }
+}
