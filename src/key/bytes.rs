@@ -57,6 +57,7 @@ impl<'k> KeyBytes<'k> {
     }
 
     /// The bytes.
+    #[inline]
     pub fn as_slice(&self) -> &[u8] {
         match &self.0 {
             Storage::Cow(bytes) => bytes,

@@ -147,8 +147,10 @@ pub enum Key<'k> {
 
 impl<'k> Key<'k> {
     /// A text, ended before its first zero byte.
+    #[inline]
     pub fn string(text: &'k [u8]) -> Self {
-        Self::String(KeyBytes::borrowed(text).up_to_zero())
+        let end = memchr::memchr(0, text).unwrap_or(text.len());
+        Self::String(KeyBytes::borrowed(&text[..end]))
     }
 
     /// Bytes as they are.

@@ -37,6 +37,7 @@ impl<'t> Entry<'t> {
     }
 
     /// Id of the server, 0 for none. HAProxy: `server_id`.
+    #[inline]
     pub fn server_id(&self) -> u32 {
         let named = self.table.servers.get(self.server());
         named.map_or(0, |(id, _)| id)
@@ -44,6 +45,7 @@ impl<'t> Entry<'t> {
 
     /// Name or address of the server, by which it is found before its id. HAProxy:
     /// `server_key`.
+    #[inline]
     pub fn server_key(&self) -> Option<&'t str> {
         self.table.servers.get(self.server())?.1
     }

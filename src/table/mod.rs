@@ -115,6 +115,7 @@ impl StickTable {
     }
 
     /// Finds the entry of a key and leaves it as it is. HAProxy: `in_table`, `show table`.
+    #[inline]
     pub fn peek(&self, key: &Key<'_>, now: Now) -> Option<Entry<'_>> {
         self.find(key, now, Touch::Leave)
     }

@@ -86,10 +86,15 @@ impl Servers {
     }
 
     /// Id and key of a server, or `None` if it is not one of this dictionary.
+    #[inline]
     pub(super) fn get(&self, server: TableServer) -> Option<(u32, Option<&str>)> {
-        let Some(place) = server.0.checked_sub(FIRST_NAMED) else {
-            return Some((server.0.checked_sub(1)?, None));
-        };
+        match server.0.checked_sub(FIRST_NAMED) {
+            Some(place) => self.named(place),
+            None => Some((server.0.checked_sub(1)?, None)),
+        }
+    }
+
+    fn named(&self, place: u32) -> Option<(u32, Option<&str>)> {
         let (chunk, index) = locate(place as usize);
         let (id, key) = self.chunks.get(chunk)?.get()?.get(index)?.get()?;
         Some((*id, key.as_deref()))

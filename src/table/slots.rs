@@ -58,6 +58,14 @@ pub(super) enum Miss {
     Expired,
 }
 
+/// The slot of a key, as it was a moment ago.
+struct Found<'w> {
+    head: &'w [AtomicU64; HEAD],
+    group: usize,
+    slot: usize,
+    meta: u64,
+}
+
 /// One group: meta words and stamps in the first cache line, keys behind them.
 struct Group<'w> {
     head: &'w [AtomicU64; HEAD],
@@ -86,28 +94,31 @@ impl<L: Layout> Slots<L> {
     }
 
     /// Finds the entry of a key, unless it has expired. Takes no lock.
-    #[inline]
+    ///
+    /// Not inlined: the two layouts in one function have too few registers.
+    #[inline(never)]
     pub(super) fn lookup(&self, key: L::Key<'_>, at: Moment, touch: Touch) -> Result<Hit, Miss> {
         let hash = self.hash(key);
         loop {
-            let (group, slot, meta) = self.search(key, hash).ok_or(Miss::Absent)?;
-            let head = self.group(group).head;
-            let stamp = head[SLOTS + slot].load(Acquire);
+            let found = self.search(key, hash).ok_or(Miss::Absent)?;
+            let slot = found.slot % SLOTS;
+            let (meta, last_touch) = (&found.head[slot], &found.head[SLOTS + slot]);
+            let stamp = last_touch.load(Acquire);
             // If it is the same entry still, then key and stamp were read of this one.
-            if (head[slot].load(Acquire) ^ meta) & IDENTITY != 0 {
+            if (meta.load(Acquire) ^ found.meta) & IDENTITY != 0 {
                 continue;
             }
-            if self.has_expired(meta, stamp, at) {
+            if self.has_expired(found.meta, stamp, at) {
                 return Err(Miss::Expired);
             }
             let mut hit = Hit {
-                code: (meta & CODE) as u32,
+                code: (found.meta & CODE) as u32,
                 stamp,
             };
             if touch == Touch::Refresh
                 && let Some(stamp) = self.clock.touch(stamp, hash, at)
             {
-                head[SLOTS + slot].store(stamp, Release);
+                last_touch.store(stamp, Release);
                 hit.stamp = stamp;
             }
             return Ok(hit);
@@ -116,8 +127,8 @@ impl<L: Layout> Slots<L> {
 
     /// Finds the place of a key, whether its entry has expired or not.
     pub(super) fn find(&self, key: L::Key<'_>) -> Option<Slot> {
-        let (group, slot, _) = self.search(key, self.hash(key))?;
-        Some(Slot(group * SLOTS + slot))
+        let found = self.search(key, self.hash(key))?;
+        Some(Slot(found.group * SLOTS + found.slot))
     }
 
     /// Puts an entry into the first free slot. There must be one, and no entry of the key.
@@ -173,6 +184,7 @@ impl<L: Layout> Slots<L> {
     }
 
     /// Whether there is an entry that nobody holds.
+    #[inline]
     pub(super) fn is_idle(&self, slot: Slot) -> bool {
         let meta = self.meta(slot);
         meta & CODE != 0 && meta & IN_USE == 0
@@ -187,6 +199,7 @@ impl<L: Layout> Slots<L> {
     }
 
     /// When the entry was last touched; 0 in a free slot, but for a touch that came late.
+    #[inline]
     pub(super) fn stamp(&self, slot: Slot) -> u64 {
         self.group(slot.0 / SLOTS).head[SLOTS + slot.0 % SLOTS].load(Acquire)
     }
@@ -240,30 +253,39 @@ impl<L: Layout> Slots<L> {
         self.layout.hash(key, &self.hasher)
     }
 
-    /// Group and slot of a key, with its meta word. Wide keys may have been read of two
-    /// entries: it is the key's slot only if the meta word is still the same afterwards.
-    #[inline]
-    fn search(&self, key: L::Key<'_>, hash: u64) -> Option<(usize, usize, u64)> {
+    /// Finds the slot of a key. A wide key may have been read of two entries: the slot is
+    /// the key's only if the meta word is still the same afterwards.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "a call costs a tenth of a hit")]
+    fn search(&self, key: L::Key<'_>, hash: u64) -> Option<Found<'_>> {
         let mark = self.layout.mark(key, hash);
         let mut path = self.path(hash);
         // The number of groups bounds the walk should all have passed something on.
-        for _ in 0..=self.groups {
+        let mut left = self.groups;
+        loop {
             let group = self.group(path.group);
-            let metas = metas(group.head);
-            let mut candidates = candidates::<L>(metas, mark);
+            let mut candidates = candidates::<L>(group.head, mark);
             while candidates != 0 {
-                let slot = candidates.trailing_zeros() as usize;
-                if self.layout.matches(self.key_words(&group, Slot(slot)), key) {
-                    return Some((path.group, slot, metas[slot]));
+                let slot = candidates.trailing_zeros() as usize % SLOTS;
+                let meta = group.head[slot].load(Acquire);
+                if is_candidate::<L>(meta, mark)
+                    && self.layout.matches(self.key_words(&group, Slot(slot)), key)
+                {
+                    return Some(Found {
+                        head: group.head,
+                        group: path.group,
+                        slot,
+                        meta,
+                    });
                 }
                 candidates &= candidates - 1;
             }
-            if metas[0] & PASSED == 0 {
+            if group.head[0].load(Acquire) & PASSED == 0 || left == 0 {
                 return None;
             }
+            left -= 1;
             path = self.further(path);
         }
-        None
     }
 
     fn fill(&self, slot: Slot, key: L::Key<'_>, hash: u64, code: u32, at: Moment) {
@@ -319,15 +341,18 @@ impl<L: Layout> Slots<L> {
         at.is_past(stamp, self.lifetime) && meta & IN_USE == 0
     }
 
+    #[inline]
     fn meta(&self, slot: Slot) -> u64 {
         self.group(slot.0 / SLOTS).head[slot.0 % SLOTS].load(Acquire)
     }
 
+    #[inline]
     fn change_meta(&self, slot: Slot, change: impl Fn(u64) -> u64) {
         let word = &self.group(slot.0 / SLOTS).head[slot.0 % SLOTS];
         word.store(change(word.load(Acquire)), Release);
     }
 
+    #[inline]
     fn set_stamp(&self, slot: Slot, stamp: u64) {
         self.group(slot.0 / SLOTS).head[SLOTS + slot.0 % SLOTS].store(stamp, Release);
     }
@@ -357,13 +382,14 @@ fn metas(head: &[AtomicU64; HEAD]) -> [u64; SLOTS] {
 /// Bits of the slots with this mark and an entry. It looks at all four, because a branch
 /// at the right one could not be predicted.
 #[inline]
-fn candidates<L: Layout>(metas: [u64; SLOTS], mark: u64) -> u32 {
-    let mut found = 0;
-    for (slot, meta) in metas.into_iter().enumerate() {
-        // With the right mark only the code is left over; 0, for a free slot, becomes the
-        // greatest number.
-        let left = (meta ^ mark) & (L::MARK | CODE);
-        found |= u32::from(left.wrapping_sub(1) < CODE) << slot;
-    }
-    found
+fn candidates<L: Layout>(head: &[AtomicU64; HEAD], mark: u64) -> u32 {
+    let is_one = |slot: usize| u32::from(is_candidate::<L>(head[slot].load(Acquire), mark));
+    is_one(0) | is_one(1) << 1 | is_one(2) << 2 | is_one(3) << 3
+}
+
+/// With the right mark only the code is left over; 0, for a free slot, becomes the
+/// greatest number.
+#[inline]
+fn is_candidate<L: Layout>(meta: u64, mark: u64) -> bool {
+    ((meta ^ mark) & (L::MARK | CODE)).wrapping_sub(1) < CODE
 }

@@ -46,6 +46,7 @@ impl Ours {
         Self { table }
     }
 
+    #[inline]
     fn find(&self, key: &Key<'_>, now: u32) -> Option<u32> {
         Some(self.table.lookup(key, at(now))?.server_id())
     }
@@ -60,6 +61,7 @@ impl Ours {
     }
 }
 
+#[inline]
 fn at(milliseconds: u32) -> Now {
     Now::new(Duration::from_millis(milliseconds.into()), Duration::ZERO)
 }
