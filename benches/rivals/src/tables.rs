@@ -67,6 +67,7 @@ fn at(milliseconds: u32) -> Now {
 }
 
 impl Table<u32> for Ours {
+    #[inline]
     fn hit(&self, key: &u32, now: u32) -> Option<u32> {
         self.find(&Key::Ip((*key).into()), now)
     }
