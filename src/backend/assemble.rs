@@ -10,7 +10,8 @@ use crate::error::{ConfigWarning, Problem};
 use crate::handle::ServerHandle;
 use crate::selector::Selector;
 use crate::server::{
-    AdminState, Farm, FarmServer, Load, LoadWatcher, Server, ServerId, Spec, Status, Weight,
+    AdminState, Farm, FarmServer, History, Load, LoadWatcher, Server, ServerId, Spec, Status,
+    Weight,
 };
 
 /// The next snapshot in the making.
@@ -26,6 +27,7 @@ pub(super) struct Draft<P> {
 pub(super) struct DraftServer<P> {
     pub(super) member: Arc<ServerHandle<P>>,
     pub(super) status: Status,
+    pub(super) history: History,
 }
 
 impl<P> Draft<P> {
@@ -44,6 +46,7 @@ impl<P> Draft<P> {
                 .map(|(member, server)| DraftServer {
                     member: Arc::clone(member),
                     status: server.status(),
+                    history: server.history,
                 })
                 .collect(),
             dynamic: snapshot.dynamic.clone(),
@@ -76,8 +79,14 @@ impl<P> Draft<P> {
         let farm_servers = self
             .servers
             .iter()
-            .map(|DraftServer { member, status }| {
-                FarmServer::new(Arc::clone(&member.spec), Arc::clone(&member.load), *status)
+            .map(|server| {
+                let DraftServer {
+                    member,
+                    status,
+                    history,
+                } = server;
+                let (spec, load) = (Arc::clone(&member.spec), Arc::clone(&member.load));
+                FarmServer::new(spec, load, *status, *history)
             })
             .collect();
         let farm = Farm::new(farm_servers, selector.weight_scale(), self.all_backups);
@@ -145,6 +154,8 @@ pub(super) fn draft_server<P>(
     })?;
     let spec = Arc::new(Spec {
         id,
+        has_own_id: server.id.is_some(),
+        disabled: server.admin == AdminState::Maintenance,
         name,
         address,
         weight,
@@ -157,7 +168,8 @@ pub(super) fn draft_server<P>(
         admin: AdminState::Ready,
         operational: server.operational,
         weight,
-    };
+    }
+    .with_admin(server.admin);
     Ok(DraftServer {
         member: Arc::new(ServerHandle {
             spec,
@@ -168,7 +180,8 @@ pub(super) fn draft_server<P>(
             stick: Box::default(),
             policy,
         }),
-        status: status.with_admin(server.admin),
+        status,
+        history: History::starting_in(status),
     })
 }
 

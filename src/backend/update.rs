@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::MutexGuard;
 
@@ -13,6 +14,7 @@ use crate::server::{
     Address, AddressError, AdminState, FarmServer, OperationalState, Server, ServerId, Spec,
     Weight, WeightChange, WeightScale,
 };
+use crate::time::Now;
 
 /// Names a server of a running backend: by name or by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +72,7 @@ pub struct Update<'b, P: Send + Sync + 'static = ()> {
     /// Known once a server was added.
     ids: Option<Ids>,
     scale: WeightScale,
+    at: Option<Duration>,
     _writer: MutexGuard<'b, ()>,
 }
 
@@ -112,6 +115,7 @@ impl<P: Send + Sync + 'static> Backend<P> {
             draft,
             ids: None,
             scale: selector.weight_scale(),
+            at: None,
             _writer: writer,
         };
         let result = change(&mut update)?;
@@ -159,6 +163,12 @@ impl<P: Send + Sync + 'static> Backend<P> {
 }
 
 impl<P: Send + Sync + 'static> Update<'_, P> {
+    /// Tells the time of the changes that follow, for [`FarmServer::changed`].
+    pub fn at(&mut self, now: Now) -> &mut Self {
+        self.at = Some(now.mono());
+        self
+    }
+
     /// Sets what the operator wants of a server.
     ///
     /// Entering maintenance stops the server; leaving it, to ready or to drain, starts it
@@ -171,8 +181,11 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         server: impl Into<ServerKey<'k>>,
         state: AdminState,
     ) -> Result<(), UpdateError> {
+        let at = self.at;
         let server = self.find(server.into())?;
-        server.status = server.status.with_admin(state);
+        let before = server.status;
+        server.status = before.with_admin(state);
+        server.history.after_order(before, server.status, at);
         Ok(())
     }
 
@@ -186,8 +199,13 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         server: impl Into<ServerKey<'k>>,
         state: OperationalState,
     ) -> Result<(), UpdateError> {
+        let at = self.at;
         let server = self.find(server.into())?;
-        server.status = server.status.with_operational(state);
+        let before = server.status;
+        server.status = before.with_operational(state);
+        server
+            .history
+            .after_report(state, before, server.status, at);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! HAProxy's configuration texts.
+//! HAProxy's texts: lines of its configuration, and commands at run time.
 //!
 //! The words mean what they mean to HAProxy: the same server for the same request.
 //! A text HAProxy refuses is refused here too; a few that it accepts without looking,
@@ -7,11 +7,13 @@
 
 mod acl;
 mod balance;
+mod command;
 mod error;
 mod expression;
 
 pub use acl::{AclCondition, AclError, AclProblem, Acls};
 pub use balance::selector;
+pub use command::{Answer, ProxyId, Runtime, ServerData, Wish};
 pub use error::DirectiveError;
 pub use expression::{ExpressionError, ExpressionProblem, expression};
 

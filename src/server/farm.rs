@@ -2,13 +2,18 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Address, Load, ServerId, Status, Weight};
+use super::{Address, History, Load, ServerId, Status, Weight};
 
 /// What is configured of one server and never changes in place.
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
     pub(crate) id: ServerId,
+    /// Whether the configuration gives the id, or it was numbered.
+    pub(crate) has_own_id: bool,
+    /// Whether the configuration has it in maintenance.
+    pub(crate) disabled: bool,
     pub(crate) name: Box<str>,
     pub(crate) address: Address,
     pub(crate) weight: Weight,
@@ -47,16 +52,18 @@ pub struct FarmServer {
     pub(crate) spec: Arc<Spec>,
     pub(crate) load: Arc<Load>,
     pub(crate) status: Status,
+    pub(crate) history: History,
     effective_weight: u32,
 }
 
 impl FarmServer {
     /// A server whose effective weight is computed when it joins a [`Farm`].
-    pub(crate) fn new(spec: Arc<Spec>, load: Arc<Load>, status: Status) -> Self {
+    pub(crate) fn new(spec: Arc<Spec>, load: Arc<Load>, status: Status, history: History) -> Self {
         Self {
             spec,
             load,
             status,
+            history,
             effective_weight: 0,
         }
     }
@@ -89,6 +96,30 @@ impl FarmServer {
     /// Administrative and operational state, and current weight.
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// When administrative or operational state last changed, on the monotonic clock;
+    /// `None` if they never did, or in an [`Update`](crate::Update) that was not told
+    /// the [time](crate::Update::at).
+    pub fn changed(&self) -> Option<Duration> {
+        self.history.changed()
+    }
+
+    /// The configured weight, whatever the current one is.
+    pub fn configured_weight(&self) -> Weight {
+        self.spec.weight
+    }
+
+    /// Whether the configuration gives the id, so that it was not numbered. HAProxy:
+    /// `srv_f_forced_id`.
+    pub fn has_own_id(&self) -> bool {
+        self.spec.has_own_id
+    }
+
+    /// Whether the configuration has it in maintenance, whatever its state is now.
+    /// HAProxy: `disabled`.
+    pub fn is_configured_disabled(&self) -> bool {
+        self.spec.disabled
     }
 
     /// Current weight on the scale of the selector; 0 means no new sessions.
@@ -267,6 +298,8 @@ pub(crate) mod tests {
                 let weight = Weight::new(weight).unwrap();
                 let spec = Spec {
                     id,
+                    has_own_id: false,
+                    disabled: false,
                     name: format!("s{id}").into(),
                     address: Address::Unix(format!("/s{id}").into()),
                     weight,
@@ -279,7 +312,13 @@ pub(crate) mod tests {
                     weight,
                     ..Status::default()
                 };
-                FarmServer::new(Arc::new(spec), Arc::new(Load::new(id, None)), status)
+                let history = History::starting_in(status);
+                FarmServer::new(
+                    Arc::new(spec),
+                    Arc::new(Load::new(id, None)),
+                    status,
+                    history,
+                )
             })
             .collect();
         Farm::new(servers, scale, all_backups)

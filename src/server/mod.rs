@@ -2,6 +2,7 @@
 
 mod address;
 mod farm;
+mod history;
 mod load;
 mod state;
 
@@ -13,6 +14,7 @@ pub(crate) use farm::Spec;
 #[cfg(test)]
 pub(crate) use farm::tests::{farm_of, with_status};
 pub use farm::{Farm, FarmServer, Group, Serving, WeightScale};
+pub(crate) use history::History;
 pub(crate) use load::Load;
 pub use load::LoadWatcher;
 pub use state::{AdminState, OperationalState, Status, Weight, WeightChange};

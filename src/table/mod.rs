@@ -252,6 +252,11 @@ impl StickTable {
         Ok(Reservation::new(Arc::clone(self)))
     }
 
+    /// How many [hold](Self::hold) the entry of a key; 0 if it is not there. HAProxy: `use`.
+    pub fn uses(&self, key: &Key<'_>) -> u32 {
+        with_key!(self, key, |shared, key| shared.holds(key), 0)
+    }
+
     /// Number of entries, with those that have expired and are not removed yet.
     pub fn len(&self) -> usize {
         with_storage!(self, |shared| shared.locked().1.entries())

@@ -97,6 +97,12 @@ impl<L: Layout> Shared<L> {
         }
     }
 
+    /// How many hold the entry of a key.
+    pub(super) fn holds(&self, key: L::Key<'_>) -> u32 {
+        let keeper = self.keeper.lock();
+        self.slots.find(key).map_or(0, |slot| keeper.holds(slot))
+    }
+
     /// Slots and keeper, for what needs nothing but both.
     pub(super) fn locked(&self) -> (&Slots<L>, MutexGuard<'_, Keeper>) {
         (&self.slots, self.keeper.lock())

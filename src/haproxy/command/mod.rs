@@ -1,0 +1,272 @@
+//! Runtime commands: one line of an operator in, one answer out.
+//!
+//! [`Runtime`] knows what the commands are about; [`Runtime::answer`] carries a line out.
+//! Reading lines, and who may send them, is up to the caller: whoever may send a line may
+//! do everything.
+
+mod address;
+mod backend;
+mod filter;
+mod help;
+mod key;
+mod number;
+mod server;
+mod state;
+mod table;
+mod words;
+
+use std::borrow::Cow;
+
+use crate::{Backend, Now, StickTable};
+use table::NamedTable;
+
+/// What runtime commands are about: backends and stick tables.
+///
+/// It only borrows, so it can be made for each line. Outputs, errors included, are those
+/// of HAProxy 2.6; pointers in them are any unique numbers.
+///
+/// # Commands
+///
+/// | command | what it does |
+/// |---|---|
+/// | `show table` | one line about each table |
+/// | `show table T [data.TYPE OP VALUE]... \| T key K` | entries of a table |
+/// | `clear table T [data.TYPE OP VALUE]... \| T key K` | removes entries |
+/// | `set table T key K [data.TYPE VALUE]...` | creates or changes an entry |
+/// | `show backend` | names of the backends |
+/// | `show servers state [B]` | states of all servers, as HAProxy's state file has them |
+/// | `set server B/S state ready\|drain\|maint`, `enable server B/S`, `disable server B/S` | administrative state |
+/// | `set server B/S health up\|stopping\|down` | operational state |
+/// | `set server B/S weight N\|P%`, `set weight B/S N\|P%`, `get weight B/S` | weight |
+/// | `set server B/S addr IP [port PORT]` | address |
+/// | `enable dynamic-cookie backend B`, `disable dynamic-cookie backend B` | computed cookies on, off |
+/// | `set dynamic-cookie-key backend B KEY` | their secret |
+/// | `help [COMMAND]`, `prompt`, `quit` | |
+///
+/// `B` and `S` are names or `#id`. Blanks separate words, `;` separates commands, and a
+/// backslash takes the next byte as it is. Everything else that HAProxy's `set server`
+/// takes is answered as HAProxy answers it for a server without checks, agent, TLS and
+/// name resolution.
+///
+/// # Example
+///
+/// ```
+/// use stickroute::haproxy::{ProxyId, Runtime, ServerData};
+/// use stickroute::{Backend, KeyType, Now, Server, StickTable};
+///
+/// # let backend: Backend = Backend::builder("app")
+/// #     .server(Server::new("app1", "10.0.0.1:80").weight(10))
+/// #     .build()?;
+/// # let table = StickTable::builder(KeyType::Ip).size(1024).build()?;
+/// let start = Now::system();
+/// let runtime = Runtime::new(start)
+///     .backend(ProxyId::Counted(2), &backend)
+///     .table("app", &table, ServerData::IdAndKey);
+///
+/// let answer = runtime.answer(b"get weight app/app1", Now::system());
+/// assert_eq!(answer.text(), "10 (initial 10)\n\n");
+///
+/// let answer = runtime.answer(b"disable server app/app1; show table", Now::system());
+/// assert_eq!(answer.text(), "\n# table: app, type: ip, size:1024, used:0\n\n");
+///
+/// let answer = runtime.answer(b"disable server app/app7", Now::system());
+/// assert_eq!(answer.text(), "No such server.\n\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Runtime<'a, P: Send + Sync + 'static = ()> {
+    started: Now,
+    backends: Vec<NumberedBackend<'a, P>>,
+    tables: Vec<NamedTable<'a>>,
+}
+
+#[derive(Debug)]
+struct NumberedBackend<'a, P: Send + Sync + 'static> {
+    id: ProxyId,
+    backend: &'a Backend<P>,
+}
+
+/// The number of a proxy: HAProxy's frontends, backends and `listen` sections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProxyId {
+    /// Counted over all proxies of the configuration in the order of their declaration,
+    /// from 1. With a `stats socket` in the configuration HAProxy itself takes the first.
+    Counted(u32),
+    /// Given in the configuration: `id N`.
+    Given(u32),
+}
+
+impl ProxyId {
+    /// The number.
+    pub const fn get(self) -> u32 {
+        match self {
+            Self::Counted(id) | Self::Given(id) => id,
+        }
+    }
+}
+
+/// What the entries of a table say about servers, as `show table` shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ServerData {
+    /// Nothing: no stick rule refers to the table.
+    None,
+    /// `server_id`: `store server_id` and no stick rule.
+    Id,
+    /// `server_id` and `server_key`: a stick rule refers to the table.
+    #[default]
+    IdAndKey,
+}
+
+/// What an operator is answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Answer {
+    text: String,
+    wish: Option<Wish>,
+}
+
+/// What an operator wants of the connection, once the answer is sent.
+///
+/// HAProxy closes it after one line, unless it has been asked for the prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Wish {
+    /// To go on, with a prompt before each command; or no more, if it is on already.
+    Prompt,
+    /// To leave.
+    Quit,
+}
+
+impl Answer {
+    /// The text to send. What each command has to say ends with an empty line.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The text to send.
+    pub fn into_text(self) -> String {
+        self.text
+    }
+
+    /// What `prompt` or `quit` asked for.
+    pub fn wish(&self) -> Option<Wish> {
+        self.wish
+    }
+
+    fn add(&mut self, text: &str) {
+        self.text.push_str(text);
+        if !text.is_empty() && !text.ends_with('\n') {
+            self.text.push('\n');
+        }
+        self.text.push('\n');
+    }
+}
+
+/// What a command has to say for itself, or why it did nothing.
+type Outcome = Result<String, Refusal>;
+
+/// Why a command did nothing, or did not do all of it.
+type Refusal = Cow<'static, str>;
+
+const DONE: Outcome = Ok(String::new());
+
+fn refused<T>(text: impl Into<Refusal>) -> Result<T, Refusal> {
+    Err(text.into())
+}
+
+impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
+    /// Commands about nothing yet. `started` is when the proxy began to run: the time
+    /// since the last change of a server that never changed.
+    pub const fn new(started: Now) -> Self {
+        Self {
+            started,
+            backends: Vec::new(),
+            tables: Vec::new(),
+        }
+    }
+
+    /// Adds a backend; add them in the order of their declaration.
+    #[must_use]
+    pub fn backend(mut self, id: ProxyId, backend: &'a Backend<P>) -> Self {
+        self.backends.push(NumberedBackend { id, backend });
+        self
+    }
+
+    /// Adds a table by its name: that of its proxy, or `PEERS/NAME`. Add them in the order
+    /// of their declaration.
+    #[must_use]
+    pub fn table(mut self, name: &'a str, table: &'a StickTable, data: ServerData) -> Self {
+        self.tables.push(NamedTable { name, table, data });
+        self
+    }
+
+    /// Carries out a line of commands.
+    ///
+    /// A line that is longer than [`MAX_LINE`](Self::MAX_LINE) or holds a zero byte does
+    /// nothing, and is told so. A command that is refused does not keep those behind it
+    /// from being carried out.
+    pub fn answer(&self, line: &[u8], now: Now) -> Answer {
+        let mut answer = Answer::default();
+        match words::commands(line) {
+            Err(fault) => answer.add(fault),
+            Ok(commands) => self.run_all(&commands, now, &mut answer),
+        }
+        answer
+    }
+
+    /// The longest line in bytes, its end not counted: what fits HAProxy's buffer.
+    pub const MAX_LINE: usize = words::MAX_LINE;
+
+    fn run_all(&self, commands: &[words::Command], now: Now, answer: &mut Answer) {
+        for command in commands {
+            let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+            match words[..] {
+                [b"quit", ..] => {
+                    answer.wish = Some(Wish::Quit);
+                    return;
+                }
+                [b"prompt", ..] => {
+                    answer.wish = Some(Wish::Prompt);
+                    answer.add("");
+                }
+                _ => answer.add(&self.run(&words, now).unwrap_or_else(Refusal::into_owned)),
+            }
+        }
+    }
+
+    fn run(&self, words: &[&[u8]], now: Now) -> Outcome {
+        match *words {
+            [b"show", b"table", ref words @ ..] => self.show_table(words, now),
+            [b"clear", b"table", ref words @ ..] => self.clear_table(words, now),
+            [b"set", b"table", ref words @ ..] => self.set_table(words, now),
+            [b"show", b"servers", b"state", ref words @ ..] => self.show_servers_state(words, now),
+            [b"show", b"backend", ..] => Ok(self.show_backend()),
+            [b"set", b"server", ref words @ ..] => self.set_server(words, now),
+            [b"enable", b"server", ref words @ ..] => self.enable_server(words, now),
+            [b"disable", b"server", ref words @ ..] => self.disable_server(words, now),
+            [b"get", b"weight", ref words @ ..] => self.get_weight(words),
+            [b"set", b"weight", ref words @ ..] => self.set_weight(words),
+            [b"enable", b"dynamic-cookie", b"backend", ref words @ ..] => {
+                self.switch_dynamic_cookies(words, true)
+            }
+            [b"disable", b"dynamic-cookie", b"backend", ref words @ ..] => {
+                self.switch_dynamic_cookies(words, false)
+            }
+            [b"set", b"dynamic-cookie-key", b"backend", ref words @ ..] => {
+                self.set_dynamic_cookie_key(words)
+            }
+            [b"help", ref words @ ..] => Ok(help::help(words)),
+            _ => refused(help::unknown(words)),
+        }
+    }
+}
+
+/// The n-th word, or an empty one: HAProxy does not tell the two apart.
+fn word<'w>(words: &[&'w [u8]], index: usize) -> &'w [u8] {
+    words.get(index).copied().unwrap_or_default()
+}
+
+/// A word within an answer.
+fn shown(word: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(word)
+}

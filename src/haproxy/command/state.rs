@@ -1,0 +1,108 @@
+//! `show servers state`: the text that HAProxy reads back as its state file.
+
+use std::fmt::Write;
+
+use super::{NumberedBackend, Outcome, ProxyId, Runtime, refused, word};
+use crate::{Address, AdminState, FarmServer, Key, Now, OperationalState};
+
+/// The version of the format, and its columns.
+const HEADER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state \
+    srv_uweight srv_iweight srv_time_since_last_change srv_check_status srv_check_result \
+    srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn \
+    srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port\n";
+
+impl<P: Send + Sync + 'static> Runtime<'_, P> {
+    pub(super) fn show_servers_state(&self, words: &[&[u8]], now: Now) -> Outcome {
+        let mut text = String::from(HEADER);
+        match word(words, 0) {
+            b"" => {
+                for known in &self.backends {
+                    self.describe(known, now, &mut text);
+                }
+            }
+            name => match self.find_backend(name) {
+                Some(known) => self.describe(known, now, &mut text),
+                None => return refused("Can't find backend."),
+            },
+        }
+        Ok(text)
+    }
+
+    fn describe(&self, known: &NumberedBackend<'_, P>, now: Now, text: &mut String) {
+        let name = known.backend.name();
+        for server in known.backend.farm().servers() {
+            let since = server.changed().unwrap_or(self.started.mono());
+            let seconds = now.mono().as_secs().saturating_sub(since.as_secs());
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "{} {name} {}",
+                known.id.get(),
+                row(server, known.id, seconds)
+            );
+        }
+    }
+}
+
+/// The row of a server from its id on. What stands as 0, 1 or `-` is about checks,
+/// agents, name resolution and TLS.
+fn row(server: &FarmServer, proxy: ProxyId, seconds: u64) -> String {
+    let (address, name, port) = place(server.address());
+    let status = server.status();
+    let bk_forced = u8::from(matches!(proxy, ProxyId::Given(_)));
+    format!(
+        "{} {} {address} {} {} {} {} {seconds} 1 0 {} {} 0 {bk_forced} {} {name} {port} - 0 0 - - 0",
+        server.id(),
+        server.name(),
+        operational(status.operational()),
+        administrative(server),
+        status.weight(),
+        server.configured_weight(),
+        server.history.health(),
+        check_state(server),
+        u8::from(server.has_own_id()),
+    )
+}
+
+/// IP address, host name and port, as far as there are any.
+fn place(address: &Address) -> (String, &str, u16) {
+    match address {
+        Address::Ip(socket) => (Key::from(socket.ip()).to_string(), "-", socket.port()),
+        Address::Host(name, port) => ("-".into(), name, *port),
+        Address::Unix(_) => ("-".into(), "-", 0),
+    }
+}
+
+const fn operational(state: OperationalState) -> u8 {
+    match state {
+        OperationalState::Stopped => 0,
+        OperationalState::Starting => 1,
+        OperationalState::Running => 2,
+        OperationalState::Stopping => 3,
+    }
+}
+
+/// 1 maintenance, 4 maintenance in the configuration, 8 drain.
+fn administrative(server: &FarmServer) -> u8 {
+    let ordered = match server.status().admin() {
+        AdminState::Ready => 0,
+        AdminState::Maintenance => 1,
+        AdminState::Drain => 8,
+    };
+    ordered
+        + if server.is_configured_disabled() {
+            4
+        } else {
+            0
+        }
+}
+
+/// 8 is paused: what `disabled` in the configuration makes of checks, even if there are
+/// none.
+fn check_state(server: &FarmServer) -> u8 {
+    if server.is_configured_disabled() {
+        8
+    } else {
+        0
+    }
+}
