@@ -21,6 +21,7 @@
 //! status 400 before routing sees them.
 
 mod client;
+mod commands;
 mod generator;
 mod haproxy;
 mod hex;

@@ -9,26 +9,27 @@ impl<P: Send + Sync + 'static> Runtime<'_, P> {
         let id = number::id(word);
         self.backends.iter().find(|known| match id {
             Some(id) => known.id.get() == id,
-            None => known.backend.name().as_bytes() == word,
+            None => known.name.as_bytes() == word,
         })
     }
 
     pub(super) fn show_backend(&self) -> String {
         let mut text = String::from("# name\n");
         for known in &self.backends {
-            text.push_str(known.backend.name());
+            text.push_str(known.name);
             text.push('\n');
         }
         text
     }
 
     pub(super) fn switch_dynamic_cookies(&self, words: &[&[u8]], on: bool) -> Outcome {
-        let backend = self.named_backend(words)?.backend;
-        let done = backend.update(|change| {
+        let Some(backend) = self.named_backend(words)?.backend else {
+            return DONE;
+        };
+        outcome(backend.update(|change| {
             change.set_dynamic_cookies(on);
             Ok(())
-        });
-        outcome(done)
+        }))
     }
 
     pub(super) fn set_dynamic_cookie_key(&self, words: &[&[u8]]) -> Outcome {
@@ -37,7 +38,10 @@ impl<P: Send + Sync + 'static> Runtime<'_, P> {
         if key.is_empty() {
             return refused("String value expected.");
         }
-        outcome(backend.update(|change| change.set_dynamic_cookie_key(key)))
+        match backend {
+            Some(backend) => outcome(backend.update(|change| change.set_dynamic_cookie_key(key))),
+            None => DONE,
+        }
     }
 
     fn named_backend(&self, words: &[&[u8]]) -> Result<&NumberedBackend<'_, P>, Refusal> {

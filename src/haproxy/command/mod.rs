@@ -83,7 +83,9 @@ pub struct Runtime<'a, P: Send + Sync + 'static = ()> {
 #[derive(Debug)]
 struct NumberedBackend<'a, P: Send + Sync + 'static> {
     id: ProxyId,
-    backend: &'a Backend<P>,
+    name: &'a str,
+    /// `None` if it has no servers.
+    backend: Option<&'a Backend<P>>,
 }
 
 /// The number of a proxy: HAProxy's frontends, backends and `listen` sections.
@@ -188,7 +190,23 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
     /// Adds a backend; add them in the order of their declaration.
     #[must_use]
     pub fn backend(mut self, id: ProxyId, backend: &'a Backend<P>) -> Self {
-        self.backends.push(NumberedBackend { id, backend });
+        self.backends.push(NumberedBackend {
+            id,
+            name: backend.name(),
+            backend: Some(backend),
+        });
+        self
+    }
+
+    /// Adds a backend without servers, as HAProxy's configurations have them for the sake
+    /// of a table.
+    #[must_use]
+    pub fn empty_backend(mut self, id: ProxyId, name: &'a str) -> Self {
+        self.backends.push(NumberedBackend {
+            id,
+            name,
+            backend: None,
+        });
         self
     }
 

@@ -51,17 +51,17 @@ impl<P: Send + Sync + 'static> Runtime<'_, P> {
         let Some((backend, name)) = slash.map(|slash| (&text[..slash], &text[slash + 1..])) else {
             return refused("Require 'backend/server'.");
         };
-        if name.is_empty() {
+        if backend.is_empty() || name.is_empty() {
             return refused("Require 'backend/server'.");
         }
         let Some(known) = self.find_backend(backend) else {
             return refused("No such backend.");
         };
-        let backend = known.backend;
-        match find_server(backend, name) {
-            Some(server) => Ok(Target { backend, server }),
-            None => refused("No such server."),
-        }
+        let found = known.backend.and_then(|backend| {
+            let server = find_server(backend, name)?;
+            Some(Target { backend, server })
+        });
+        found.ok_or("No such server.".into())
     }
 }
 

@@ -29,15 +29,18 @@ impl<P: Send + Sync + 'static> Runtime<'_, P> {
     }
 
     fn describe(&self, known: &NumberedBackend<'_, P>, now: Now, text: &mut String) {
-        let name = known.backend.name();
-        for server in known.backend.farm().servers() {
+        let Some(backend) = known.backend else {
+            return;
+        };
+        for server in backend.farm().servers() {
             let since = server.changed().unwrap_or(self.started.mono());
             let seconds = now.mono().as_secs().saturating_sub(since.as_secs());
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
-                "{} {name} {}",
+                "{} {} {}",
                 known.id.get(),
+                known.name,
                 row(server, known.id, seconds)
             );
         }
