@@ -15,7 +15,7 @@
 //! * `pool.rs`: connections to one server, the payload of that server;
 //! * `headers.rs`: what a proxy takes off and puts on;
 //! * `exchange.rs`: holds the server's slot until the response has ended, then logs;
-//! * `control.rs`: the operator's `set server` and `show servers`;
+//! * `control.rs`: the operator's port, with HAProxy's runtime commands;
 //! * `demo.rs`: servers to play with.
 
 mod control;

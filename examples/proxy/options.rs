@@ -27,11 +27,8 @@ HAProxy's words.
   --allbackups              use all backups at once
   --connect-timeout MS      default 5000; the pause before a retry is at most this
                             and at most a second
-  --admin ADDRESS           a control port, on a loopback address only; it takes
-                              set server NAME state ready|drain|maint
-                              set server NAME health up|stopping|down
-                              set server NAME weight N|P%
-                              show servers
+  --admin ADDRESS           a control port, on a loopback address only, for HAProxy's
+                            runtime commands about backend app: help lists them
   --help                    this text
 ";
 

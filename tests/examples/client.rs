@@ -44,9 +44,9 @@ impl Proxy {
 
     /// Sessions on the first server.
     pub(crate) fn in_flight(&self) -> String {
-        let table = self.order("show servers");
+        let table = self.order("show servers conn");
         let row = table.lines().nth(1).unwrap_or_default();
-        row.split_whitespace().last().unwrap_or_default().to_owned()
+        row.split_whitespace().nth(6).unwrap_or_default().to_owned()
     }
 
     /// Sends a signal and waits for the end.

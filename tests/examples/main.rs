@@ -55,7 +55,7 @@ fn the_curl_lines_of_the_proxy_show_stickiness_and_balancing() {
     proxy.order(&format!("set server app/{} state drain", sticky[0]));
     assert_eq!(with_jar(), sticky, "a drained server keeps its clients");
     assert!(!without().contains(&sticky[0]), "and gets no new ones");
-    proxy.order(&format!("set server {} state maint", sticky[0]));
+    proxy.order(&format!("set server app/{} state maint", sticky[0]));
     let moved = with_jar();
     assert!(
         moved[0] != sticky[0] && all_are(&moved, &moved[0]),
@@ -176,7 +176,7 @@ fn without_a_server_the_client_is_told_so() {
     let proxy = Proxy::start(&["--server", &dead, "--retries", "0"], 2);
     let answer = exchange(proxy.listen(), "GET / HTTP/1.1\r\nHost: h\r\n", "");
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-    proxy.order("set server a state maint");
+    proxy.order("set server app/a state maint");
     let answer = exchange(proxy.listen(), "GET / HTTP/1.1\r\nHost: h\r\n", "");
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
 }
@@ -314,33 +314,33 @@ fn what_is_not_supported_is_refused_clearly() {
 }
 
 #[test]
-fn the_control_port_answers_orders_and_hangs_up_on_anything_else() {
+fn the_control_port_takes_the_commands_of_haproxy_one_line_at_a_time() {
     let proxy = Proxy::before(serve(|_| page("")));
     for (order, answer) in [
-        ("set server a state drain", "\n"),
-        ("set server app/a weight 50%", "\n"),
-        ("set server a health stopping", "\n"),
+        ("set server app/a state drain", "\n"),
         (
-            "set server b state drain",
-            "no server \"b\" in this backend\n\n",
+            "set server app/a weight 50%; get weight app/#1",
+            "\n0 (initial 1)\n\n",
         ),
-        ("set server web/a state drain", "no backend \"web\"\n\n"),
+        ("set server app/a health stopping", "\n"),
+        ("set server app/b state drain", "No such server.\n\n"),
+        ("set server web/a state drain", "No such backend.\n\n"),
         (
-            "set server a weight 257",
-            "expected a weight from 0 to 256, or a percentage\n\n",
+            "show backend\nset server app/a state maint",
+            "# name\napp\n\n",
         ),
         (
-            "POST / HTTP/1.1\nset server a state maint",
-            "expected: set server ..., or: show servers\n\n",
+            "prompt\nget weight app/a\nprompt\nshow backend",
+            "\n> 0 (initial 1)\n\n> \n",
         ),
     ] {
         assert_eq!(proxy.order(order), answer, "{order}");
     }
-    assert!(
-        proxy
-            .order("show servers")
-            .contains("drain       stopping      0")
-    );
+    let http = proxy.order("POST / HTTP/1.1\nset server app/a state maint");
+    assert!(http.starts_with("Unknown command."), "{http}");
+    let state = proxy.order("show servers state app");
+    let row = state.lines().nth(2).unwrap_or_default();
+    assert!(row.starts_with("3 app 1 a 127.0.0.1 3 8 0 1 "), "{state}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ const fn entry(words: &'static str, arguments: &'static str, does: &'static str)
     }
 }
 
-const COMMANDS: [Entry; 13] = [
+const COMMANDS: [Entry; 14] = [
     entry(
         "clear table",
         "<table> [<filter>]*",
@@ -69,6 +69,11 @@ const COMMANDS: [Entry; 13] = [
         "change a weight (also: set server)",
     ),
     entry("show backend", "", "list the backends"),
+    entry(
+        "show servers conn",
+        "[<backend>]",
+        "list the sessions under way on servers",
+    ),
     entry(
         "show servers state",
         "[<backend>]",

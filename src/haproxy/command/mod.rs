@@ -35,6 +35,7 @@ use table::NamedTable;
 /// | `set table T key K [data.TYPE VALUE]...` | creates or changes an entry |
 /// | `show backend` | names of the backends |
 /// | `show servers state [B]` | states of all servers, as HAProxy's state file has them |
+/// | `show servers conn [B]` | sessions under way on all servers, as `used_cur` |
 /// | `set server B/S state ready\|drain\|maint`, `enable server B/S`, `disable server B/S` | administrative state |
 /// | `set server B/S health up\|stopping\|down` | operational state |
 /// | `set server B/S weight N\|P%`, `set weight B/S N\|P%`, `get weight B/S` | weight |
@@ -258,6 +259,7 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
             [b"clear", b"table", ref words @ ..] => self.clear_table(words, now),
             [b"set", b"table", ref words @ ..] => self.set_table(words, now),
             [b"show", b"servers", b"state", ref words @ ..] => self.show_servers_state(words, now),
+            [b"show", b"servers", b"conn", ref words @ ..] => self.show_servers_conn(words),
             [b"show", b"backend", ..] => Ok(self.show_backend()),
             [b"set", b"server", ref words @ ..] => self.set_server(words, now),
             [b"enable", b"server", ref words @ ..] => self.enable_server(words, now),

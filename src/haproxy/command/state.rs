@@ -1,9 +1,8 @@
-//! `show servers state`: the text that HAProxy reads back as its state file.
+//! `show servers state`, the text that HAProxy reads back as its state file, and
+//! `show servers conn`.
 
-use std::fmt::Write;
-
-use super::{NumberedBackend, Outcome, ProxyId, Runtime, refused, word};
-use crate::{Address, AdminState, FarmServer, Key, Now, OperationalState};
+use super::{NumberedBackend, Outcome, ProxyId, Runtime, word};
+use crate::{Address, AdminState, Backend, Farm, FarmServer, Key, Now, OperationalState};
 
 /// The version of the format, and its columns.
 const HEADER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state \
@@ -11,40 +10,67 @@ const HEADER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state s
     srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn \
     srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port\n";
 
+/// The columns of `show servers conn` with one thread.
+const CONNECTIONS: &str = "# bkname/svname bkid/svid addr port - purge_delay used_cur used_max \
+    need_est unsafe_nb safe_nb idle_lim idle_cur idle_per_thr[1]\n";
+
 impl<P: Send + Sync + 'static> Runtime<'_, P> {
     pub(super) fn show_servers_state(&self, words: &[&[u8]], now: Now) -> Outcome {
-        let mut text = String::from(HEADER);
-        match word(words, 0) {
-            b"" => {
-                for known in &self.backends {
-                    self.describe(known, now, &mut text);
-                }
-            }
-            name => match self.find_backend(name) {
-                Some(known) => self.describe(known, now, &mut text),
-                None => return refused("Can't find backend."),
-            },
-        }
-        Ok(text)
-    }
-
-    fn describe(&self, known: &NumberedBackend<'_, P>, now: Now, text: &mut String) {
-        let Some(backend) = known.backend else {
-            return;
-        };
-        for server in backend.farm().servers() {
-            let since = server.changed().unwrap_or(self.started.mono());
+        let started = self.started.mono();
+        self.list_servers(HEADER, words, |known, server| {
+            let since = server.changed().unwrap_or(started);
             let seconds = now.mono().as_secs().saturating_sub(since.as_secs());
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
+            format!(
                 "{} {} {}",
                 known.id.get(),
                 known.name,
                 row(server, known.id, seconds)
-            );
-        }
+            )
+        })
     }
+
+    pub(super) fn show_servers_conn(&self, words: &[&[u8]]) -> Outcome {
+        self.list_servers(CONNECTIONS, words, connections)
+    }
+
+    /// A line about each server, of all backends or of the one that is named.
+    fn list_servers(
+        &self,
+        header: &str,
+        words: &[&[u8]],
+        line: impl Fn(&NumberedBackend<'_, P>, &FarmServer) -> String,
+    ) -> Outcome {
+        let named = match word(words, 0) {
+            b"" => None,
+            name => Some(self.find_backend(name).ok_or("Can't find backend.")?),
+        };
+        let mut text = String::from(header);
+        for known in named.map_or(&self.backends[..], std::slice::from_ref) {
+            let farm = known.backend.map(Backend::farm);
+            for server in farm.iter().flat_map(Farm::servers) {
+                text.push_str(&line(known, server));
+                text.push('\n');
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// What is known of connections: how many sessions are under way. The rest is as of a
+/// server whose connections are not kept.
+fn connections<P: Send + Sync + 'static>(
+    known: &NumberedBackend<'_, P>,
+    server: &FarmServer,
+) -> String {
+    let (address, _, port) = place(server.address());
+    let used = server.in_flight();
+    format!(
+        "{}/{} {}/{} {address} {port} - 5000 {used} {used} {used} 0 0 -1 0 0",
+        known.name,
+        server.name(),
+        known.id.get(),
+        server.id(),
+    )
 }
 
 /// The row of a server from its id on. What stands as 0, 1 or `-` is about checks,
