@@ -6,6 +6,9 @@
 use std::fs;
 use std::path::Path;
 
+#[cfg(feature = "haproxy")]
+#[path = "../fuzz/bodies/command.rs"]
+mod command;
 #[path = "../fuzz/bodies/cookie_date.rs"]
 mod cookie_date;
 #[path = "../fuzz/bodies/cookie_directive.rs"]
@@ -32,6 +35,12 @@ fn replay(target: &str, check: fn(&[u8])) {
     }
     println!("{target}: {run} files run");
     assert!(run > 0, "{target} has no corpus");
+}
+
+#[test]
+#[cfg(feature = "haproxy")]
+fn commands() {
+    replay("command", command::check);
 }
 
 #[test]

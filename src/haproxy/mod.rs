@@ -13,7 +13,7 @@ mod expression;
 
 pub use acl::{AclCondition, AclError, AclProblem, Acls};
 pub use balance::selector;
-pub use command::{Answer, ProxyId, Runtime, ServerData, Wish};
+pub use command::{Answer, MAX_LINE, ProxyId, Runtime, ServerData, Wish};
 pub use error::DirectiveError;
 pub use expression::{ExpressionError, ExpressionProblem, expression};
 

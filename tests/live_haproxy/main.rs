@@ -21,6 +21,7 @@
 //! status 400 before routing sees them.
 
 mod client;
+#[cfg(feature = "haproxy")]
 mod commands;
 mod generator;
 mod haproxy;

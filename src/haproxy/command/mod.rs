@@ -19,6 +19,7 @@ use std::borrow::Cow;
 
 use crate::{Backend, Now, StickTable};
 use table::NamedTable;
+pub use words::MAX_LINE;
 
 /// What runtime commands are about: backends and stick tables.
 ///
@@ -221,7 +222,7 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
 
     /// Carries out a line of commands.
     ///
-    /// A line that is longer than [`MAX_LINE`](Self::MAX_LINE) or holds a zero byte does
+    /// A line that is longer than [`MAX_LINE`] or holds a zero byte does
     /// nothing, and is told so. A command that is refused does not keep those behind it
     /// from being carried out.
     pub fn answer(&self, line: &[u8], now: Now) -> Answer {
@@ -232,9 +233,6 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
         }
         answer
     }
-
-    /// The longest line in bytes, its end not counted: what fits HAProxy's buffer.
-    pub const MAX_LINE: usize = words::MAX_LINE;
 
     fn run_all(&self, commands: &[words::Command], now: Now, answer: &mut Answer) {
         for command in commands {

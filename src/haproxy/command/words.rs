@@ -3,8 +3,9 @@
 /// The words of one command.
 pub(super) type Command = Vec<Vec<u8>>;
 
-/// HAProxy's buffer of 16 KiB, less what it keeps free.
-pub(super) const MAX_LINE: usize = 16_383;
+/// The longest line of runtime commands in bytes, its end not counted: what fits
+/// HAProxy's buffer.
+pub const MAX_LINE: usize = 16_383;
 
 /// The commands of a line, at least one of them, or why nothing of it is done.
 pub(super) fn commands(line: &[u8]) -> Result<Vec<Command>, &'static str> {
