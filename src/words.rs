@@ -3,8 +3,9 @@
 //! Blanks separate words, `#` begins a comment. Outside single quotes a backslash
 //! protects a space, a quote, `#` and itself, and `\n`, `\r`, `\t` and `\xHH` stand for
 //! other bytes; before anything else it is an ordinary byte. Quotes may begin and end
-//! anywhere in a word. Between double quotes HAProxy puts in environment variables,
-//! which this library does not read: a `$` there has to be escaped.
+//! anywhere in a word. Between double quotes HAProxy puts in environment variables; the
+//! library reads no environment, so either the caller brings a lookup, or a `$` there
+//! has to be escaped.
 
 /// A word, and where it begins in the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,9 +23,17 @@ pub(crate) enum Fault {
     BadHexadecimal,
     /// A zero byte.
     Nul,
-    /// A `$` between double quotes.
+    /// A `$` between double quotes without a lookup, or without the name of a variable.
     Variable,
+    /// Variables made the line longer than [`LONGEST`].
+    TooLong,
 }
+
+/// The most bytes that all variables of a line may stand for together.
+pub(crate) const LONGEST: usize = 1 << 20;
+
+/// Answers the value of a variable, `None` if it is not set.
+pub(crate) type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
 /// A [`Fault`], and where it is in the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,17 +44,32 @@ pub(crate) struct WordError {
 
 /// Splits a line into its words.
 pub(crate) fn split(line: &[u8]) -> Result<Vec<Word>, WordError> {
-    let mut reader = Reader { line, at: 0 };
-    let mut words = Vec::new();
-    while let Some(word) = reader.word()? {
-        words.push(word);
-    }
-    Ok(words)
+    split_in(line, None)
+}
+
+/// Splits a line into its words, with the variables of an environment.
+pub(crate) fn split_in(
+    line: &[u8],
+    environment: Option<Environment<'_>>,
+) -> Result<Vec<Word>, WordError> {
+    let mut reader = Reader {
+        line,
+        at: 0,
+        environment,
+        room: LONGEST,
+        words: Vec::new(),
+    };
+    while reader.word()? {}
+    Ok(reader.words)
 }
 
 struct Reader<'l> {
     line: &'l [u8],
     at: usize,
+    environment: Option<Environment<'l>>,
+    /// How much longer variables may make the line.
+    room: usize,
+    words: Vec<Word>,
 }
 
 impl Reader<'_> {
@@ -53,13 +77,14 @@ impl Reader<'_> {
         self.line.get(self.at).copied()
     }
 
-    fn word(&mut self) -> Result<Option<Word>, WordError> {
+    /// Reads one word, or several if a variable holds them; false at the end.
+    fn word(&mut self) -> Result<bool, WordError> {
         while self.peek().is_some_and(is_space) {
             self.at += 1;
         }
         let position = self.at;
         if matches!(self.peek(), None | Some(b'#')) {
-            return Ok(None);
+            return Ok(false);
         }
         let mut bytes = Vec::new();
         while let Some(byte) = self.peek() {
@@ -67,11 +92,12 @@ impl Reader<'_> {
                 b'#' => break,
                 byte if is_space(byte) => break,
                 b'\'' => self.single_quoted(&mut bytes)?,
-                b'"' => self.double_quoted(&mut bytes)?,
+                b'"' => self.double_quoted(position, &mut bytes)?,
                 _ => bytes.push(self.byte(b" \\#\"'")?),
             }
         }
-        Ok(Some(Word { bytes, position }))
+        self.words.push(Word { bytes, position });
+        Ok(true)
     }
 
     fn single_quoted(&mut self, out: &mut Vec<u8>) -> Result<(), WordError> {
@@ -87,7 +113,7 @@ impl Reader<'_> {
         Err(fault(Fault::UnterminatedQuote, open))
     }
 
-    fn double_quoted(&mut self, out: &mut Vec<u8>) -> Result<(), WordError> {
+    fn double_quoted(&mut self, begin: usize, out: &mut Vec<u8>) -> Result<(), WordError> {
         let open = self.at;
         self.at += 1;
         while let Some(byte) = self.peek() {
@@ -96,11 +122,40 @@ impl Reader<'_> {
                     self.at += 1;
                     return Ok(());
                 }
-                b'$' => return Err(fault(Fault::Variable, self.at)),
+                b'$' => self.variable(begin, out)?,
                 _ => out.push(self.byte(b" \\#\"'$")?),
             }
         }
         Err(fault(Fault::UnterminatedQuote, open))
+    }
+
+    /// Puts in what `$NAME`, `${NAME}`, `${NAME-default}` or `${NAME[*]}` stands for.
+    fn variable(&mut self, begin: usize, out: &mut Vec<u8>) -> Result<(), WordError> {
+        let open = self.at;
+        let rest = &self.line[open + 1..];
+        let variable = Variable::read(rest).zip(self.environment);
+        let (variable, environment) = variable.ok_or(fault(Fault::Variable, open))?;
+        self.at += 1 + variable.length;
+        let found = environment(variable.name).map(String::into_bytes);
+        let value = found.unwrap_or_else(|| variable.default.to_vec());
+        self.room = match self.room.checked_sub(value.len()) {
+            Some(room) => room,
+            None => return Err(fault(Fault::TooLong, open)),
+        };
+        if !variable.splits {
+            out.extend(value);
+            return Ok(());
+        }
+        let words = value.split(|&byte| is_space(byte));
+        for (index, piece) in words.filter(|piece| !piece.is_empty()).enumerate() {
+            if index > 0 {
+                let bytes = std::mem::take(out);
+                let position = begin;
+                self.words.push(Word { bytes, position });
+            }
+            out.extend(piece);
+        }
+        Ok(())
     }
 
     /// The next byte, or the one an escape stands for. `escapable` bytes stand for
@@ -124,6 +179,49 @@ impl Reader<'_> {
         }
         self.at += length;
         Ok(byte)
+    }
+}
+
+/// What stands behind a `$`.
+struct Variable<'l> {
+    name: &'l str,
+    default: &'l [u8],
+    /// `[*]`: every blank in the value begins another word.
+    splits: bool,
+    length: usize,
+}
+
+impl<'l> Variable<'l> {
+    fn read(rest: &'l [u8]) -> Option<Self> {
+        let braced = rest.first() == Some(&b'{');
+        let begin = usize::from(braced);
+        let hidden = usize::from(rest.get(begin) == Some(&b'.'));
+        let is_name = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+        let length = hidden + rest[begin + hidden..].iter().take_while(is_name).count();
+        let name = std::str::from_utf8(&rest[begin..begin + length]).ok()?;
+        let first = name.as_bytes().get(hidden)?;
+        if first.is_ascii_digit() {
+            return None;
+        }
+        let mut at = begin + length;
+        let splits = braced && rest[at..].starts_with(b"[*]");
+        at += if splits { 3 } else { 0 };
+        let mut default = &b""[..];
+        if braced {
+            let close = at + rest[at..].iter().position(|&byte| byte == b'}')?;
+            default = match &rest[at..close] {
+                [] => b"",
+                [b'-', default @ ..] => default,
+                _ => return None,
+            };
+            at = close + 1;
+        }
+        Some(Self {
+            name,
+            default,
+            splits,
+            length: at,
+        })
     }
 }
 
@@ -195,6 +293,46 @@ mod tests {
             let expected = WordError { fault, position };
             assert_eq!(split(line.as_bytes()), Err(expected), "{line}");
         }
+    }
+
+    #[test]
+    fn variables_are_put_in_between_double_quotes() {
+        let environment = |name: &str| match name {
+            "A" => Some("a".to_owned()),
+            "L" => Some("b  c".to_owned()),
+            "BIG" => Some("x".repeat(LONGEST)),
+            _ => None,
+        };
+        let words = |line: &str| {
+            let words = split_in(line.as_bytes(), Some(&environment))?;
+            let text = |word: &Word| String::from_utf8_lossy(&word.bytes).into_owned();
+            Ok::<_, WordError>(words.iter().map(text).collect::<Vec<_>>())
+        };
+        let table: [(&str, &[&str]); 8] = [
+            (r#""$A" $A ${A} '$A'"#, &["a", "$A", "${A}", "$A"]),
+            (r#""${A}x$A-y""#, &["axa-y"]),
+            (r#""${A-z}${Z-x y}${Z-}""#, &["ax y"]),
+            (r#""$Z" "${Z}""#, &["", ""]),
+            (r#""$L" "${L}""#, &["b  c", "b  c"]),
+            (r#"x"<${L[*]}>"y z"#, &["x<b", "c>y", "z"]),
+            (r#""${Z[*]}""#, &[""]),
+            (r#""\$A""#, &["$A"]),
+        ];
+        for (line, expected) in table {
+            assert_eq!(words(line).unwrap(), expected, "{line}");
+        }
+        for line in [
+            r#""$""#,
+            r#""${}""#,
+            r#""$1""#,
+            r#""${A:-x}""#,
+            r#""${A b}""#,
+            r#""${A-""#,
+        ] {
+            assert_eq!(words(line).unwrap_err().fault, Fault::Variable, "{line}");
+        }
+        let error = words(r#""$BIG$A""#).unwrap_err();
+        assert_eq!(error.fault, Fault::TooLong);
     }
 
     #[test]

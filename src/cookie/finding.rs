@@ -42,7 +42,7 @@ impl DirectiveFinding {
             Fault::UnterminatedQuote => DirectiveReason::UnterminatedQuote,
             Fault::BadHexadecimal => DirectiveReason::BadHexadecimal,
             Fault::Nul => DirectiveReason::Nul,
-            Fault::Variable => DirectiveReason::Variable,
+            Fault::Variable | Fault::TooLong => DirectiveReason::Variable,
         };
         let rest = &text[error.position..];
         Self::new(reason, &rest[..rest.len().min(20)], error.position)
@@ -119,7 +119,7 @@ impl DirectiveReason {
     }
 
     /// What is wrong and what is allowed.
-    const fn text(self) -> &'static str {
+    pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::MissingName => "the name of the cookie is missing",
             Self::SeveralModes => "only one of rewrite, insert and prefix is allowed",
