@@ -72,6 +72,7 @@
 //! | `haproxy` | on | the texts of HAProxy's `balance` and `hash-type` lines |
 //! | `serde` | off | `Serialize` and `Deserialize` for states, ids, weights, reasons |
 //! | `haproxy` | on | the texts of HAProxy's `balance` and `hash-type` lines, sample expressions, ACLs and conditions |
+//! | `haproxy` | on | HAProxy's configurations as text, whole or the `balance` and `hash-type` lines alone |
 //!
 //! # Concurrency
 //!

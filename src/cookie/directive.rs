@@ -41,6 +41,16 @@ impl CookiePolicy {
             }),
         }
     }
+
+    /// As [`from_directive`](Self::from_directive), from words already split; `end` is
+    /// where the line ends.
+    #[cfg(feature = "haproxy")]
+    pub(crate) fn from_words(
+        words: &[Word],
+        end: usize,
+    ) -> Result<CookieDirective, CookieDirectiveError> {
+        from_words(words, end)
+    }
 }
 
 /// What a directive says, and what is odd about it.

@@ -59,6 +59,19 @@ pub fn selector(
     })
 }
 
+/// The hash on a ring that the lines ask for, `None` if they ask for something else.
+pub(super) fn consistent(
+    balance: &str,
+    hash_type: Option<&str>,
+) -> Result<Option<ConsistentHash>, DirectiveError> {
+    let algorithm = algorithm(balance)?;
+    let hash = hash_type.map_or(Ok(HashType::default()), HashType::read)?;
+    Ok(match (algorithm, &hash.method) {
+        (Algorithm::Hash(input), Method::Consistent) => Some(hash.consistent(input)),
+        _ => None,
+    })
+}
+
 enum Algorithm {
     RoundRobin,
     StaticRoundRobin,

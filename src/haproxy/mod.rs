@@ -4,16 +4,26 @@
 //! A text HAProxy refuses is refused here too; a few that it accepts without looking,
 //! like a number with letters after it or words after the last one it knows, are
 //! refused as well, for they are mistakes.
+//!
+//! [`Configuration`] reads whole files, [`selector`] the lines about balancing alone.
 
 mod acl;
 mod balance;
 mod command;
+mod config;
 mod error;
 mod expression;
 
 pub use acl::{AclCondition, AclError, AclProblem, Acls};
 pub use balance::selector;
 pub use command::{Answer, MAX_LINE, ProxyId, Runtime, ServerData, Wish};
+pub use config::{
+    Acl, BackendError, BackendSettings, Bind, CheckLine, ConditionWords, ConditionalRule,
+    Configuration, ConfigurationError, ConfigurationReader, Endpoint, Finding, FindingKind,
+    FrontendSettings, Global, Host, Located, Location, Mode, Peer, Peers, PeersTable, PersistLine,
+    Port, Proxy, ProxyKind, Rule, Ruleset, ServerLine, ServerSettings, Severity, StickKind,
+    StickLine, Timeout, Word,
+};
 pub use error::DirectiveError;
 pub use expression::{ExpressionError, ExpressionProblem, expression};
 

@@ -8,4 +8,5 @@
 mod balance;
 mod cookie;
 mod report;
+mod stick_table;
 mod tables;

@@ -1,0 +1,257 @@
+//! The keywords of a proxy section, and where each may stand.
+
+use super::args::Args;
+use super::budget::Budget;
+use super::finding::{Finding, FindingKind};
+use super::location::Word;
+use super::proxy::Proxy;
+use super::rules::Ruleset;
+use super::suggest::nearest;
+use super::{lines, options, stick};
+
+/// What a line may change.
+pub(super) struct Scope<'s> {
+    pub(super) proxy: &'s mut Proxy,
+    pub(super) findings: &'s mut Vec<Finding>,
+    /// Keywords that have no effect here.
+    pub(super) no_effect: &'s mut Vec<Word>,
+    pub(super) budget: &'s mut Budget,
+}
+
+impl Scope<'_> {
+    pub(super) fn warn(&mut self, kind: FindingKind, word: &Word, message: impl Into<String>) {
+        self.findings.push(Finding::warning(kind, word, message));
+    }
+
+    /// Warns about something that has no effect in a section of this kind.
+    pub(super) fn check_side(&mut self, side: Side, word: &Word) {
+        let kind = self.proxy.kind;
+        let reason = match side {
+            Side::Front if !kind.is_frontend() && kind.is_backend() => "no clients come to",
+            Side::Back if !kind.is_backend() && kind.is_frontend() => "there are no servers in",
+            _ => return,
+        };
+        let message = format!("has no effect: {reason} {}", self.proxy.title());
+        self.warn(FindingKind::Misplaced, word, message);
+    }
+}
+
+/// In which sections a keyword has an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Where clients come.
+    Front,
+    /// Where servers are.
+    Back,
+    /// In both.
+    Any,
+}
+
+/// Whether a keyword may stand in `defaults`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inherited {
+    Yes,
+    No,
+}
+
+type Handler = fn(&mut Scope<'_>, &mut Args<'_>) -> Result<(), Finding>;
+
+use Inherited::{No, Yes};
+use Side::{Any, Back, Front};
+
+const KEYWORDS: &[(&str, Side, Inherited, Handler)] = &[
+    ("acl", Any, No, lines::acl),
+    ("balance", Back, Yes, lines::balance),
+    ("bind", Front, No, lines::bind),
+    ("cookie", Back, Yes, lines::cookie),
+    ("default-server", Back, Yes, |s, a| {
+        lines::default_server(s, a);
+        Ok(())
+    }),
+    ("default_backend", Front, Yes, lines::default_backend),
+    ("disabled", Any, Yes, |s, a| lines::disabled(s, a, true)),
+    ("dynamic-cookie-key", Back, Yes, lines::dynamic_cookie_key),
+    ("enabled", Any, Yes, |s, a| lines::disabled(s, a, false)),
+    ("force-persist", Back, No, |s, a| {
+        lines::persist_rule(s, a, true)
+    }),
+    ("fullconn", Back, Yes, lines::fullconn),
+    ("hash-balance-factor", Any, Yes, lines::hash_balance_factor),
+    (
+        "hash-preserve-affinity",
+        Any,
+        Yes,
+        lines::hash_preserve_affinity,
+    ),
+    ("hash-type", Back, Yes, lines::hash_type),
+    ("http-after-response", Any, No, |s, a| {
+        lines::rule(s, a, Ruleset::HttpAfterResponse)
+    }),
+    ("http-check", Back, Yes, lines::http_check),
+    ("http-request", Any, No, |s, a| {
+        lines::rule(s, a, Ruleset::HttpRequest)
+    }),
+    ("http-response", Any, No, |s, a| {
+        lines::rule(s, a, Ruleset::HttpResponse)
+    }),
+    ("http-reuse", Back, Yes, lines::http_reuse),
+    ("id", Any, No, lines::id),
+    ("ignore-persist", Back, No, |s, a| {
+        lines::persist_rule(s, a, false)
+    }),
+    (
+        "load-server-state-from-file",
+        Back,
+        Yes,
+        lines::load_server_state,
+    ),
+    ("maxconn", Front, Yes, lines::maxconn),
+    ("mode", Any, Yes, lines::mode),
+    ("option", Any, Yes, options::option),
+    ("persist", Back, Yes, lines::persist_rdp_cookie),
+    ("redirect", Any, No, |s, a| {
+        lines::rule(s, a, Ruleset::Redirect)
+    }),
+    ("retries", Back, Yes, lines::retries),
+    ("retry-on", Back, Yes, lines::retry_on),
+    ("server", Back, No, lines::server),
+    ("stats", Any, Yes, lines::stats),
+    ("stick", Back, No, stick::rule),
+    ("stick-table", Any, No, stick::table),
+    ("tcp-check", Back, Yes, lines::tcp_check),
+    ("tcp-request", Any, No, lines::tcp_request),
+    ("tcp-response", Back, No, lines::tcp_response),
+    ("timeout", Any, Yes, lines::timeout),
+    ("use-server", Back, No, lines::use_server),
+    ("use_backend", Front, No, lines::use_backend),
+];
+
+/// Keywords about logs, error pages and sockets' details.
+const NO_EFFECT: &[&str] = &[
+    "backlog",
+    "capture",
+    "clitcpka-cnt",
+    "clitcpka-idle",
+    "clitcpka-intvl",
+    "declare",
+    "description",
+    "email-alert",
+    "error-log-format",
+    "errorfile",
+    "errorfiles",
+    "errorloc",
+    "errorloc302",
+    "errorloc303",
+    "http-error",
+    "log",
+    "log-format",
+    "log-format-sd",
+    "log-tag",
+    "max-keep-alive-queue",
+    "srvtcpka-cnt",
+    "srvtcpka-idle",
+    "srvtcpka-intvl",
+    "unique-id-format",
+    "unique-id-header",
+];
+
+/// Keywords HAProxy knows and that would change what happens to requests.
+const NOT_SUPPORTED: &[&str] = &[
+    "bind-process",
+    "compression",
+    "dispatch",
+    "external-check",
+    "filter",
+    "http-send-name-header",
+    "monitor",
+    "monitor-net",
+    "monitor-uri",
+    "rate-limit",
+    "server-state-file-name",
+    "server-template",
+    "source",
+    "transparent",
+    "use-fcgi-app",
+];
+
+/// Sections that end a line as an error, because one of them misses its servers.
+const REFUSED_IN_FRONTEND: [&str; 2] = ["server", "default-server"];
+
+/// Follows a line of a proxy section.
+pub(super) fn follow(scope: &mut Scope<'_>, args: &mut Args<'_>) {
+    let keyword = args.current();
+    if matches!(keyword.text(), "no" | "default") {
+        return negated(scope, args);
+    }
+    if let Err(finding) = dispatch(scope, args) {
+        scope.findings.push(finding);
+    }
+}
+
+fn dispatch(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Result<(), Finding> {
+    let keyword = args.current();
+    let found = KEYWORDS.iter().find(|(name, ..)| keyword.is(name));
+    let Some(&(name, side, inherited, handler)) = found else {
+        return other(scope, keyword);
+    };
+    if inherited == No && !scope.proxy.kind.is_frontend() && !scope.proxy.kind.is_backend() {
+        let message =
+            "not allowed in a defaults section; expected in a frontend, backend or listen section";
+        return Err(Finding::error(FindingKind::Misplaced, keyword, message));
+    }
+    if REFUSED_IN_FRONTEND.contains(&name) && side_is_missing(scope.proxy) {
+        let message = "not allowed in a frontend section; expected in a backend or listen section";
+        return Err(Finding::error(FindingKind::Misplaced, keyword, message));
+    }
+    scope.check_side(side, keyword);
+    handler(scope, args)
+}
+
+fn side_is_missing(proxy: &Proxy) -> bool {
+    proxy.kind.is_frontend() && !proxy.kind.is_backend()
+}
+
+/// A keyword without a handler.
+fn other(scope: &mut Scope<'_>, keyword: &Word) -> Result<(), Finding> {
+    if NO_EFFECT.iter().any(|name| keyword.is(name)) {
+        scope.no_effect.push(keyword.clone());
+        return Ok(());
+    }
+    let names: Vec<_> = KEYWORDS.iter().map(|(name, ..)| *name).collect();
+    let list = names.join(", ");
+    if NOT_SUPPORTED.iter().any(|name| keyword.is(name)) {
+        let message = format!("not supported; expected one of {list}");
+        return Err(Finding::error(FindingKind::NotSupported, keyword, message));
+    }
+    let all: Vec<_> = names.iter().chain(NO_EFFECT).copied().collect();
+    let hint = nearest(keyword.text(), &all)
+        .map_or_else(String::new, |name| format!("did you mean '{name}'? "));
+    let message = format!(
+        "{hint}unknown in a {} section; expected one of {list}",
+        scope.proxy.kind.keyword()
+    );
+    Err(Finding::error(FindingKind::Unknown, keyword, message))
+}
+
+/// `no ...` and `default ...`.
+fn negated(scope: &mut Scope<'_>, args: &mut Args<'_>) {
+    let how = if args.current().is("no") {
+        options::State::Off
+    } else {
+        options::State::Default
+    };
+    let result = match args.required("option and a name") {
+        Ok(word) if word.is("option") => options::set(scope, args, how),
+        Ok(word) if word.is("log") => {
+            scope.no_effect.push(word.clone());
+            Ok(())
+        }
+        Ok(word) => Err(Finding::error(
+            FindingKind::Misplaced,
+            word,
+            "expected option NAME behind no and default",
+        )),
+        Err(finding) => Err(finding),
+    };
+    scope.findings.extend(result.err());
+}

@@ -1,0 +1,295 @@
+//! What a `frontend`, `backend`, `listen` or `defaults` section says.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::bind::Bind;
+use super::location::{Located, Location, Word};
+use super::rules::{ConditionalRule, Rule};
+use super::server::{ServerLine, ServerSettings};
+use crate::cookie::CookiePolicy;
+
+/// Which section a proxy was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProxyKind {
+    /// `defaults`, from which the others inherit.
+    Defaults,
+    /// `frontend`: accepts clients.
+    Frontend,
+    /// `backend`: has servers.
+    Backend,
+    /// `listen`: both.
+    Listen,
+}
+
+impl ProxyKind {
+    /// The keyword of the section.
+    pub const fn keyword(self) -> &'static str {
+        match self {
+            Self::Defaults => "defaults",
+            Self::Frontend => "frontend",
+            Self::Backend => "backend",
+            Self::Listen => "listen",
+        }
+    }
+
+    /// Whether clients come here.
+    pub const fn is_frontend(self) -> bool {
+        matches!(self, Self::Frontend | Self::Listen)
+    }
+
+    /// Whether requests are balanced here.
+    pub const fn is_backend(self) -> bool {
+        matches!(self, Self::Backend | Self::Listen)
+    }
+}
+
+/// What is forwarded. HAProxy: `mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Bytes; the default.
+    #[default]
+    Tcp,
+    /// HTTP messages.
+    Http,
+}
+
+/// The lengths of time a proxy can have. HAProxy: `timeout NAME`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Timeout {
+    /// `check`: a health check.
+    Check,
+    /// `client`: silence of the client.
+    Client,
+    /// `client-fin`: silence of a client that is half closed.
+    ClientFin,
+    /// `connect`: a connection to a server.
+    Connect,
+    /// `http-keep-alive`: between two requests.
+    HttpKeepAlive,
+    /// `http-request`: the headers of a request.
+    HttpRequest,
+    /// `queue`: waiting for a slot.
+    Queue,
+    /// `server`: silence of the server.
+    Server,
+    /// `server-fin`: silence of a server that is half closed.
+    ServerFin,
+    /// `tarpit`: how long a client is kept waiting.
+    Tarpit,
+    /// `tunnel`: silence of both in a tunnel.
+    Tunnel,
+}
+
+/// One section, with everything it inherits from its defaults.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Proxy {
+    /// Which section it is.
+    pub kind: ProxyKind,
+    /// Its name; empty for `defaults` without one. Where it has none, the place is that
+    /// of the keyword.
+    pub name: Located<String>,
+    /// HAProxy: `disabled`; default: enabled.
+    pub disabled: bool,
+    /// HAProxy: `id N`, from 1.
+    pub id: Option<Located<u32>>,
+    /// HAProxy: `mode`; default TCP.
+    pub mode: Mode,
+    /// HAProxy: `timeout NAME T`; 0 is none.
+    pub timeouts: BTreeMap<Timeout, Located<Duration>>,
+    /// HAProxy: `acl NAME EXPRESSION...`, the name and the words behind it, in order.
+    pub acls: Vec<Acl>,
+    /// HAProxy: `http-request`, `http-response`, `tcp-request`, `tcp-response` and
+    /// `redirect` rules, in order.
+    pub rules: Vec<Rule>,
+    /// HAProxy: `stick-table`, the words behind the keyword.
+    pub stick_table: Option<Located<Vec<Word>>>,
+    /// Options without arguments that are written, and whether `no` is before them.
+    /// HAProxy: `option NAME`, `no option NAME`.
+    pub switches: BTreeMap<&'static str, Located<bool>>,
+    /// HAProxy: `option forwardfor`, the words behind it.
+    pub forwardfor: Option<Located<Vec<Word>>>,
+    /// HAProxy: `stats`, the words behind the keyword of each line.
+    pub stats: Vec<Vec<Word>>,
+    /// What only those with clients have; empty in a backend.
+    pub frontend: FrontendSettings,
+    /// What only those with servers have; empty in a frontend.
+    pub backend: BackendSettings,
+}
+
+impl Proxy {
+    pub(super) fn new(kind: ProxyKind, name: Located<String>) -> Self {
+        Self {
+            kind,
+            name,
+            disabled: false,
+            id: None,
+            mode: Mode::default(),
+            timeouts: BTreeMap::new(),
+            acls: Vec::new(),
+            rules: Vec::new(),
+            stick_table: None,
+            switches: BTreeMap::new(),
+            forwardfor: None,
+            stats: Vec::new(),
+            frontend: FrontendSettings::default(),
+            backend: BackendSettings::default(),
+        }
+    }
+
+    /// A section that inherits everything but the name.
+    pub(super) fn inheriting(&self, kind: ProxyKind, name: Located<String>) -> Self {
+        let mut proxy = Self {
+            kind,
+            name,
+            ..self.clone()
+        };
+        // Or a default backend would lead back to itself.
+        if kind == ProxyKind::Backend {
+            proxy.frontend = FrontendSettings::default();
+        }
+        proxy
+    }
+
+    /// Whether an option without arguments is on; default off.
+    pub fn is_on(&self, option: &str) -> bool {
+        self.switches.get(option).is_some_and(|state| state.value)
+    }
+
+    /// The length of a timeout, `None` if it is not written or 0.
+    pub fn timeout(&self, timeout: Timeout) -> Option<Duration> {
+        let found = self.timeouts.get(&timeout)?.value;
+        (!found.is_zero()).then_some(found)
+    }
+
+    /// How messages name it: `backend 'be'`.
+    pub(super) fn title(&self) -> String {
+        format!("{} '{}'", self.kind.keyword(), self.name.value)
+    }
+
+    /// Where messages about the whole of it point to.
+    pub(super) fn place(&self) -> Word {
+        Word {
+            bytes: self.name.value.clone().into_bytes(),
+            location: self.name.location.clone(),
+        }
+    }
+}
+
+/// HAProxy: `acl NAME EXPRESSION...`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acl {
+    /// The name; several lines may share one.
+    pub name: Word,
+    /// The sample, the flags and the patterns.
+    pub expression: Vec<Word>,
+}
+
+/// What a section says of its clients.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct FrontendSettings {
+    /// HAProxy: `bind`, in order.
+    pub binds: Vec<Bind>,
+    /// HAProxy: `default_backend`.
+    pub default_backend: Option<Word>,
+    /// HAProxy: `use_backend NAME [if|unless ...]`, in order; a name may be a format
+    /// with `%[...]` in it.
+    pub use_backend: Vec<ConditionalRule>,
+    /// HAProxy: `maxconn`.
+    pub maxconn: Option<Located<u32>>,
+}
+
+/// What a section says of its servers.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct BackendSettings {
+    /// HAProxy: `server`, in order, each with what `default-server` said before it.
+    pub servers: Vec<ServerLine>,
+    /// HAProxy: `default-server`, all lines together.
+    pub default_server: ServerSettings,
+    /// HAProxy: `balance`, the words behind the keyword; default `roundrobin`.
+    pub balance: Option<Located<Vec<Word>>>,
+    /// HAProxy: `hash-type`, the words behind the keyword; default `map-based`.
+    pub hash_type: Option<Located<Vec<Word>>>,
+    /// HAProxy: `hash-balance-factor`, 0 for none or above 100.
+    pub hash_balance_factor: Option<Located<u32>>,
+    /// HAProxy 3.x: `hash-preserve-affinity`, `always` or `maxconn`.
+    pub hash_preserve_affinity: Option<Word>,
+    /// HAProxy: `cookie`.
+    pub cookie: Option<Located<CookiePolicy>>,
+    /// HAProxy: `dynamic-cookie-key`.
+    pub dynamic_cookie_key: Option<Word>,
+    /// HAProxy: `retries`; default 3.
+    pub retries: Option<Located<u32>>,
+    /// HAProxy: `option redispatch [N]`, −1 without a number; `None` is off.
+    pub redispatch: Option<Located<i32>>,
+    /// HAProxy: `retry-on`, its words.
+    pub retry_on: Option<Located<Vec<Word>>>,
+    /// HAProxy: `force-persist` and `ignore-persist`, in order.
+    pub persist_rules: Vec<PersistLine>,
+    /// HAProxy: `use-server NAME if|unless ...`, in order.
+    pub use_server: Vec<ConditionalRule>,
+    /// HAProxy: `stick on|match|store-request|store-response ...`, in order.
+    pub stick_rules: Vec<StickLine>,
+    /// HAProxy: `persist rdp-cookie[(NAME)]`.
+    pub persist_rdp_cookie: Option<Word>,
+    /// HAProxy: `option httpchk`, `option tcp-check` and the like: which, and its words.
+    pub check: Option<CheckLine>,
+    /// HAProxy: `http-check` and `tcp-check`, the words of each line, keyword included.
+    pub check_rules: Vec<Vec<Word>>,
+    /// HAProxy: `fullconn`.
+    pub fullconn: Option<Located<u32>>,
+    /// HAProxy: `http-reuse`.
+    pub http_reuse: Option<Word>,
+    /// HAProxy: `load-server-state-from-file`.
+    pub load_server_state: Option<Word>,
+}
+
+/// HAProxy: `force-persist` or `ignore-persist`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersistLine {
+    /// True for `force-persist`.
+    pub force: bool,
+    /// When it applies.
+    pub condition: super::rules::ConditionWords,
+}
+
+/// Which half of stickiness a `stick` line asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StickKind {
+    /// `on`: match and store the request's key.
+    On,
+    /// `match`.
+    Match,
+    /// `store-request` or `store`.
+    StoreRequest,
+    /// `store-response`.
+    StoreResponse,
+}
+
+/// HAProxy: `stick KIND EXPRESSION [table NAME] [if|unless ...]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StickLine {
+    /// Where the line is.
+    pub location: Location,
+    /// Which half.
+    pub kind: StickKind,
+    /// The words of the expression.
+    pub expression: Vec<Word>,
+    /// The table; `None` is the backend's own.
+    pub table: Option<Word>,
+    /// When it applies; `None` is always.
+    pub condition: Option<super::rules::ConditionWords>,
+}
+
+/// HAProxy: `option httpchk ...` and its kin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckLine {
+    /// The option, `httpchk` for example.
+    pub kind: Word,
+    /// The words behind it.
+    pub arguments: Vec<Word>,
+}

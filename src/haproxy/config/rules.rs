@@ -1,0 +1,350 @@
+//! Rules: an action or a target, and a condition.
+
+use super::args::{Args, argument, missing};
+use super::finding::{Finding, FindingKind};
+use super::location::Word;
+use super::suggest::expected_one_of;
+
+/// `if ...` or `unless ...`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConditionWords {
+    /// `if` or `unless`.
+    pub keyword: Word,
+    /// The words behind it: names of ACLs, `!`, `||`, `or`, `{ ... }`.
+    pub words: Vec<Word>,
+}
+
+impl ConditionWords {
+    /// Whether the keyword is `unless`.
+    pub fn is_negated(&self) -> bool {
+        self.keyword.is("unless")
+    }
+}
+
+/// A name, and when it is used: `use_backend`, `use-server`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConditionalRule {
+    /// The name; one with `%[` in it is a format.
+    pub target: Word,
+    /// When it is used; `None` is always.
+    pub condition: Option<ConditionWords>,
+}
+
+impl ConditionalRule {
+    /// Whether the name is made for each request.
+    pub fn is_dynamic(&self) -> bool {
+        self.target.bytes.contains(&b'%')
+    }
+}
+
+/// Which list a [`Rule`] belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ruleset {
+    /// `http-request`.
+    HttpRequest,
+    /// `http-response`.
+    HttpResponse,
+    /// `http-after-response`.
+    HttpAfterResponse,
+    /// `tcp-request connection`.
+    TcpRequestConnection,
+    /// `tcp-request session`.
+    TcpRequestSession,
+    /// `tcp-request content`.
+    TcpRequestContent,
+    /// `tcp-request inspect-delay`.
+    TcpRequestInspectDelay,
+    /// `tcp-response content`.
+    TcpResponseContent,
+    /// `tcp-response inspect-delay`.
+    TcpResponseInspectDelay,
+    /// `redirect`.
+    Redirect,
+}
+
+impl Ruleset {
+    pub(super) const fn is_http(self) -> bool {
+        matches!(
+            self,
+            Self::HttpRequest | Self::HttpResponse | Self::HttpAfterResponse | Self::Redirect
+        )
+    }
+}
+
+/// One rule: what is done, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The list it belongs to.
+    pub ruleset: Ruleset,
+    /// The action, `set-header` for example; arguments in parentheses belong to it.
+    pub action: Word,
+    /// The words behind the action.
+    pub arguments: Vec<Word>,
+    /// When it applies; `None` is always.
+    pub condition: Option<ConditionWords>,
+}
+
+/// Actions of rules on HTTP requests.
+const HTTP_REQUEST: &[&str] = &[
+    "add-acl",
+    "add-header",
+    "allow",
+    "auth",
+    "cache-use",
+    "capture",
+    "del-acl",
+    "del-header",
+    "del-map",
+    "deny",
+    "disable-l7-retry",
+    "do-resolve",
+    "early-hint",
+    "normalize-uri",
+    "redirect",
+    "reject",
+    "replace-header",
+    "replace-path",
+    "replace-pathq",
+    "replace-uri",
+    "replace-value",
+    "return",
+    "sc-inc-gpc",
+    "sc-inc-gpc0",
+    "sc-inc-gpc1",
+    "sc-set-gpt",
+    "sc-set-gpt0",
+    "send-spoe-group",
+    "set-dst",
+    "set-dst-port",
+    "set-header",
+    "set-log-level",
+    "set-map",
+    "set-mark",
+    "set-method",
+    "set-nice",
+    "set-path",
+    "set-pathq",
+    "set-priority-class",
+    "set-priority-offset",
+    "set-query",
+    "set-src",
+    "set-src-port",
+    "set-timeout",
+    "set-tos",
+    "set-uri",
+    "set-var",
+    "set-var-fmt",
+    "silent-drop",
+    "strict-mode",
+    "tarpit",
+    "track-sc0",
+    "track-sc1",
+    "track-sc2",
+    "unset-var",
+    "use-service",
+    "wait-for-body",
+    "wait-for-handshake",
+];
+
+/// Actions of rules on HTTP responses.
+const HTTP_RESPONSE: &[&str] = &[
+    "add-acl",
+    "add-header",
+    "allow",
+    "cache-store",
+    "capture",
+    "del-acl",
+    "del-header",
+    "del-map",
+    "deny",
+    "redirect",
+    "replace-header",
+    "replace-value",
+    "return",
+    "sc-inc-gpc",
+    "sc-inc-gpc0",
+    "sc-inc-gpc1",
+    "sc-set-gpt",
+    "sc-set-gpt0",
+    "send-spoe-group",
+    "set-header",
+    "set-log-level",
+    "set-map",
+    "set-mark",
+    "set-nice",
+    "set-status",
+    "set-tos",
+    "set-var",
+    "set-var-fmt",
+    "silent-drop",
+    "strict-mode",
+    "track-sc0",
+    "track-sc1",
+    "track-sc2",
+    "unset-var",
+    "wait-for-body",
+];
+
+/// Actions of rules on every HTTP response, also those HAProxy makes.
+const HTTP_AFTER_RESPONSE: &[&str] = &[
+    "add-header",
+    "allow",
+    "capture",
+    "del-header",
+    "replace-header",
+    "replace-value",
+    "set-header",
+    "set-status",
+    "set-var",
+    "set-var-fmt",
+    "strict-mode",
+    "unset-var",
+];
+
+/// Actions of rules on connections and sessions.
+const TCP_CONNECTION: &[&str] = &[
+    "accept",
+    "expect-netscaler-cip",
+    "expect-proxy",
+    "reject",
+    "sc-inc-gpc",
+    "sc-inc-gpc0",
+    "sc-inc-gpc1",
+    "sc-set-gpt",
+    "sc-set-gpt0",
+    "set-dst",
+    "set-dst-port",
+    "set-mark",
+    "set-src",
+    "set-src-port",
+    "set-tos",
+    "set-var",
+    "set-var-fmt",
+    "silent-drop",
+    "track-sc0",
+    "track-sc1",
+    "track-sc2",
+    "unset-var",
+];
+
+/// Actions of rules on the bytes of a request.
+const TCP_REQUEST: &[&str] = &[
+    "accept",
+    "capture",
+    "do-resolve",
+    "reject",
+    "sc-inc-gpc",
+    "sc-inc-gpc0",
+    "sc-inc-gpc1",
+    "sc-set-gpt",
+    "sc-set-gpt0",
+    "send-spoe-group",
+    "set-dst",
+    "set-dst-port",
+    "set-log-level",
+    "set-mark",
+    "set-nice",
+    "set-priority-class",
+    "set-priority-offset",
+    "set-src",
+    "set-src-port",
+    "set-tos",
+    "set-var",
+    "set-var-fmt",
+    "silent-drop",
+    "switch-mode",
+    "track-sc0",
+    "track-sc1",
+    "track-sc2",
+    "unset-var",
+    "use-service",
+];
+
+/// Actions of rules on the bytes of a response.
+const TCP_RESPONSE: &[&str] = &[
+    "accept",
+    "close",
+    "reject",
+    "sc-inc-gpc",
+    "sc-inc-gpc0",
+    "sc-inc-gpc1",
+    "sc-set-gpt",
+    "sc-set-gpt0",
+    "send-spoe-group",
+    "set-log-level",
+    "set-mark",
+    "set-nice",
+    "set-tos",
+    "set-var",
+    "set-var-fmt",
+    "silent-drop",
+    "unset-var",
+];
+
+impl Ruleset {
+    const fn actions(self) -> &'static [&'static str] {
+        match self {
+            Self::HttpRequest => HTTP_REQUEST,
+            Self::HttpResponse => HTTP_RESPONSE,
+            Self::HttpAfterResponse => HTTP_AFTER_RESPONSE,
+            Self::TcpRequestConnection | Self::TcpRequestSession => TCP_CONNECTION,
+            Self::TcpRequestContent => TCP_REQUEST,
+            Self::TcpResponseContent => TCP_RESPONSE,
+            Self::TcpRequestInspectDelay | Self::TcpResponseInspectDelay => &[],
+            Self::Redirect => &["location", "prefix", "scheme"],
+        }
+    }
+}
+
+/// Reads an action, its arguments and its condition.
+pub(super) fn rule(ruleset: Ruleset, args: &mut Args<'_>) -> Result<Rule, Finding> {
+    let actions = ruleset.actions();
+    let action = args.required(&format!("an action: one of {}", actions.join(", ")))?;
+    let text = action.text();
+    let name = text.split_once('(').map_or(text, |(name, _)| name);
+    if !actions.contains(&name) {
+        let message = expected_one_of(name, actions);
+        return Err(Finding::error(FindingKind::Unknown, action, message));
+    }
+    let (arguments, condition) = split(args)?;
+    Ok(Rule {
+        ruleset,
+        action: action.clone(),
+        arguments,
+        condition,
+    })
+}
+
+/// The words up to `if` or `unless`, and the condition behind it.
+pub(super) fn split(args: &mut Args<'_>) -> Result<(Vec<Word>, Option<ConditionWords>), Finding> {
+    let mut words = Vec::new();
+    while let Some(word) = args.peek() {
+        if word.is("if") || word.is("unless") {
+            return Ok((words, Some(condition(args)?)));
+        }
+        words.extend(args.next().cloned());
+    }
+    Ok((words, None))
+}
+
+/// `if ...` or `unless ...`, which must be there.
+pub(super) fn condition(args: &mut Args<'_>) -> Result<ConditionWords, Finding> {
+    let keyword = args.required("if or unless and a condition")?;
+    if !(keyword.is("if") || keyword.is("unless")) {
+        return Err(argument(keyword, "expected if or unless and a condition"));
+    }
+    let words = args.rest().to_vec();
+    if words.is_empty() {
+        return Err(missing(args.end_of_line(), "a condition"));
+    }
+    Ok(ConditionWords {
+        keyword: keyword.clone(),
+        words,
+    })
+}
+
+/// A condition, or nothing.
+pub(super) fn optional_condition(args: &mut Args<'_>) -> Result<Option<ConditionWords>, Finding> {
+    args.peek().map(|_| condition(args)).transpose()
+}

@@ -1,0 +1,179 @@
+//! Whether what one section names exists in another.
+
+use std::collections::{HashMap, HashSet};
+
+use super::check::fixed;
+use super::finding::{Finding, FindingKind};
+use super::location::Word;
+use super::peers::Peers;
+use super::proxy::{Mode, Proxy};
+use super::suggest::nearest;
+
+/// What can be named.
+struct Names<'c> {
+    backends: HashMap<&'c str, &'c Proxy>,
+    /// `BACKEND/SERVER` is looked for by backend first.
+    servers: HashMap<&'c str, HashMap<&'c [u8], &'c super::server::ServerLine>>,
+    tables: HashSet<String>,
+    peers: HashSet<&'c str>,
+}
+
+/// Checks every name in every section that is not disabled.
+pub(super) fn check(proxies: &[Proxy], peers: &[Peers], findings: &mut Vec<Finding>) {
+    let names = Names::of(proxies, peers);
+    for proxy in proxies.iter().filter(|proxy| !proxy.disabled) {
+        backends(proxy, &names, findings);
+        servers(proxy, &names, findings);
+        tables(proxy, &names, findings);
+    }
+}
+
+impl<'c> Names<'c> {
+    fn of(proxies: &'c [Proxy], peers: &'c [Peers]) -> Self {
+        let named = |proxy: &'c Proxy| (proxy.name.value.as_str(), proxy);
+        let backends = proxies.iter().filter(|proxy| proxy.kind.is_backend());
+        let servers = |proxy: &'c Proxy| {
+            let servers = proxy.backend.servers.iter();
+            let by_name = servers.map(|server| (server.name.bytes(), server));
+            (proxy.name.value.as_str(), by_name.collect())
+        };
+        let own = proxies.iter().filter(|proxy| proxy.stick_table.is_some());
+        let own = own.map(|proxy| proxy.name.value.clone());
+        let shared = peers.iter().flat_map(|section| {
+            let tables = section.tables.iter();
+            tables.map(|table| format!("{}/{}", section.name.value, table.name))
+        });
+        Self {
+            backends: backends.clone().map(named).collect(),
+            servers: backends.map(servers).collect(),
+            tables: own.chain(shared).collect(),
+            peers: peers
+                .iter()
+                .map(|section| section.name.value.as_str())
+                .collect(),
+        }
+    }
+}
+
+fn backends(proxy: &Proxy, names: &Names<'_>, findings: &mut Vec<Finding>) {
+    let front = &proxy.frontend;
+    for target in front
+        .default_backend
+        .iter()
+        .chain(fixed(&front.use_backend))
+    {
+        findings.extend(backend(proxy, target, names));
+    }
+}
+
+fn backend(proxy: &Proxy, target: &Word, names: &Names<'_>) -> Option<Finding> {
+    let Some(backend) = names.backends.get(target.text()) else {
+        let known: Vec<_> = names.backends.keys().copied().take(1_000).collect();
+        return Some(unknown(target, "backend or listen section", &known));
+    };
+    if std::ptr::eq(*backend, proxy) {
+        let message = "leads back to its own section; expected another one";
+        return Some(Finding::error(FindingKind::Target, target, message));
+    }
+    if proxy.mode == Mode::Http && backend.mode == Mode::Tcp {
+        let message = format!(
+            "{} is not in mode http, as {} is",
+            backend.title(),
+            proxy.title()
+        );
+        return Some(Finding::error(FindingKind::Conflict, target, message));
+    }
+    None
+}
+
+fn servers(proxy: &Proxy, names: &Names<'_>, findings: &mut Vec<Finding>) {
+    let own = names.servers.get(proxy.name.value.as_str());
+    let own = own.filter(|_| proxy.kind.is_backend());
+    for target in fixed(&proxy.backend.use_server) {
+        if own.is_none_or(|own| !own.contains_key(target.bytes())) {
+            let servers = proxy.backend.servers.iter().take(1_000);
+            let known: Vec<_> = servers.map(|server| server.name.text()).collect();
+            findings.push(unknown(target, "server in this section", &known));
+        }
+    }
+    for server in &proxy.backend.servers {
+        let settings = &server.settings;
+        if let Some(track) = &settings.track {
+            findings.extend(tracked(proxy, track, settings.check, names));
+        }
+    }
+}
+
+/// A server whose health is that of another.
+fn tracked(proxy: &Proxy, track: &Word, is_checked: bool, names: &Names<'_>) -> Option<Finding> {
+    let refuse = |kind, message: &str| Some(Finding::error(kind, track, message));
+    let (section, name) = match track.text().split_once('/') {
+        Some((section, name)) => (section, name),
+        None => (proxy.name.value.as_str(), track.text()),
+    };
+    let found = names
+        .servers
+        .get(section)
+        .and_then(|servers| servers.get(name.as_bytes()));
+    let Some(server) = found else {
+        return refuse(
+            FindingKind::Target,
+            "no such server; expected SERVER or BACKEND/SERVER",
+        );
+    };
+    if is_checked {
+        return refuse(
+            FindingKind::Conflict,
+            "check and track exclude each other; expected one of them",
+        );
+    }
+    let settings = &server.settings;
+    let is_watched = settings.check || settings.agent_check || settings.track.is_some();
+    if is_watched {
+        return None;
+    }
+    refuse(
+        FindingKind::Conflict,
+        "that server has neither check nor agent-check, so there is nothing to track",
+    )
+}
+
+fn tables(proxy: &Proxy, names: &Names<'_>, findings: &mut Vec<Finding>) {
+    if let Some(words) = &proxy.stick_table {
+        let mut pairs = words.value.windows(2);
+        let peers = pairs.find(|pair| pair[0].is("peers")).map(|pair| &pair[1]);
+        if let Some(section) = peers.filter(|section| !names.peers.contains(section.text())) {
+            let known: Vec<_> = names.peers.iter().copied().take(1_000).collect();
+            findings.push(unknown(section, "peers section", &known));
+        }
+    }
+    if !proxy.kind.is_backend() {
+        return;
+    }
+    for rule in &proxy.backend.stick_rules {
+        let name = rule
+            .table
+            .as_ref()
+            .map_or(proxy.name.value.as_str(), Word::text);
+        if !names.tables.contains(name) {
+            let known: Vec<_> = names
+                .tables
+                .iter()
+                .map(String::as_str)
+                .take(1_000)
+                .collect();
+            let word = rule.table.clone().unwrap_or_else(|| Word {
+                bytes: name.as_bytes().to_vec(),
+                location: rule.location.clone(),
+            });
+            findings.push(unknown(&word, "stick table", &known));
+        }
+    }
+}
+
+fn unknown(word: &Word, what: &str, known: &[&str]) -> Finding {
+    let hint = nearest(word.text(), known)
+        .map_or_else(String::new, |name| format!("; did you mean '{name}'?"));
+    let message = format!("there is no {what} of this name{hint}");
+    Finding::error(FindingKind::Target, word, message)
+}

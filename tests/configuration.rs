@@ -1,0 +1,415 @@
+//! Promise: HAProxy's configurations are read as they stand, and what is wrong is told
+//! with its place, all at once, whatever the input.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use stickroute::haproxy::{
+    Configuration, ConfigurationReader, Finding, FindingKind, Mode, Severity, StickKind, Timeout,
+};
+use stickroute::{Now, SimpleRequest};
+
+fn findings(text: &str) -> Vec<String> {
+    let result = Configuration::parse("f", text);
+    let found = match &result {
+        Ok(configuration) => configuration.findings(),
+        Err(error) => error.findings(),
+    };
+    found.iter().map(ToString::to_string).collect()
+}
+
+fn errors(text: &str) -> Vec<String> {
+    let error = Configuration::parse("f", text).expect_err(text);
+    error.errors().map(ToString::to_string).collect()
+}
+
+/// A section around some lines of a backend.
+fn backend(lines: &str) -> String {
+    format!(
+        "defaults\n mode http\n timeout connect 1s\n timeout client 1s\n timeout server 1s\n\
+         backend be\n{lines}\n server s1 10.0.0.1:80\n"
+    )
+}
+
+#[test]
+fn published_configurations_are_read_as_they_stand() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/configs");
+    let mut read = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "cfg") {
+            continue;
+        }
+        let text = std::fs::read(&path).unwrap();
+        let name = path.display().to_string();
+        let configuration = Configuration::parse(&name, text).unwrap_or_else(|e| panic!("{e}"));
+        assert!(configuration.findings().is_empty(), "{name}");
+        assert_eq!(configuration.backends().count(), 1, "{name}");
+        read += 1;
+    }
+    assert_eq!(read, 8);
+}
+
+#[test]
+fn values_are_typed() {
+    let text = "
+global
+ maxconn 100
+ stats socket /tmp/s mode 660 level admin
+defaults base
+ mode http
+ retries 5
+ option redispatch 2
+ timeout connect 1500us
+ timeout client 30s
+ timeout server 1m
+peers p
+ peer a 127.0.0.1:1024
+ table t type ip size 1k
+frontend fe
+ bind *:80,[::1]:81 accept-proxy name web
+ acl static path_beg /img
+ use_backend be-%[path] if static
+ default_backend be
+backend be
+ default-server weight 20 inter 2s
+ server s1 10.0.0.1:80 id 7 cookie a
+ server s2 10.0.0.2:80 weight 5 backup disabled
+ stick on hdr(x) ,lower table p/t unless { src 10.0.0.0/8 }
+ option persist
+ no option persist
+";
+    let configuration = Configuration::parse("f", text).unwrap();
+    let global = &configuration.global;
+    assert_eq!(global.maxconn.as_ref().unwrap().value, 100);
+    assert_eq!(global.stats_sockets[0].mode, Some(0o660));
+    let [front, back] = &configuration.proxies[..] else {
+        panic!("two sections")
+    };
+    assert_eq!((front.mode, back.mode), (Mode::Http, Mode::Http));
+    let bind = &front.frontend.binds[0];
+    assert!(bind.accept_proxy && bind.addresses.value.len() == 2);
+    assert!(front.frontend.use_backend[0].is_dynamic());
+    assert_eq!(
+        back.timeout(Timeout::Connect),
+        Some(Duration::from_millis(2))
+    );
+    let servers = &back.backend.servers;
+    assert_eq!(servers[0].settings.weight, Some(20));
+    assert_eq!(servers[0].settings.id.as_ref().unwrap().value, 7);
+    assert_eq!(servers[1].settings.weight, Some(5));
+    assert!(servers[1].settings.backup && servers[1].settings.disabled);
+    let stick = &back.backend.stick_rules[0];
+    assert_eq!(stick.kind, StickKind::On);
+    assert_eq!(stick.expression.len(), 2);
+    assert_eq!(stick.table.as_ref().unwrap().bytes(), b"p/t");
+    assert!(stick.condition.as_ref().unwrap().is_negated());
+    assert!(!back.is_on("persist"));
+    assert_eq!(configuration.tables().next().unwrap().0, "p/t");
+}
+
+#[test]
+fn every_error_is_told_in_one_line_with_its_place() {
+    let text = "
+frontend fe
+ bind nowhere
+ default_backend ba
+backend be
+ balnce roundrobin
+ server s1 10.0.0.1:80 wieght 3 maxconn x
+ server s1 10.0.0.2:80
+ timeout connect 25d
+ use-server s9 if TRUE
+";
+    let found = errors(text);
+    let expected = [
+        ("f:3:7: 'nowhere'", "expected IP:PORT"),
+        ("f:4:18: 'ba'", "did you mean 'be'?"),
+        ("f:6:2: 'balnce'", "did you mean 'balance'?"),
+        ("f:7:24: 'wieght'", "did you mean 'weight'?"),
+        ("f:7:41: 'x'", "a whole number from 0 to 2147483647"),
+        ("f:8:9: 's1'", "is at f:7:9"),
+        ("f:9:18: '25d'", "up to 2147483647 ms"),
+        ("f:10:13: 's9'", "no server in this section"),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, (place, text)) in found.iter().zip(expected) {
+        assert!(found.starts_with(place), "{found} is not at {place}");
+        assert!(found.contains(text), "{text} is not in {found}");
+        assert_eq!(found.lines().count(), 1);
+    }
+}
+
+#[test]
+fn keywords_without_effect_are_named_in_one_warning() {
+    let text = format!(
+        "global\n daemon\n tune.bufsize 3\n nbthread 2\n{}",
+        backend(" log global")
+    );
+    let found = findings(&text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].ends_with("daemon, log, nbthread, tune.bufsize"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn what_is_not_supported_is_refused_and_told_apart() {
+    for line in [
+        " dispatch 10.0.0.1:80",
+        " server s2 10.0.0.2:80 ssl",
+        " server-template s 3 h:80",
+        " option transparent",
+        "resolvers r\n nameserver a 1.2.3.4:53",
+        " filter compression",
+        "userlist u",
+    ] {
+        let error = Configuration::parse("f", backend(line)).unwrap_err();
+        let kinds: Vec<_> = error.errors().map(Finding::kind).collect();
+        assert_eq!(kinds, [FindingKind::NotSupported], "{line}");
+    }
+}
+
+#[test]
+fn the_last_defaults_count_unless_another_is_named() {
+    let text = "
+defaults a
+ mode http
+ cookie A insert attr x
+defaults
+ mode tcp
+backend one
+ timeout connect 1
+backend two from a
+ cookie B prefix attr y
+defaults from a
+ retries 7
+backend three
+";
+    let configuration = Configuration::parse("f", text).unwrap();
+    let [one, two, three] = &configuration.proxies[..] else {
+        panic!("three sections")
+    };
+    assert_eq!(
+        (one.mode, two.mode, three.mode),
+        (Mode::Tcp, Mode::Http, Mode::Http)
+    );
+    assert!(one.backend.cookie.is_none());
+    let cookie = &two.backend.cookie.as_ref().unwrap().value;
+    assert_eq!(cookie.name(), b"B");
+    assert_eq!(cookie.attrs().collect::<Vec<_>>(), [b"x", b"y"]);
+    assert_eq!(three.backend.retries.as_ref().unwrap().value, 7);
+}
+
+#[test]
+fn blocks_and_variables_follow_the_caller() {
+    let text = "
+global
+ setenv MODE http
+ presetenv MODE tcp
+.if defined(TLS) && !feature(PLAIN)
+ garbage
+.elif version_atleast(2.6)
+ maxconn \"${MAX-50}\"
+.else
+ garbage
+.endif
+.notice \"hello there\"
+listen l
+ mode \"$MODE\"
+";
+    let configuration = ConfigurationReader::new()
+        .feature("PLAIN")
+        .environment(|name| (name == "MAX").then(|| "60".to_owned()))
+        .file("a", text)
+        .file("b", " maxconn 9\n")
+        .read()
+        .unwrap();
+    assert_eq!(configuration.global.maxconn.as_ref().unwrap().value, 60);
+    let listen = &configuration.proxies[0];
+    assert_eq!(listen.mode, Mode::Http);
+    assert_eq!(listen.frontend.maxconn.as_ref().unwrap().value, 9);
+    let notice = &configuration.findings()[0];
+    assert_eq!(notice.severity(), Severity::Notice);
+    assert_eq!(notice.message(), "hello there");
+}
+
+#[test]
+fn wrong_blocks_are_refused() {
+    for text in [
+        ".endif\n",
+        ".else\n",
+        ".elif 1\n",
+        ".if 1\n",
+        ".if foo\n.endif\n",
+        ".foo\n",
+        ".if 1\n.else\n.else\n.endif\n",
+        ".if 1\n.endif x\n.endif\n",
+        ".alert stop\n",
+    ] {
+        assert!(!errors(text).is_empty());
+    }
+    assert!(Configuration::parse("f", ".if 0\n.if garbage(\n.endif\n.endif\n").is_ok());
+}
+
+#[test]
+fn what_names_something_else_is_checked() {
+    for (lines, text) in [
+        (" stick on src", "there is no stick table of this name"),
+        (
+            " stick match src table t",
+            "there is no stick table of this name",
+        ),
+        (
+            " stick-table type ip size 1 peers p",
+            "there is no peers section of this name",
+        ),
+        (" server s2 10.0.0.2:80 track s9", "no such server"),
+        (" server s2 10.0.0.2:80 track s1", "nothing to track"),
+        (
+            " server s2 10.0.0.2:80 id 3\n server s3 10.0.0.3:80 id 3",
+            "server with this id",
+        ),
+        ("listen be", "another section"),
+        ("listen l\n bind :80\n default_backend l", "leads back"),
+        (
+            "listen l\n bind :80\n use_backend zz if TRUE",
+            "no backend or listen section",
+        ),
+    ] {
+        let found = errors(&backend(lines));
+        assert!(found.iter().any(|found| found.contains(text)), "{found:?}");
+    }
+}
+
+#[test]
+fn misplaced_lines_are_warned_about_and_left_out() {
+    let text = backend(
+        " bind :80\n default_backend x\nfrontend fe\n bind :80\n cookie S insert\n stick on src\nbackend b2",
+    );
+    let error = Configuration::parse("f", text.clone()).unwrap_err();
+    assert_eq!(
+        error.errors().count(),
+        1,
+        "an unknown backend is one even where it has no effect"
+    );
+    let configuration =
+        Configuration::parse("f", text.replace(" default_backend x\n", "")).unwrap();
+    assert_eq!(configuration.findings().len(), 3);
+    let [be, fe, _] = &configuration.proxies[..] else {
+        panic!("three sections")
+    };
+    assert!(be.frontend.binds.is_empty());
+    assert!(fe.backend.cookie.is_none() && fe.backend.stick_rules.is_empty());
+}
+
+#[test]
+fn backends_are_built_from_sections() {
+    let text = backend(
+        " cookie SRV insert indirect\n balance source\n hash-type consistent\n \
+         hash-balance-factor 150\n server s2 10.0.0.2:80 cookie b disabled",
+    );
+    let configuration = Configuration::parse("f", text).unwrap();
+    let backend = configuration.backend("be").unwrap().build().unwrap();
+    let request = SimpleRequest::new("GET", "/").header("Cookie", "SRV=b");
+    let selection = backend.select(&request, Now::system()).unwrap();
+    assert_eq!(selection.server().name(), "s1");
+    assert!(configuration.backend("nowhere").is_err());
+}
+
+#[test]
+fn what_a_backend_cannot_do_yet_is_not_ignored() {
+    for line in [
+        " force-persist if TRUE",
+        " use-server s1 if TRUE",
+        " stick-table type ip size 1\n stick on src",
+        " server s2 10.0.0.2:80 maxqueue 3",
+        " server s2 :80",
+        " persist rdp-cookie",
+        " hash-type consistent\n balance source\n server s2 10.0.0.2:80 hash-key addr",
+        " retry-on 503",
+    ] {
+        let configuration = Configuration::parse("f", backend(line)).unwrap();
+        let error = configuration.backend("be").unwrap_err().to_string();
+        assert!(error.contains("not supported yet"), "{error}");
+    }
+}
+
+/// Reads a text and fails if it takes much longer than a linear pass would.
+fn in_time(text: String) -> Vec<String> {
+    let begin = Now::system().mono();
+    let result = Configuration::parse("f", text);
+    let found = match &result {
+        Ok(configuration) => configuration.findings(),
+        Err(error) => error.findings(),
+    };
+    let shown = found.iter().take(3).map(ToString::to_string).collect();
+    let taken = Now::system().mono().saturating_sub(begin);
+    assert!(taken < Duration::from_secs(60), "{taken:?}");
+    shown
+}
+
+#[test]
+fn huge_inputs_end_in_time() {
+    let long = in_time(format!("global\n #{}\n", "a".repeat(50_000_000)));
+    assert!(long[0].contains("the line is too long"), "{long:?}");
+    let words = in_time(format!("global\n{}\n", " a".repeat(500_000)));
+    assert!(words[0].contains("too many words"), "{words:?}");
+    let nested = in_time(".if 1\n".repeat(100_000));
+    assert!(nested[0].contains("at most 100 nested"), "{nested:?}");
+    in_time(format!("backend b\n{}", " foo\n".repeat(20_000)));
+    in_time(format!(
+        "backend b\n{}",
+        " cookie S insert attr x\n".repeat(20_000)
+    ));
+    in_time("backend b\n".repeat(50_000));
+    let mut servers = "defaults\n default-server".to_owned();
+    for option in ["agent-addr", "addr", "agent-send", "redir", "init-addr"] {
+        let _ = write!(servers, " {option} {}", "x".repeat(100_000));
+    }
+    servers.push_str("\nbackend b\n");
+    for number in 0..20_000 {
+        let _ = writeln!(servers, " server s{number} 10.0.0.1:80");
+    }
+    let found = in_time(servers);
+    assert!(
+        found.iter().any(|found| found.contains("inherit too much")),
+        "{found:?}"
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(text in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let _ = Configuration::parse("f", text);
+    }
+
+    #[test]
+    fn no_words_make_it_panic(words in proptest::collection::vec(word(), 0..120)) {
+        if let Ok(configuration) = Configuration::parse("f", words.join("")) {
+            for proxy in configuration.backends() {
+                if let Ok(builder) = configuration.backend(&proxy.name.value) {
+                    let _ = builder.build();
+                }
+            }
+        }
+    }
+}
+
+/// Words of configurations, with blanks and line feeds.
+fn word() -> impl Strategy<Value = String> {
+    let words: Vec<String> = "global\n,defaults\n,defaults ,frontend ,backend ,listen ,peers ,be \
+        ,be\n,fe\n,\n ,\n, from ,bind ,:80 ,server ,s1 ,s2 ,10.0.0.1:80 ,weight ,cookie ,id ,3 ,0 \
+        ,-1 ,x ,\" ,' ,\\ ,# ,$,\"${A-b}\" ,mode ,http\n,tcp\n,balance ,source\n,hash-type \
+        ,consistent\n,stick ,on ,src ,table ,if ,unless ,TRUE\n,stick-table ,type ,ip ,size ,1k\n\
+        ,option ,redispatch ,persist\n,no ,default ,timeout ,connect ,1s\n,use_backend \
+        ,default_backend ,use-server ,acl ,http-request ,deny ,tcp-request ,content ,peer ,track \
+        ,default-server ,\n.if ,\n.else\n,\n.endif\n,1\n,defined(A)\n,! ,( ,) ,insert ,attr ,retries "
+        .split(',')
+        .map(str::to_owned)
+        .collect();
+    proptest::sample::select(words)
+}
