@@ -69,10 +69,8 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `http` | on | views and edits for the types of the `http` crate |
-//! | `haproxy` | on | the texts of HAProxy's `balance` and `hash-type` lines |
 //! | `serde` | off | `Serialize` and `Deserialize` for states, ids, weights, reasons |
-//! | `haproxy` | on | the texts of HAProxy's `balance` and `hash-type` lines, sample expressions, ACLs and conditions |
-//! | `haproxy` | on | HAProxy's configurations as text, whole or the `balance` and `hash-type` lines alone |
+//! | `haproxy` | on | HAProxy's texts: configurations, `balance` lines, sample expressions, conditions, runtime commands |
 //!
 //! # Concurrency
 //!

@@ -9,6 +9,9 @@ use std::path::Path;
 #[cfg(feature = "haproxy")]
 #[path = "../fuzz/bodies/command.rs"]
 mod command;
+#[cfg(feature = "haproxy")]
+#[path = "../fuzz/bodies/configuration.rs"]
+mod configuration;
 #[path = "../fuzz/bodies/cookie_date.rs"]
 mod cookie_date;
 #[path = "../fuzz/bodies/cookie_directive.rs"]
@@ -67,4 +70,10 @@ fn cookie_directives() {
 #[test]
 fn expressions() {
     replay("expression", expression::check);
+}
+
+#[cfg(feature = "haproxy")]
+#[test]
+fn configurations() {
+    replay("configuration", configuration::check);
 }
