@@ -45,6 +45,9 @@ fn refused(error: &DirectiveError, words: &[Word], end: &Word) -> Finding {
             argument(word, format!("expected {expected}"))
         }
         DirectiveError::MissingWord { expected, .. } => missing(end, expected),
+        DirectiveError::Expression {
+            position, error, ..
+        } => argument(words.get(position - 1).unwrap_or(end), error.to_string()),
         DirectiveError::NotSupportedYet { position, .. } => {
             argument(words.get(position - 1).unwrap_or(end), "not supported yet")
         }
