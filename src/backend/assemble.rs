@@ -155,7 +155,6 @@ pub(super) fn draft_server<P>(
     let spec = Arc::new(Spec {
         id,
         has_own_id: server.id.is_some(),
-        disabled: server.admin == AdminState::Maintenance,
         name,
         address,
         weight,

@@ -12,8 +12,6 @@ pub(crate) struct Spec {
     pub(crate) id: ServerId,
     /// Whether the configuration gives the id, or it was numbered.
     pub(crate) has_own_id: bool,
-    /// Whether the configuration has it in maintenance.
-    pub(crate) disabled: bool,
     pub(crate) name: Box<str>,
     pub(crate) address: Address,
     pub(crate) weight: Weight,
@@ -119,7 +117,7 @@ impl FarmServer {
     /// Whether the configuration has it in maintenance, whatever its state is now.
     /// HAProxy: `disabled`.
     pub fn is_configured_disabled(&self) -> bool {
-        self.spec.disabled
+        self.history.starts_disabled()
     }
 
     /// Current weight on the scale of the selector; 0 means no new sessions.
@@ -299,7 +297,6 @@ pub(crate) mod tests {
                 let spec = Spec {
                     id,
                     has_own_id: false,
-                    disabled: false,
                     name: format!("s{id}").into(),
                     address: Address::Unix(format!("/s{id}").into()),
                     weight,

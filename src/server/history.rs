@@ -8,6 +8,8 @@ use super::{AdminState, OperationalState, Status};
 /// The past of one server, as far as `show servers state` tells it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct History {
+    /// What the configuration wants of the server.
+    first: AdminState,
     changed: Option<Duration>,
     #[cfg_attr(
         not(feature = "haproxy"),
@@ -28,9 +30,15 @@ impl History {
     pub(crate) fn starting_in(status: Status) -> Self {
         let is_up = status.operational != OperationalState::Stopped;
         Self {
+            first: status.admin,
             changed: None,
             health: if is_up { Self::UNREPORTED } else { Self::DOWN },
         }
+    }
+
+    /// Whether the configuration has it in maintenance.
+    pub(crate) fn starts_disabled(self) -> bool {
+        self.first == AdminState::Maintenance
     }
 
     /// When the state changed last, if that is known.
