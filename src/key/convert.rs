@@ -88,7 +88,7 @@ mod tests {
             row(&Sample::Integer(-1)),
             "255.255.255.255 ::ffff:255.255.255.255 4294967295 -1 FFFFFFFFFFFFFFFF00000000000000000000"
         );
-        assert!(row(&Sample::Integer(1 << 32 | 12)).starts_with("0.0.0.12 ::ffff:0.0.0.12 12 "));
+        assert!(row(&Sample::Integer((1 << 32) + 12)).starts_with("0.0.0.12 ::ffff:0.0.0.12 12 "));
         assert_eq!(
             row(&Sample::Bool(true)),
             "- - 1 1 000000000000000100000000000000000000"

@@ -95,7 +95,7 @@ impl Layout for Narrow {
 
     fn read(&self, _words: &[AtomicU64], _buffer: &mut Vec<u8>) {}
 
-    fn key<'b>(&self, meta: u64, _bytes: &'b [u8]) -> u32 {
+    fn key(&self, meta: u64, _bytes: &[u8]) -> u32 {
         (meta >> 32) as u32
     }
 }

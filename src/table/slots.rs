@@ -323,7 +323,7 @@ impl<L: Layout> Slots<L> {
     /// Maps 32 bits to the groups, evenly.
     #[inline]
     fn spread(&self, bits: u64) -> usize {
-        (bits * self.groups as u64 >> 32) as usize
+        ((bits * self.groups as u64) >> 32) as usize
     }
 
     fn count_passed(&self, group: usize, count: impl Fn(u64, u64) -> u64) {
