@@ -225,9 +225,7 @@ impl Random {
     }
 
     fn line(&mut self) -> String {
-        let commands: Vec<_> = (0..1 + self.below(20) / 18)
-            .map(|_| self.command())
-            .collect();
+        let commands: Vec<_> = (0..=self.below(20) / 18).map(|_| self.command()).collect();
         commands.join(self.one_of(&[";", " ; "]))
     }
 

@@ -174,7 +174,7 @@ impl<'a> Run<'a> {
         let [theirs, ours] = [&self.haproxy, &self.ours].map(|side| {
             client::command(side.control, order).unwrap_or_else(|error| panic!("{order}: {error}"))
         });
-        if theirs.is_empty() == ours.is_empty() {
+        if theirs == ours {
             return Ok(());
         }
         Err(format!("{order}\nHAProxy: {theirs:?}\nours:    {ours:?}"))
