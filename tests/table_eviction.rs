@@ -1,6 +1,10 @@
 //! Promise: eviction keeps what comes back. Up to 4,096 entries the least recently
 //! touched entry goes, exactly; above that, the hit ratio is within half a percent of an
 //! exact LRU, and no victim is among the more recently touched half.
+#![allow(
+    clippy::cast_precision_loss,
+    reason = "rates and means of small numbers"
+)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
