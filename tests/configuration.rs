@@ -360,7 +360,10 @@ fn huge_inputs_end_in_time() {
     assert!(words[0].contains("too many words"), "{words:?}");
     let nested = in_time(".if 1\n".repeat(100_000));
     assert!(nested[0].contains("at most 100 nested"), "{nested:?}");
-    in_time(format!("backend b\n{}", " foo\n".repeat(20_000)));
+    let text = format!("backend b\n{}", " foo\n".repeat(1_000_000));
+    let error = Configuration::parse("f", text).unwrap_err();
+    assert_eq!(error.findings().len(), 10_001);
+    assert!(error.findings()[10_000].message().starts_with("not read"));
     in_time(format!(
         "backend b\n{}",
         " cookie S insert attr x\n".repeat(20_000)

@@ -110,7 +110,8 @@ impl<'e> ConfigurationReader<'e> {
     /// Reads all files and checks them.
     ///
     /// # Errors
-    /// Everything that is wrong, in all files, sorted by place.
+    /// Everything that is wrong, in all files, sorted by place. After 10 000 findings the
+    /// lines that follow are not read, and the last finding says so.
     pub fn read(self) -> Result<Configuration, ConfigurationError> {
         let mut reading = Reading::new(&self);
         for (order, (name, text)) in self.files.iter().enumerate() {
@@ -136,7 +137,12 @@ struct Reading<'r> {
     findings: Vec<Finding>,
     no_effect: Vec<Word>,
     budget: Budget,
+    /// Whether lines were left unread.
+    gave_up: bool,
 }
+
+/// After so many findings the rest is not read.
+const MOST_FINDINGS: usize = 10_000;
 
 impl<'r> Reading<'r> {
     fn new(reader: &'r ConfigurationReader<'r>) -> Self {
@@ -153,6 +159,7 @@ impl<'r> Reading<'r> {
             findings: Vec::new(),
             no_effect: Vec::new(),
             budget: Budget::default(),
+            gave_up: false,
         }
     }
 
@@ -167,6 +174,9 @@ impl<'r> Reading<'r> {
         let lines = text.strip_suffix(b"\n").unwrap_or(text);
         for line in lines.split(|&byte| byte == b'\n') {
             location.line = location.line.saturating_add(1);
+            if self.findings.len() >= MOST_FINDINGS {
+                return self.give_up(location);
+            }
             self.line(line, &location);
         }
         if !text.is_empty() && lines.len() == text.len() {
@@ -180,6 +190,19 @@ impl<'r> Reading<'r> {
             let message = "an .if block is not closed; expected .endif";
             self.findings
                 .push(Finding::error(FindingKind::Block, &end, message));
+        }
+    }
+
+    /// What is wrong so often is no configuration.
+    fn give_up(&mut self, location: Location) {
+        if !std::mem::replace(&mut self.gave_up, true) {
+            let word = Word {
+                bytes: b"line".to_vec(),
+                location,
+            };
+            let message = format!("not read: there are {MOST_FINDINGS} findings before it");
+            let finding = Finding::error(FindingKind::Line, &word, message);
+            self.findings.push(finding);
         }
     }
 
@@ -311,12 +334,11 @@ impl<'r> Reading<'r> {
             .as_ref()
             .map(|word| word.text().to_owned());
         let local = local.or_else(|| local_peer.map(str::to_owned));
-        check::all(
-            &mut self.proxies,
-            &self.peers,
-            local.as_deref(),
-            &mut self.findings,
-        );
+        // What is missing may be in lines that were not read.
+        if !self.gave_up {
+            let local = local.as_deref();
+            check::all(&mut self.proxies, &self.peers, local, &mut self.findings);
+        }
         self.findings.extend(no_effect(&self.no_effect));
         self.findings.sort_by(|a, b| a.location.cmp(&b.location));
         let findings = self.findings;

@@ -9,6 +9,12 @@ use super::peers::Peers;
 use super::proxy::{Mode, Proxy};
 use super::suggest::nearest;
 
+/// How many names are compared with one that does not exist: none after many findings,
+/// so that the work stays bounded.
+fn hints(findings: &[Finding]) -> usize {
+    if findings.len() < 1_000 { 100 } else { 0 }
+}
+
 /// What can be named.
 struct Names<'c> {
     backends: HashMap<&'c str, &'c Proxy>,
@@ -62,13 +68,14 @@ fn backends(proxy: &Proxy, names: &Names<'_>, findings: &mut Vec<Finding>) {
         .iter()
         .chain(fixed(&front.use_backend))
     {
-        findings.extend(backend(proxy, target, names));
+        let found = backend(proxy, target, names, hints(findings));
+        findings.extend(found);
     }
 }
 
-fn backend(proxy: &Proxy, target: &Word, names: &Names<'_>) -> Option<Finding> {
+fn backend(proxy: &Proxy, target: &Word, names: &Names<'_>, hints: usize) -> Option<Finding> {
     let Some(backend) = names.backends.get(target.text()) else {
-        let known: Vec<_> = names.backends.keys().copied().take(1_000).collect();
+        let known: Vec<_> = names.backends.keys().copied().take(hints).collect();
         return Some(unknown(target, "backend or listen section", &known));
     };
     if std::ptr::eq(*backend, proxy) {
@@ -91,7 +98,7 @@ fn servers(proxy: &Proxy, names: &Names<'_>, findings: &mut Vec<Finding>) {
     let own = own.filter(|_| proxy.kind.is_backend());
     for target in fixed(&proxy.backend.use_server) {
         if own.is_none_or(|own| !own.contains_key(target.bytes())) {
-            let servers = proxy.backend.servers.iter().take(1_000);
+            let servers = proxy.backend.servers.iter().take(hints(findings));
             let known: Vec<_> = servers.map(|server| server.name.text()).collect();
             findings.push(unknown(target, "server in this section", &known));
         }
@@ -143,7 +150,7 @@ fn tables(proxy: &Proxy, names: &Names<'_>, findings: &mut Vec<Finding>) {
         let mut pairs = words.value.windows(2);
         let peers = pairs.find(|pair| pair[0].is("peers")).map(|pair| &pair[1]);
         if let Some(section) = peers.filter(|section| !names.peers.contains(section.text())) {
-            let known: Vec<_> = names.peers.iter().copied().take(1_000).collect();
+            let known: Vec<_> = names.peers.iter().copied().take(hints(findings)).collect();
             findings.push(unknown(section, "peers section", &known));
         }
     }
@@ -160,7 +167,7 @@ fn tables(proxy: &Proxy, names: &Names<'_>, findings: &mut Vec<Finding>) {
                 .tables
                 .iter()
                 .map(String::as_str)
-                .take(1_000)
+                .take(hints(findings))
                 .collect();
             let word = rule.table.clone().unwrap_or_else(|| Word {
                 bytes: name.as_bytes().to_vec(),
