@@ -52,7 +52,7 @@ impl Random {
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+        f64::from((self.0 >> 32) as u32) / 4_294_967_296.0
     }
 }
 
@@ -83,25 +83,25 @@ fn table(size: usize) -> StickTable {
 /// Hits of the table and of the exact twin. Many touches fall into one millisecond.
 fn hits(size: usize, requests: impl Iterator<Item = u32>) -> (f64, f64) {
     let (table, mut twin) = (table(size), Lru::default());
-    let (mut ours, mut theirs, mut count) = (0, 0, 0);
+    let (mut ours, mut theirs, mut count) = (0.0, 0.0, 0.0);
     for (i, request) in requests.enumerate() {
         let now = Now::new(Duration::from_millis(i as u64 / 1_000), Duration::ZERO);
         let key = key(request);
         if table.lookup(&key, now).is_some() {
-            ours += 1;
+            ours += 1.0;
         } else {
             let _ = table.insert(&key, now).unwrap();
         }
-        theirs += usize::from(twin.touch(request));
+        theirs += f64::from(u8::from(twin.touch(request)));
         twin.evict_beyond(size);
-        count += 1;
+        count += 1.0;
     }
     assert_eq!(
         table.len(),
         size,
         "nothing is evicted before the table is full"
     );
-    (ours as f64 / count as f64, theirs as f64 / count as f64)
+    (ours / count, theirs / count)
 }
 
 #[test]

@@ -105,9 +105,9 @@ fn no_entry_is_lost_while_there_is_room() {
             let writers: Vec<_> = (0..THREADS - 1)
                 .map(|part| scope.spawn(move || fill(table, key_type, servers, part)))
                 .collect();
-            writers
-                .into_iter()
-                .for_each(|writer| writer.join().unwrap());
+            for writer in writers {
+                writer.join().unwrap();
+            }
             done.store(true, Relaxed);
         });
         assert_eq!(table.len(), 6_000);

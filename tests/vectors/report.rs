@@ -20,10 +20,20 @@ pub(crate) enum Outcome {
 /// Plays every line of a JSON file; a file missing in a folder of other recordings is
 /// skipped with a line that says so.
 pub(crate) fn play_json(file: &str, play: impl Fn(&Value) -> Outcome) {
+    play_some(file, |_| true, play);
+}
+
+/// Plays the lines of a JSON file that are `wanted`; the others are another test's.
+pub(crate) fn play_some(
+    file: &str,
+    wanted: impl Fn(&Value) -> bool,
+    play: impl Fn(&Value) -> Outcome,
+) {
     let cases = |text: &str| -> Vec<(String, Value)> {
         let lines = text.lines().filter(|line| !line.trim().is_empty());
         lines
             .map(|line| serde_json::from_str(line).expect("a line is a JSON object"))
+            .filter(|case| wanted(case))
             .map(|case: Value| (id_of(&case), case))
             .collect()
     };
