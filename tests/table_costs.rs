@@ -20,9 +20,9 @@ fn hits_and_touches_allocate_nothing_for_any_type() {
     let long = [b'x'; 200];
     let samples = [
         Sample::Ipv4(Ipv4Addr::new(192, 0, 2, 1)),
-        Sample::str(b"192.0.2.1"),
+        Sample::from(&b"192.0.2.1"[..]),
         Sample::Integer(-17),
-        Sample::str(&long),
+        Sample::from(&long[..]),
     ];
     let types = [
         KeyType::Ip,
