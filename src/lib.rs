@@ -61,6 +61,7 @@
 //! | spread sessions | [`RoundRobin`], [`StaticRoundRobin`], [`MapHash`], [`ConsistentHash`], or your own [`Selector`] |
 //! | take keys out of messages | [`Fetch`], [`Converter`], [`Expression`], [`Sample`] |
 //! | hash onto a ring, without a farm | [`ConsistentHashRing`] |
+//! | keep keys with their servers, without a farm | [`StickTable`], [`Key`], [`Sample`] |
 //! | read and edit cookies, without a farm | [`cookie`] |
 //! | use HAProxy's texts | [`CookiePolicy::from_directive`], [`haproxy`] |
 //!

@@ -139,7 +139,7 @@ pub enum Key<'k> {
     Ipv6(Ipv6Addr),
     /// A number.
     Integer(u32),
-    /// A text. A table ends it before its first zero byte.
+    /// A text without zero bytes, as [`Key::string`] makes it.
     String(KeyBytes<'k>),
     /// Bytes. To a table, zeros at the end are as good as none.
     Binary(KeyBytes<'k>),

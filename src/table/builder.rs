@@ -11,8 +11,8 @@ use super::layout::{HEAD, Layout, Narrow, SLOTS, Wide};
 use super::servers::{ServerNaming, Servers};
 use super::shared::Shared;
 use super::slots::Slots;
+use super::stick_table::{StickTable, Storage};
 use super::victims::EXACT;
-use super::{StickTable, Storage};
 use crate::key::KeyType;
 
 /// Describes a [`StickTable`]; made by [`StickTable::builder`].

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::StickTable;
 use super::clock::Moment;
 use super::error::StoreError;
 use super::keeper::Stored;
 use super::servers::TableServer;
 use super::slots::{Hit, Slot};
+use super::stick_table::StickTable;
 use crate::key::Key;
 use crate::time::Now;
 

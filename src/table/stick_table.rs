@@ -1,0 +1,407 @@
+//! The table as its users have it: any type of keys, any number of threads.
+
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::builder::StickTableBuilder;
+use super::clock::{Lifetime, Moment};
+use super::entry::{Entry, Held, Reservation, TableEntry};
+use super::error::StoreError;
+use super::keeper::{Removal, Stored};
+use super::layout::{Narrow, Wide, without_end_zeros};
+use super::servers::{ServerNaming, Servers, TableServer};
+use super::shared::Shared;
+use super::slots::{Hit, Slot, Touch};
+use super::upkeep::Upkeep;
+use crate::key::{Key, KeyBytes, KeyType};
+use crate::time::Now;
+
+/// A table of sticky keys and their servers, shared by any number of threads.
+///
+/// See the [module](crate::table) for how it works and what it costs. HAProxy: `stick-table`.
+///
+/// ```
+/// use std::net::Ipv4Addr;
+/// use std::time::Duration;
+/// use stickroute::{Key, KeyType, Now, StickTable};
+///
+/// let table = StickTable::builder(KeyType::Ip)
+///     .size(100_000)
+///     .expire(Duration::from_secs(1_800))
+///     .build()?;
+/// let app1 = table.server(1, Some("app1"))?;
+///
+/// let client = Key::from(Ipv4Addr::new(192, 0, 2, 7));
+/// let now = Now::system();
+/// assert!(table.lookup(&client, now).is_none());
+/// let _ = table.set(&client, app1, now)?;
+///
+/// let entry = table.lookup(&client, now).ok_or("it was stored")?;
+/// assert_eq!((entry.server_id(), entry.server_key()), (1, Some("app1")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct StickTable {
+    pub(super) key_type: KeyType,
+    pub(super) size: usize,
+    pub(super) expire: Option<Duration>,
+    pub(super) named_by: ServerNaming,
+    pub(super) servers: Servers,
+    pub(super) storage: Storage,
+}
+
+#[derive(Debug)]
+pub(super) enum Storage {
+    Narrow(Shared<Narrow>),
+    Wide(Shared<Wide>),
+}
+
+/// Does the same with the storage and the key of either kind. A key of another type
+/// gives `$else`.
+macro_rules! with_key {
+    ($table:expr, $key:expr, |$shared:ident, $plain:ident| $do:expr, $else:expr) => {
+        match &$table.storage {
+            Storage::Narrow($shared) => match $table.narrow($key) {
+                Some($plain) => $do,
+                None => $else,
+            },
+            Storage::Wide($shared) => match $table.wide($key, &mut [0; 16]) {
+                Some($plain) => $do,
+                None => $else,
+            },
+        }
+    };
+}
+
+macro_rules! with_storage {
+    ($table:expr, |$shared:ident| $do:expr) => {
+        match &$table.storage {
+            Storage::Narrow($shared) => $do,
+            Storage::Wide($shared) => $do,
+        }
+    };
+}
+
+impl StickTable {
+    /// Describes a table for keys of this type.
+    pub const fn builder(key_type: KeyType) -> StickTableBuilder {
+        StickTableBuilder::new(key_type)
+    }
+
+    /// Finds the entry of a key and refreshes it: it will live for another whole
+    /// lifetime, and be the last to be evicted.
+    ///
+    /// There is no entry once it has expired, and none of a key of another type. Takes
+    /// no lock and allocates nothing.
+    #[inline]
+    pub fn lookup(&self, key: &Key<'_>, now: Now) -> Option<Entry<'_>> {
+        self.find(key, now, Touch::Refresh)
+    }
+
+    /// Finds the entry of a key and leaves it as it is. HAProxy: `in_table`, `show table`.
+    #[inline]
+    pub fn peek(&self, key: &Key<'_>, now: Now) -> Option<Entry<'_>> {
+        self.find(key, now, Touch::Leave)
+    }
+
+    /// Names a server to this table, by id and, if given, by the text that is looked for
+    /// first: its name, or its address as `srvkey addr` has it.
+    ///
+    /// Do it once a server, not once a request: it may take a lock, and the table never
+    /// forgets a text.
+    ///
+    /// # Errors
+    /// [`StoreError::TooManyServers`] beyond four million texts.
+    pub fn server(&self, id: u32, key: Option<&str>) -> Result<TableServer, StoreError> {
+        self.servers.code(id, key)
+    }
+
+    /// Stores the server of a key: in a new entry, or in the one that is there, which is
+    /// refreshed. If the table is full, the least recently touched entry goes.
+    ///
+    /// An entry that names this server already is found and refreshed without a lock.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], a key of another type, a server of another table.
+    pub fn set(&self, key: &Key<'_>, server: TableServer, now: Now) -> Result<Stored, StoreError> {
+        self.check_server(server)?;
+        self.store(key, Some(server), now)
+    }
+
+    /// Creates an entry without a server, or refreshes the one that is there. HAProxy:
+    /// `set table T key K` without data.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn insert(&self, key: &Key<'_>, now: Now) -> Result<Stored, StoreError> {
+        self.store(key, None, now)
+    }
+
+    /// Removes the entry of a key, unless somebody holds it. HAProxy: `clear table T key K`.
+    pub fn remove(&self, key: &Key<'_>, now: Now) -> Removal {
+        let at = Moment::of(now);
+        with_key!(
+            self,
+            key,
+            |shared, key| shared.remove(key, at),
+            Removal::Absent
+        )
+    }
+
+    /// Removes all entries but those that somebody holds, and says how many. HAProxy:
+    /// `clear table T`.
+    pub fn clear(&self) -> usize {
+        with_storage!(self, |shared| {
+            let (slots, mut keeper) = shared.locked();
+            keeper.clear(slots)
+        })
+    }
+
+    /// Removes the entries that the filter accepts, but those that somebody holds, and
+    /// says how many.
+    pub fn clear_where(&self, now: Now, filter: impl FnMut(&TableEntry<'_>) -> bool) -> usize {
+        let chosen = self.entries_where(now, filter);
+        let removals = chosen.iter().map(|chosen| self.remove(&chosen.key, now));
+        removals
+            .filter(|&removal| removal == Removal::Removed)
+            .count()
+    }
+
+    /// All entries that have not expired, in the order of their keys. HAProxy 2.6:
+    /// `show table T`.
+    ///
+    /// It takes no lock, so it is no single moment of a table that changes meanwhile.
+    pub fn entries(&self, now: Now) -> Vec<TableEntry<'_>> {
+        self.entries_where(now, |_| true)
+    }
+
+    /// The entries that the filter accepts, in the order of their keys.
+    pub fn entries_where(
+        &self,
+        now: Now,
+        mut filter: impl FnMut(&TableEntry<'_>) -> bool,
+    ) -> Vec<TableEntry<'_>> {
+        let at = Moment::of(now);
+        let mut entries = Vec::new();
+        let mut add = |key, hit, uses| {
+            let entry = Entry::new(self, hit, at);
+            let entry = TableEntry { key, entry, uses };
+            if filter(&entry) {
+                entries.push(entry);
+            }
+        };
+        match &self.storage {
+            Storage::Narrow(shared) => {
+                shared.visit(at, |key, hit, uses| add(self.narrow_key(key), hit, uses));
+            }
+            Storage::Wide(shared) => {
+                shared.visit(at, |key, hit, uses| add(self.wide_key(key), hit, uses));
+            }
+        }
+        entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        entries
+    }
+
+    /// Removes expired entries, looking at no more than `budget` slots, a nanosecond or
+    /// two each. Call it now and then, for example each second with 10,000; it returns at
+    /// once when nothing can have expired.
+    ///
+    /// Expired entries are never found, so this is only about room: they count until they
+    /// are removed, here or when room is needed.
+    pub fn maintain(&self, now: Now, budget: usize) -> Upkeep {
+        with_storage!(self, |shared| {
+            let (slots, mut keeper) = shared.locked();
+            keeper.maintain(slots, Moment::of(now), budget)
+        })
+    }
+
+    /// Holds the entry of a key, which is refreshed, or created if it is not there.
+    /// HAProxy: `track-sc`.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn hold(self: &Arc<Self>, key: &Key<'_>, now: Now) -> Result<Held, StoreError> {
+        let at = Moment::of(now);
+        let refused = || Err(StoreError::key_type(key, self.key_type));
+        let slot = with_key!(self, key, |shared, key| shared.hold(key, at), refused())?;
+        Ok(Held::new(Arc::clone(self), slot))
+    }
+
+    /// Takes room for an entry whose server is not known yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`].
+    pub fn reserve(self: &Arc<Self>, now: Now) -> Result<Reservation, StoreError> {
+        with_storage!(self, |shared| shared.reserve(Moment::of(now)))?;
+        Ok(Reservation::new(Arc::clone(self)))
+    }
+
+    /// How many [hold](Self::hold) the entry of a key; 0 if it is not there. HAProxy: `use`.
+    pub fn uses(&self, key: &Key<'_>) -> u32 {
+        with_key!(self, key, |shared, key| shared.holds(key), 0)
+    }
+
+    /// Number of entries, with those that have expired and are not removed yet.
+    pub fn len(&self) -> usize {
+        with_storage!(self, |shared| shared.locked().1.entries())
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of entries and [reservations](Self::reserve): what the size bounds.
+    /// HAProxy: `used`.
+    pub fn used(&self) -> usize {
+        with_storage!(self, |shared| shared.locked().1.used())
+    }
+
+    /// The most entries there may be.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// How long an entry lives after it was last touched, or `None` if for ever.
+    pub fn expire(&self) -> Option<Duration> {
+        self.expire
+    }
+
+    /// By which text backends name servers to this table.
+    pub fn servers_named_by(&self) -> ServerNaming {
+        self.named_by
+    }
+
+    /// The type of the keys.
+    pub fn key_type(&self) -> KeyType {
+        self.key_type
+    }
+
+    #[inline]
+    fn find(&self, key: &Key<'_>, now: Now, touch: Touch) -> Option<Entry<'_>> {
+        let at = Moment::of(now);
+        let hit = with_key!(self, key, |shared, key| shared.lookup(key, at, touch), None)?;
+        Some(Entry::new(self, hit, at))
+    }
+
+    fn store(
+        &self,
+        key: &Key<'_>,
+        server: Option<TableServer>,
+        now: Now,
+    ) -> Result<Stored, StoreError> {
+        let at = Moment::of(now);
+        let refused = || Err(StoreError::key_type(key, self.key_type));
+        with_key!(
+            self,
+            key,
+            |shared, key| shared.store(key, server, at),
+            refused()
+        )
+    }
+
+    pub(super) fn set_reserved(
+        &self,
+        key: &Key<'_>,
+        server: TableServer,
+        now: Now,
+    ) -> Result<Stored, StoreError> {
+        let at = Moment::of(now);
+        let refused = || {
+            self.give_back();
+            Err(StoreError::key_type(key, self.key_type))
+        };
+        if let Err(error) = self.check_server(server) {
+            self.give_back();
+            return Err(error);
+        }
+        with_key!(
+            self,
+            key,
+            |shared, key| shared.store_reserved(key, server, at),
+            refused()
+        )
+    }
+
+    pub(super) fn give_back(&self) {
+        with_storage!(self, |shared| shared.locked().1.give_back());
+    }
+
+    pub(super) fn release(&self, slot: Slot) {
+        with_storage!(self, |shared| shared.release(slot));
+    }
+
+    pub(super) fn hit(&self, slot: Slot) -> Hit {
+        with_storage!(self, |shared| {
+            let slots = shared.slots();
+            let (code, stamp) = (slots.code(slot), slots.stamp(slot));
+            Hit { code, stamp }
+        })
+    }
+
+    fn check_server(&self, server: TableServer) -> Result<(), StoreError> {
+        let known = self.servers.get(server);
+        known.map(drop).ok_or(StoreError::UnknownServer)
+    }
+
+    pub(super) fn lifetime(&self) -> Lifetime {
+        with_storage!(self, |shared| shared.slots().lifetime())
+    }
+
+    /// The key as a narrow storage compares it, or `None` if it is of another type.
+    #[inline]
+    fn narrow(&self, key: &Key<'_>) -> Option<u32> {
+        match (key, self.key_type) {
+            (Key::Ip(address), KeyType::Ip) => Some(u32::from(*address)),
+            (Key::Integer(number), KeyType::Integer) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The key as a wide storage compares it, or `None` if it is of another type.
+    #[inline]
+    fn wide<'k>(&self, key: &'k Key<'_>, octets: &'k mut [u8; 16]) -> Option<&'k [u8]> {
+        let bytes = match (key, self.key_type) {
+            (Key::Ipv6(address), KeyType::Ipv6) => {
+                *octets = address.octets();
+                octets
+            }
+            // There is no zero in a text.
+            (Key::String(text), KeyType::String(length)) => return Some(front(text, length)),
+            (Key::Binary(bytes), KeyType::Binary(length)) => front(bytes, length),
+            _ => return None,
+        };
+        Some(without_end_zeros(bytes))
+    }
+
+    fn narrow_key(&self, key: u32) -> Key<'static> {
+        match self.key_type {
+            KeyType::Ip => Key::Ip(key.into()),
+            _ => Key::Integer(key),
+        }
+    }
+
+    fn wide_key(&self, key: &[u8]) -> Key<'static> {
+        let filled_up = |length: usize| {
+            let mut bytes = key.to_vec();
+            bytes.resize(length, 0);
+            bytes
+        };
+        match self.key_type {
+            KeyType::Ipv6 => {
+                let mut octets = [0; 16];
+                octets[..key.len()].copy_from_slice(key);
+                Key::Ipv6(Ipv6Addr::from(octets))
+            }
+            KeyType::Binary(length) => Key::Binary(KeyBytes::owned(filled_up(length))),
+            _ => Key::String(KeyBytes::owned(key.to_vec())),
+        }
+    }
+}
+
+#[inline]
+fn front<'k>(bytes: &'k KeyBytes<'_>, length: usize) -> &'k [u8] {
+    let bytes = bytes.as_slice();
+    &bytes[..bytes.len().min(length)]
+}
