@@ -5,7 +5,7 @@
 //! of `help` and of unknown commands, which are ours.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -130,20 +130,26 @@ fn disabled(server: Server) -> Server {
 #[test]
 #[ignore = "runs a real HAProxy"]
 fn random_commands_are_answered_alike() {
-    let mut lines = 0;
+    let (mut lines, mut unread) = (0, 0);
     for seed in 0..SEEDS {
         let (_haproxy, socket) = start(seed);
         let ours = Ours::new();
         let mut random = Random(seed);
         for _ in 0..LINES {
             let line = random.line();
-            let expected = normalised(&ask(socket, &line));
+            let expected = ask(socket, &line);
             let answer = normalised(&ours.answer(&line));
-            assert_eq!(answer, expected, "seed {seed}: {line}");
-            lines += 1;
+            match expected {
+                Some(expected) => {
+                    assert_eq!(answer, normalised(&expected), "seed {seed}: {line}");
+                    lines += 1;
+                }
+                None => unread += 1,
+            }
         }
     }
-    println!("{lines} lines of {SEEDS} seeds answered alike");
+    println!("{lines} lines of {SEEDS} seeds answered alike, {unread} answers not read");
+    assert!(unread * 50 < lines, "HAProxy keeps its answers to itself");
 }
 
 fn start(seed: u64) -> (Running, SocketAddr) {
@@ -167,12 +173,17 @@ fn start(seed: u64) -> (Running, SocketAddr) {
     (haproxy, socket)
 }
 
-fn ask(socket: SocketAddr, line: &str) -> String {
+/// HAProxy's answer; `None` when it reset the connection, as it does when it closes with
+/// something unread, before the answer was here.
+fn ask(socket: SocketAddr, line: &str) -> Option<String> {
     let mut stream = TcpStream::connect(socket).unwrap();
-    stream.write_all(format!("{line}\n").as_bytes()).unwrap();
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let sent = stream.write_all(format!("{line}\n").as_bytes());
+    match sent.and_then(|()| stream.read_to_string(&mut answer)) {
+        Ok(_) => Some(answer),
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// The answers that come without the empty line from HAProxy.
