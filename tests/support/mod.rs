@@ -78,11 +78,12 @@ impl Drop for Running {
 
 /// A loopback address nobody listens on.
 ///
-/// Below the ports Linux gives to outgoing connections: one of those could otherwise
-/// take the port of a server that is down for a moment, or connect to itself.
+/// Below the ports that outgoing connections get, from 32,768 on Linux and from 16,000 in
+/// some sandboxes: one of those could otherwise take the port of a server that is down for
+/// a moment, or connect to itself.
 pub(crate) fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 10_000 + (std::process::id() % 200) as u16 * 100;
+    let first = 10_000 + (std::process::id() % 40) as u16 * 100;
     loop {
         let port = first + NEXT.fetch_add(1, Relaxed) % 2_000;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
