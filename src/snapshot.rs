@@ -31,7 +31,7 @@
 //!
 //! Values are destroyed on any thread, at any later time, hence `T: Send + Sync +
 //! 'static`. The model in `tests` checks all of this for every interleaving with
-//! loom: `RUSTFLAGS="--cfg crossbeam_loom" cargo test --release --lib snapshot`.
+//! loom: `RUSTFLAGS="--cfg crossbeam_loom" cargo test --release --lib snapshot::model`.
 #![allow(
     unsafe_code,
     reason = "the one module that needs it; see the safety argument"
