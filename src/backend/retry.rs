@@ -225,59 +225,28 @@ impl<P> Snapshot<P> {
     /// Gives the slot back and lets the selector choose, away from the failed server.
     fn moved(
         &self,
-        selection: Selection<P>,
+        mut selection: Selection<P>,
         request: &dyn Request,
         pause: Duration,
         now: Now,
     ) -> Retry<P> {
-        let Selection {
-            lease,
-            trust,
-            client_cookie,
-            dates,
-            response_cookie,
-            method,
-            retries,
-            redispatched,
-            stores,
-            ..
-        } = selection;
-        let failed = lease.id();
-        drop(lease);
+        let failed = selection.lease.id();
+        let given_up = given_up(selection.client_cookie);
+        drop(selection.lease);
         let choice = Choice::new(&self.farm, request, now).avoiding(self.position(failed));
-        let lease = match self.balance(&choice) {
+        selection.lease = match self.balance(&choice) {
             Ok(lease) => lease,
-            Err(refusal) => {
-                return Retry::GiveUp(SelectError::new(refusal, given_up(client_cookie)));
-            }
+            Err(refusal) => return Retry::GiveUp(SelectError::new(refusal, given_up)),
         };
-        let elsewhere = lease.id() != failed;
-        let client_cookie = if elsewhere {
-            given_up(client_cookie)
-        } else {
-            client_cookie
-        };
-        let pause = if self.usable_actives() > 1 {
-            Duration::ZERO
-        } else {
-            pause
-        };
-        Retry::Other {
-            selection: Selection {
-                lease,
-                reason: Reason::Redispatch,
-                trust,
-                direct: false,
-                client_cookie,
-                dates,
-                response_cookie,
-                method,
-                retries,
-                redispatched: redispatched || elsewhere,
-                stores,
-            },
-            pause,
+        if selection.lease.id() != failed {
+            selection.client_cookie = given_up;
+            selection.redispatched = true;
         }
+        selection.reason = Reason::Redispatch;
+        selection.direct = false;
+        let is_free = self.usable_actives() > 1;
+        let pause = if is_free { Duration::ZERO } else { pause };
+        Retry::Other { selection, pause }
     }
 }
 

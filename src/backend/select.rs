@@ -20,8 +20,8 @@ impl<P: Send + Sync + 'static> Backend<P> {
     /// Finds the server for a request and takes a slot on it.
     ///
     /// In this order, the first that names a usable server decides: `use-server` rules,
-    /// the client's cookie, stick rules, lookups, the balancing algorithm. It never waits and, when a cookie
-    /// decides, allocates nothing.
+    /// the client's cookie, stick rules, lookups, the balancing algorithm. It never waits
+    /// and, when a cookie decides, allocates nothing.
     ///
     /// # Errors
     /// [`SelectError`] when no server can take the request, or when all slots of the
