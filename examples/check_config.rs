@@ -9,7 +9,7 @@
 use std::process::ExitCode;
 
 use stickroute::haproxy::{
-    Configuration, ConfigurationError, ConfigurationReader, Proxy, Severity,
+    Configuration, ConfigurationError, ConfigurationReader, Finding, Proxy, Routing, Severity,
 };
 
 fn main() -> ExitCode {
@@ -38,21 +38,22 @@ fn check(path: &str) -> bool {
     // The library reads no environment: the program hands it over.
     let reader = ConfigurationReader::new().environment(|name| std::env::var(name).ok());
     let result = reader.file(path, text).read();
-    for finding in result
-        .as_ref()
-        .map_or_else(ConfigurationError::findings, |c| c.findings())
-    {
-        let severity = match finding.severity() {
-            Severity::Notice => "NOTICE",
-            Severity::Warning => "WARNING",
-            Severity::Error => "ALERT",
-        };
-        eprintln!("[{severity}] {finding}");
-    }
-    match result {
-        Ok(configuration) => {
+    tell(
+        result
+            .as_ref()
+            .map_or_else(ConfigurationError::findings, |c| c.findings()),
+    );
+    // Building finds what is right and cannot be done, or not here.
+    let built = result.and_then(|configuration| {
+        let routing = configuration
+            .build()
+            .inspect_err(|error| tell(error.findings()))?;
+        Ok((configuration, routing))
+    });
+    match built {
+        Ok((configuration, routing)) => {
             println!("{path}: configuration is valid");
-            summary(&configuration);
+            summary(&configuration, &routing);
             true
         }
         Err(error) => {
@@ -62,7 +63,18 @@ fn check(path: &str) -> bool {
     }
 }
 
-fn summary(configuration: &Configuration) {
+fn tell(findings: &[Finding]) {
+    for finding in findings {
+        let severity = match finding.severity() {
+            Severity::Notice => "NOTICE",
+            Severity::Warning => "WARNING",
+            Severity::Error => "ALERT",
+        };
+        eprintln!("[{severity}] {finding}");
+    }
+}
+
+fn summary(configuration: &Configuration, routing: &Routing) {
     for proxy in &configuration.proxies {
         println!(
             "  {} {} (mode {:?})",
@@ -71,8 +83,8 @@ fn summary(configuration: &Configuration) {
             proxy.mode
         );
         frontend(proxy);
-        if proxy.kind.is_backend() {
-            backend(configuration, proxy);
+        for server in &proxy.backend.servers {
+            println!("    server {} at {}", server.name, server.address.value);
         }
     }
     for section in &configuration.peers {
@@ -82,9 +94,12 @@ fn summary(configuration: &Configuration) {
             section.peers.len()
         );
     }
-    for (name, arguments) in configuration.tables() {
-        let words: Vec<_> = arguments.iter().map(ToString::to_string).collect();
-        println!("  table {name}: {}", words.join(" "));
+    for (name, table) in routing.tables() {
+        println!(
+            "  table {name} of {} keys of type {}",
+            table.size(),
+            table.key_type()
+        );
     }
 }
 
@@ -99,18 +114,5 @@ fn frontend(proxy: &Proxy) {
     }
     if let Some(name) = &proxy.frontend.default_backend {
         println!("    uses {name}");
-    }
-}
-
-fn backend(configuration: &Configuration, proxy: &Proxy) {
-    for server in &proxy.backend.servers {
-        println!("    server {} at {}", server.name, server.address.value);
-    }
-    match configuration.backend(&proxy.name.value) {
-        Ok(builder) => match builder.build() {
-            Ok(_) => println!("    can be routed to"),
-            Err(error) => println!("    cannot be routed to: {error}"),
-        },
-        Err(error) => println!("    cannot be routed to: {error}"),
     }
 }

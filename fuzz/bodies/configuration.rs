@@ -1,6 +1,7 @@
 //! The text of a configuration, and the backends it describes.
 
-use stickroute::haproxy::{Configuration, ConfigurationReader, Finding, Severity};
+use stickroute::haproxy::{Configuration, ConfigurationReader, Finding, Routing, Severity};
+use stickroute::{Now, SimpleRequest};
 
 pub(crate) fn check(text: &[u8]) {
     let environment = |name: &str| match name {
@@ -50,10 +51,21 @@ fn check_values(configuration: &Configuration) {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), all);
-    for name in names {
-        match configuration.backend(name) {
-            Ok(builder) => drop(builder.build()),
-            Err(error) => assert!(!error.to_string().is_empty()),
+    match configuration.build() {
+        Ok(routing) => check_routing(&routing),
+        Err(error) => check_findings(error.findings()),
+    }
+}
+
+/// Every request is led to a section that exists, and is answered.
+fn check_routing(routing: &Routing) {
+    let request = SimpleRequest::new("GET", "/a?b=c").header("Host", "h");
+    for frontend in routing.frontends() {
+        let backend = frontend
+            .route(&request)
+            .and_then(|name| routing.backend(name));
+        if let Some(backend) = backend {
+            drop(backend.select(&request, Now::system()));
         }
     }
 }

@@ -13,19 +13,21 @@ mod command;
 mod config;
 mod error;
 mod expression;
+mod routing;
 
 pub use acl::{AclCondition, AclError, AclProblem, Acls};
 pub use balance::selector;
 pub use command::{Answer, MAX_LINE, ProxyId, Runtime, ServerData, Wish};
 pub use config::{
-    Acl, BackendError, BackendSettings, Bind, CheckLine, ConditionWords, ConditionalRule,
-    Configuration, ConfigurationError, ConfigurationReader, Endpoint, Finding, FindingKind,
-    FrontendSettings, Global, Host, Located, Location, Mode, Peer, Peers, PeersTable, PersistLine,
-    Port, Proxy, ProxyKind, Rule, Ruleset, ServerLine, ServerSettings, Severity, StickKind,
-    StickLine, Timeout, Word,
+    Acl, BackendSettings, Bind, CheckLine, ConditionWords, ConditionalRule, Configuration,
+    ConfigurationError, ConfigurationReader, Endpoint, Finding, FindingKind, FrontendSettings,
+    Global, Host, Located, Location, Mode, Peer, Peers, PeersTable, PersistLine, Port, Proxy,
+    ProxyKind, Rule, Ruleset, ServerLine, ServerSettings, Severity, StickLine, StoredData,
+    TableLine, Timeout, Word,
 };
 pub use error::DirectiveError;
 pub use expression::{ExpressionError, ExpressionProblem, expression};
+pub use routing::{Format, FormatError, Frontend, Routing, RoutingBuilder};
 
 /// Whether it can name a header field (RFC 9110 section 5.6.2).
 fn is_token(name: &str) -> bool {

@@ -6,14 +6,15 @@ use super::criterion::{self, Criterion};
 use super::error::{missing, unexpected};
 use super::{AclError, Acls};
 use crate::Condition;
-use crate::fetch::{Message, Moment};
+use crate::fetch::{Message, Moment, Origin};
 use crate::message::{Request, Response};
 use crate::words::Word;
 
 /// A condition read by [`Acls::condition`].
 ///
-/// It converts into a [`Condition`], which is a question about requests.
-#[derive(Clone, Debug)]
+/// It converts into a [`Condition`], which is a question about requests. The default
+/// holds for nothing.
+#[derive(Clone, Debug, Default)]
 pub struct AclCondition {
     is_unless: bool,
     /// Any of the groups, of which all terms.
@@ -24,7 +25,7 @@ pub struct AclCondition {
 struct Term {
     is_negated: bool,
     /// Any of them.
-    criteria: Vec<Arc<Criterion>>,
+    criteria: Arc<Vec<Criterion>>,
 }
 
 impl AclCondition {
@@ -41,8 +42,19 @@ impl AclCondition {
 
     /// Whether everything it looks at is in the message of that moment.
     pub fn is_available(&self, moment: Moment) -> bool {
-        let mut criteria = self.groups.iter().flatten().flat_map(|term| &term.criteria);
-        criteria.all(|criterion| criterion.is_in_message_of(moment))
+        self.criteria()
+            .all(|criterion| criterion.is_in_message_of(moment))
+    }
+
+    /// Whether it asks about something that is found there.
+    pub(in crate::haproxy) fn looks_at(&self, origin: Origin) -> bool {
+        self.criteria()
+            .any(|criterion| criterion.origin() == origin)
+    }
+
+    fn criteria(&self) -> impl Iterator<Item = &Criterion> {
+        let terms = self.groups.iter().flatten();
+        terms.flat_map(|term| &*term.criteria)
     }
 
     fn holds(&self, message: Message<'_>) -> bool {
@@ -66,7 +78,12 @@ impl From<AclCondition> for Condition {
 
 const TERM: &str = "the name of an ACL, { or !";
 
-pub(super) fn read(acls: &Acls, words: &[Word], end: usize) -> Result<AclCondition, AclError> {
+pub(super) fn read(
+    acls: &Acls,
+    words: &[Word],
+    end: usize,
+    place: u64,
+) -> Result<AclCondition, AclError> {
     let Some((keyword, rest)) = words.split_first() else {
         return Err(missing(end, "if or unless"));
     };
@@ -79,6 +96,7 @@ pub(super) fn read(acls: &Acls, words: &[Word], end: usize) -> Result<AclConditi
         acls,
         words: rest,
         end,
+        place,
     }
     .read()?;
     Ok(AclCondition { is_unless, groups })
@@ -88,6 +106,7 @@ struct Groups<'a> {
     acls: &'a Acls,
     words: &'a [Word],
     end: usize,
+    place: u64,
 }
 
 impl<'a> Groups<'a> {
@@ -134,9 +153,9 @@ impl<'a> Groups<'a> {
             word = self.next().ok_or(missing(self.end, TERM))?.clone();
         }
         let criteria = match &word.bytes[..] {
-            b"{" => vec![Arc::new(self.anonymous(word.position)?)],
+            b"{" => Arc::new(vec![self.anonymous(word.position)?]),
             b"or" | b"||" => return Err(unexpected(word.position, &word.bytes, TERM)),
-            _ => self.acls.find(&word)?,
+            _ => self.acls.find(&word, self.place)?,
         };
         Ok(Term {
             is_negated,

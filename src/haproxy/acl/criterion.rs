@@ -29,9 +29,13 @@ impl Criterion {
             .any(message, &mut |sample| self.patterns.hold(sample))
     }
 
+    pub(super) fn origin(&self) -> Origin {
+        self.expression.origin()
+    }
+
     /// Values of the whole exchange are in the request alone.
     pub(super) fn is_in_message_of(&self, moment: Moment) -> bool {
-        match self.expression.origin() {
+        match self.origin() {
             Origin::Exchange => moment == Moment::Request,
             origin => origin.is_available(moment),
         }

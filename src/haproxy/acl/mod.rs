@@ -52,7 +52,16 @@ pub use error::{AclError, AclProblem};
 /// `REQ_CONTENT` `WAIT_END`.
 #[derive(Clone, Debug, Default)]
 pub struct Acls {
-    named: BTreeMap<String, Vec<Arc<Criterion>>>,
+    named: BTreeMap<String, Named>,
+}
+
+/// The tests that share a name.
+#[derive(Clone, Debug, Default)]
+struct Named {
+    /// Where in a configuration the first of them is: conditions before it do not know
+    /// the name.
+    since: u64,
+    criteria: Arc<Vec<Criterion>>,
 }
 
 impl Acls {
@@ -68,16 +77,28 @@ impl Acls {
     /// The first thing that is wrong, with its place. Nothing was added then.
     pub fn declare(&mut self, text: impl AsRef<[u8]>) -> Result<(), AclError> {
         let text = text.as_ref();
-        let words = split(text)?;
+        self.declare_words(&split(text)?, text.len(), 0)
+    }
+
+    /// As [`declare`](Self::declare), with the words of a line that ends at `end`;
+    /// `place` grows from line to line.
+    pub(super) fn declare_words(
+        &mut self,
+        words: &[Word],
+        end: usize,
+        place: u64,
+    ) -> Result<(), AclError> {
+        no_empty_word(words)?;
         let Some((name, rest)) = words.split_first() else {
-            return Err(error::missing(text.len(), "the name of an ACL"));
+            return Err(error::missing(end, "the name of an ACL"));
         };
-        let criterion = criterion::read(rest, text.len())?;
-        let name = name_of(name)?;
-        self.named
-            .entry(name)
-            .or_default()
-            .push(Arc::new(criterion));
+        let criterion = criterion::read(rest, end)?;
+        let named = self.named.entry(name_of(name)?);
+        let named = named.or_insert_with(|| Named {
+            since: place,
+            criteria: Arc::default(),
+        });
+        Arc::make_mut(&mut named.criteria).push(criterion);
         Ok(())
     }
 
@@ -88,16 +109,28 @@ impl Acls {
     /// The first thing that is wrong, with its place.
     pub fn condition(&self, text: impl AsRef<[u8]>) -> Result<AclCondition, AclError> {
         let text = text.as_ref();
-        condition::read(self, &split(text)?, text.len())
+        self.condition_words(&split(text)?, text.len(), u64::MAX)
     }
 
-    fn find(&self, name: &Word) -> Result<Vec<Arc<Criterion>>, AclError> {
+    /// As [`condition`](Self::condition), with the words of a line at `place`.
+    pub(super) fn condition_words(
+        &self,
+        words: &[Word],
+        end: usize,
+        place: u64,
+    ) -> Result<AclCondition, AclError> {
+        no_empty_word(words)?;
+        condition::read(self, words, end, place)
+    }
+
+    fn find(&self, name: &Word, place: u64) -> Result<Arc<Vec<Criterion>>, AclError> {
         let text = String::from_utf8_lossy(&name.bytes);
-        if let Some(criteria) = self.named.get(&*text) {
-            return Ok(criteria.clone());
+        let named = self.named.get(&*text);
+        if let Some(named) = named.filter(|named| named.since <= place) {
+            return Ok(Arc::clone(&named.criteria));
         }
         match predefined::find(&text) {
-            Some(predefined) => Ok(vec![Arc::new(predefined)]),
+            Some(predefined) => Ok(Arc::new(vec![predefined])),
             None if predefined::is_known(&text) => Err(error::at(
                 name.position,
                 AclProblem::NotSupported { found: text.into() },
@@ -111,14 +144,17 @@ impl Acls {
 }
 
 fn split(text: &[u8]) -> Result<Vec<Word>, AclError> {
-    let words = words::split(text).map_err(|fault| {
+    words::split(text).map_err(|fault| {
         let expected = "closed quotes, \\xHH, and no $ between double quotes";
         error::unexpected(fault.position, &text[fault.position..], expected)
-    })?;
+    })
+}
+
+/// HAProxy takes an empty word for the end of the line.
+fn no_empty_word(words: &[Word]) -> Result<(), AclError> {
     match words.iter().find(|word| word.bytes.is_empty()) {
-        // HAProxy takes an empty word for the end of the line.
         Some(empty) => Err(error::unexpected(empty.position, b"", "a word")),
-        None => Ok(words),
+        None => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use super::location::Word;
 use crate::haproxy::{DirectiveError, selector};
 
 /// The words as one text.
-pub(super) fn text(words: &[Word]) -> String {
+pub(in crate::haproxy) fn text(words: &[Word]) -> String {
     let words: Vec<_> = words.iter().map(Word::text).collect();
     words.join(" ")
 }

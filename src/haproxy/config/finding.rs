@@ -93,7 +93,11 @@ impl Finding {
         &self.message
     }
 
-    pub(super) fn error(kind: FindingKind, word: &Word, message: impl Into<String>) -> Self {
+    pub(in crate::haproxy) fn error(
+        kind: FindingKind,
+        word: &Word,
+        message: impl Into<String>,
+    ) -> Self {
         Self::new(Severity::Error, kind, word, message.into())
     }
 
@@ -129,10 +133,14 @@ pub(super) fn shown(bytes: &[u8]) -> String {
 /// A configuration that is refused, with everything that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigurationError {
-    pub(super) findings: Vec<Finding>,
+    pub(in crate::haproxy) findings: Vec<Finding>,
 }
 
 impl ConfigurationError {
+    pub(in crate::haproxy) fn new(findings: Vec<Finding>) -> Self {
+        Self { findings }
+    }
+
     /// Everything that was found, at least one error, sorted by place; warnings are
     /// among them.
     pub fn findings(&self) -> &[Finding] {

@@ -54,13 +54,22 @@ pub struct Located<T> {
     pub location: Location,
 }
 
+impl<T> Located<T> {
+    pub(super) fn as_ref(&self) -> Located<&T> {
+        Located {
+            value: &self.value,
+            location: self.location.clone(),
+        }
+    }
+}
+
 /// A word of a line, unquoted, and where it begins.
 ///
 /// Words are bytes: `\xHH` and the encoding of the file may make any but zero.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Word {
-    pub(super) bytes: Vec<u8>,
-    pub(super) location: Location,
+    pub(in crate::haproxy) bytes: Vec<u8>,
+    pub(in crate::haproxy) location: Location,
 }
 
 impl Word {
@@ -80,15 +89,15 @@ impl Word {
     }
 
     /// The text, or an empty one that no keyword is equal to.
-    pub(super) fn text(&self) -> &str {
+    pub(in crate::haproxy) fn text(&self) -> &str {
         self.as_str().unwrap_or_default()
     }
 
-    pub(super) fn is(&self, text: &str) -> bool {
+    pub(in crate::haproxy) fn is(&self, text: &str) -> bool {
         self.bytes == text.as_bytes()
     }
 
-    pub(super) fn located<T>(&self, value: T) -> Located<T> {
+    pub(in crate::haproxy) fn located<T>(&self, value: T) -> Located<T> {
         Located {
             value,
             location: self.location.clone(),

@@ -6,12 +6,12 @@
 
 mod address;
 mod args;
-mod backend;
 mod balance;
 mod bind;
 mod blocks;
 mod budget;
 mod check;
+mod compile;
 mod condition;
 mod finding;
 mod global;
@@ -27,14 +27,15 @@ mod rules;
 mod section;
 mod server;
 mod stick;
+mod store;
 mod suggest;
+mod table;
 mod targets;
 #[cfg(test)]
 mod tests;
 mod version;
 
 pub use address::{Endpoint, Host, Port};
-pub use backend::BackendError;
 pub use bind::Bind;
 pub use finding::{ConfigurationError, Finding, FindingKind, Severity};
 pub use global::Global;
@@ -42,11 +43,15 @@ pub use location::{Located, Location, Word};
 pub use peers::{Peer, Peers, PeersTable};
 pub use proxy::{
     Acl, BackendSettings, CheckLine, FrontendSettings, Mode, PersistLine, Proxy, ProxyKind,
-    StickKind, StickLine, Timeout,
+    StickLine, Timeout,
 };
 pub use reader::ConfigurationReader;
 pub use rules::{ConditionWords, ConditionalRule, Rule, Ruleset};
 pub use server::{ServerLine, ServerSettings};
+pub use store::StoredData;
+pub use table::TableLine;
+
+pub(super) use balance::text;
 
 /// What configuration files say, checked, with inheritance from `defaults` resolved.
 ///
@@ -97,19 +102,14 @@ impl Configuration {
         self.proxies.iter().filter(|proxy| proxy.kind.is_backend())
     }
 
-    /// Stick tables: the name, and the words of the arguments. Those of `peers` sections
+    /// Stick tables by name, in the order of their sections. Those of `peers` sections
     /// are named `SECTION/TABLE`.
-    pub fn tables(&self) -> impl Iterator<Item = (String, &[Word])> {
-        let own = self.proxies.iter().filter_map(|proxy| {
-            let table = proxy.stick_table.as_ref()?;
-            Some((proxy.name.value.clone(), &table.value[..]))
-        });
-        let shared = self.peers.iter().flat_map(|section| {
-            section.tables.iter().map(|table| {
-                let name = format!("{}/{}", section.name.value, table.name);
-                (name, &table.arguments[..])
-            })
-        });
-        own.chain(shared)
+    pub fn tables(&self) -> impl Iterator<Item = (String, &TableLine)> {
+        let tables = self.located_tables();
+        tables.map(|(name, table)| (name, table.value))
+    }
+
+    pub(super) fn located_tables(&self) -> impl Iterator<Item = (String, Located<&TableLine>)> {
+        table::tables_of(&self.proxies, &self.peers)
     }
 }

@@ -7,6 +7,7 @@ use super::finding::{Finding, FindingKind};
 use super::location::{Located, Word};
 use super::server;
 use super::suggest::expected_one_of;
+use super::table::{self, TableLine};
 
 /// HAProxy: `peers NAME`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +39,8 @@ pub struct Peer {
 pub struct PeersTable {
     /// Its name in the section.
     pub name: Word,
-    /// What follows: the arguments of a stick table.
-    pub arguments: Vec<Word>,
+    /// What it is.
+    pub table: TableLine,
 }
 
 const KEYWORDS: [&str; 9] = [
@@ -66,7 +67,11 @@ impl Peers {
     }
 
     /// Follows a line of the section; gives the keyword back if it has no effect.
-    pub(super) fn follow(&mut self, args: &mut Args<'_>) -> Result<Option<Word>, Finding> {
+    pub(super) fn follow(
+        &mut self,
+        args: &mut Args<'_>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Option<Word>, Finding> {
         let keyword = args.current();
         match keyword.text() {
             "bind" => self.bind = Some(bind::read(args)?),
@@ -76,7 +81,7 @@ impl Peers {
             }
             "log" => return Ok(Some(keyword.clone())),
             "peer" | "server" => self.peer(args)?,
-            "table" => self.table(args)?,
+            "table" => self.table(args, findings)?,
             "default-bind" | "default-server" => {
                 let message = "not supported; expected the options in each line of its own";
                 return Err(Finding::error(FindingKind::NotSupported, keyword, message));
@@ -101,7 +106,7 @@ impl Peers {
         Ok(())
     }
 
-    fn table(&mut self, args: &mut Args<'_>) -> Result<(), Finding> {
+    fn table(&mut self, args: &mut Args<'_>, findings: &mut Vec<Finding>) -> Result<(), Finding> {
         let name = args.required("the name of a table")?;
         if !server::is_name(name) {
             return Err(argument(
@@ -109,10 +114,9 @@ impl Peers {
                 "expected a name of letters, digits and any of -_.:",
             ));
         }
-        self.tables.push(PeersTable {
-            name: name.clone(),
-            arguments: args.rest().to_vec(),
-        });
+        let table = table::read(args, findings)?;
+        let name = name.clone();
+        self.tables.push(PeersTable { name, table });
         Ok(())
     }
 }

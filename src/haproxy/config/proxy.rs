@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use super::bind::Bind;
 use super::location::{Located, Location, Word};
-use super::rules::{ConditionalRule, Rule};
+use super::rules::{ConditionWords, ConditionalRule, Rule};
 use super::server::{ServerLine, ServerSettings};
+use super::table::TableLine;
 use crate::cookie::CookiePolicy;
+use crate::fetch::Expression;
+use crate::stick::StickAction;
 
 /// Which section a proxy was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,8 +107,8 @@ pub struct Proxy {
     /// HAProxy: `http-request`, `http-response`, `tcp-request`, `tcp-response` and
     /// `redirect` rules, in order.
     pub rules: Vec<Rule>,
-    /// HAProxy: `stick-table`, the words behind the keyword.
-    pub stick_table: Option<Located<Vec<Word>>>,
+    /// HAProxy: `stick-table`.
+    pub stick_table: Option<Located<TableLine>>,
     /// Options without arguments that are written, and whether `no` is before them.
     /// HAProxy: `option NAME`, `no option NAME`.
     pub switches: BTreeMap<&'static str, Located<bool>>,
@@ -170,7 +173,7 @@ impl Proxy {
     }
 
     /// Where messages about the whole of it point to.
-    pub(super) fn place(&self) -> Word {
+    pub(in crate::haproxy) fn place(&self) -> Word {
         Word {
             bytes: self.name.value.clone().into_bytes(),
             location: self.name.location.clone(),
@@ -249,40 +252,39 @@ pub struct BackendSettings {
 }
 
 /// HAProxy: `force-persist` or `ignore-persist`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PersistLine {
     /// True for `force-persist`.
     pub force: bool,
     /// When it applies.
-    pub condition: super::rules::ConditionWords,
-}
-
-/// Which half of stickiness a `stick` line asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StickKind {
-    /// `on`: match and store the request's key.
-    On,
-    /// `match`.
-    Match,
-    /// `store-request` or `store`.
-    StoreRequest,
-    /// `store-response`.
-    StoreResponse,
+    pub condition: ConditionWords,
 }
 
 /// HAProxy: `stick KIND EXPRESSION [table NAME] [if|unless ...]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct StickLine {
     /// Where the line is.
     pub location: Location,
     /// Which half.
-    pub kind: StickKind,
+    pub kind: StickAction,
     /// The words of the expression.
-    pub expression: Vec<Word>,
+    pub words: Vec<Word>,
+    /// What the words mean.
+    pub expression: Expression,
     /// The table; `None` is the backend's own.
     pub table: Option<Word>,
     /// When it applies; `None` is always.
-    pub condition: Option<super::rules::ConditionWords>,
+    pub condition: Option<ConditionWords>,
+}
+
+impl StickLine {
+    /// The table it is about, in this section.
+    pub(in crate::haproxy) fn table_name<'c>(&'c self, proxy: &'c Proxy) -> &'c str {
+        let own = proxy.name.value.as_str();
+        self.table.as_ref().map_or(own, Word::text)
+    }
 }
 
 /// HAProxy: `option httpchk ...` and its kin.

@@ -9,6 +9,7 @@ use super::args::Args;
 use super::blocks::Blocks;
 use super::budget::Budget;
 use super::check;
+use super::compile;
 use super::condition::Facts;
 use super::finding::{ConfigurationError, Finding, FindingKind, Severity};
 use super::global::{self, Change, Effect, Global};
@@ -294,7 +295,7 @@ impl<'r> Reading<'r> {
 
     fn peers_setting(&mut self, args: &mut Args<'_>) {
         let peers = self.peers.last_mut().expect("its section has begun");
-        match peers.follow(args) {
+        match peers.follow(args, &mut self.findings) {
             Ok(no_effect) => self.no_effect.extend(no_effect),
             Err(finding) => self.findings.push(finding),
         }
@@ -337,6 +338,7 @@ impl<'r> Reading<'r> {
         // What is missing may be in lines that were not read.
         if !self.gave_up {
             let local = local.as_deref();
+            compile::all(&mut self.proxies, &mut self.findings);
             check::all(&mut self.proxies, &self.peers, local, &mut self.findings);
         }
         self.findings.extend(no_effect(&self.no_effect));

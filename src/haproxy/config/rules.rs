@@ -4,17 +4,26 @@ use super::args::{Args, argument, missing};
 use super::finding::{Finding, FindingKind};
 use super::location::Word;
 use super::suggest::expected_one_of;
+use crate::haproxy::AclCondition;
 
 /// `if ...` or `unless ...`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ConditionWords {
     /// `if` or `unless`.
     pub keyword: Word,
     /// The words behind it: names of ACLs, `!`, `||`, `or`, `{ ... }`.
     pub words: Vec<Word>,
+    /// Set once all ACLs of the section are known.
+    pub(super) condition: AclCondition,
 }
 
 impl ConditionWords {
+    /// What the words mean, with the ACLs of the section.
+    pub fn condition(&self) -> &AclCondition {
+        &self.condition
+    }
+
     /// Whether the keyword is `unless`.
     pub fn is_negated(&self) -> bool {
         self.keyword.is("unless")
@@ -22,7 +31,8 @@ impl ConditionWords {
 }
 
 /// A name, and when it is used: `use_backend`, `use-server`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ConditionalRule {
     /// The name; one with `%[` in it is a format.
     pub target: Word,
@@ -73,7 +83,8 @@ impl Ruleset {
 }
 
 /// One rule: what is done, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Rule {
     /// The list it belongs to.
     pub ruleset: Ruleset,
@@ -341,6 +352,7 @@ pub(super) fn condition(args: &mut Args<'_>) -> Result<ConditionWords, Finding> 
     Ok(ConditionWords {
         keyword: keyword.clone(),
         words,
+        condition: AclCondition::default(),
     })
 }
 

@@ -1,18 +1,20 @@
-//! `stick-table` and `stick` lines, their expressions and arguments kept as words.
+//! `stick-table` and `stick` lines.
 
 use super::args::{Args, argument, missing};
 use super::finding::{Finding, FindingKind};
 use super::keywords::Scope;
 use super::location::Word;
-use super::proxy::{StickKind, StickLine};
-use super::rules;
+use super::proxy::StickLine;
+use super::{compile, rules, table};
+use crate::fetch::{Expression, Moment};
+use crate::stick::StickAction;
 
-const KINDS: [(&str, StickKind); 5] = [
-    ("match", StickKind::Match),
-    ("on", StickKind::On),
-    ("store", StickKind::StoreRequest),
-    ("store-request", StickKind::StoreRequest),
-    ("store-response", StickKind::StoreResponse),
+const KINDS: [(&str, StickAction); 5] = [
+    ("match", StickAction::Match),
+    ("on", StickAction::On),
+    ("store", StickAction::StoreRequest),
+    ("store-request", StickAction::StoreRequest),
+    ("store-response", StickAction::StoreResponse),
 ];
 
 /// `stick-table ...`, one in a section.
@@ -25,14 +27,8 @@ pub(super) fn table(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Result<(), Fi
         );
         return Err(Finding::error(FindingKind::Conflict, keyword, message));
     }
-    let words = args.rest().to_vec();
-    for name in ["size", "type"] {
-        if !words.iter().any(|word| word.is(name)) {
-            let expected = format!("type TYPE and size N; {name} is missing");
-            return Err(missing(args.end_of_line(), &expected));
-        }
-    }
-    scope.proxy.stick_table = Some(keyword.located(words));
+    let table = table::read(args, scope.findings)?;
+    scope.proxy.stick_table = Some(keyword.located(table));
     Ok(())
 }
 
@@ -40,16 +36,21 @@ pub(super) fn table(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Result<(), Fi
 pub(super) fn rule(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Result<(), Finding> {
     let location = args.current().location.clone();
     let (index, _) = args.one_of(&KINDS.map(|(name, _)| name))?;
-    let (mut expression, condition) = rules::split(args)?;
+    let kind = KINDS[index].1;
+    let (mut words, condition) = rules::split(args)?;
     let end = args.end_of_line();
-    let table = match expression.iter().position(|word| word.is("table")) {
+    let table = match words.iter().position(|word| word.is("table")) {
         None => None,
-        Some(at) => Some(table_of(expression.split_off(at), end)?),
+        Some(at) => Some(table_of(words.split_off(at), end)?),
     };
-    check_expression(&expression, end)?;
+    let first = words.first();
+    let first = first.ok_or_else(|| missing(end, "a sample expression, src for example"))?;
+    let expression = compile::expression(&words)?;
+    at_hand(&expression, kind, first)?;
     scope.proxy.backend.stick_rules.push(StickLine {
         location,
-        kind: KINDS[index].1,
+        kind,
+        words,
         expression,
         table,
         condition,
@@ -69,14 +70,19 @@ fn table_of(words: Vec<Word>, end: &Word) -> Result<Word, Finding> {
     }
 }
 
-/// Words behind the first are converters, which begin with a comma or follow one.
-fn check_expression(words: &[Word], end: &Word) -> Result<(), Finding> {
-    let expected = "a sample expression, src for example";
-    let first = words.first().ok_or_else(|| missing(end, expected))?;
-    match words.get(1) {
-        Some(word) if !word.bytes.starts_with(b",") && !first.bytes.ends_with(b",") => {
-            Err(argument(word, "expected table NAME, if, unless or nothing"))
-        }
-        _ => Ok(()),
+/// That the key is there when the rule acts.
+fn at_hand(key: &Expression, kind: StickAction, word: &Word) -> Result<(), Finding> {
+    let (moment, origin) = (kind.moment(), key.origin());
+    if origin.is_available(moment) {
+        return Ok(());
     }
+    let message = match moment {
+        Moment::Request => {
+            "is in the response, which is not there yet; expected a fetch of the request, or store-response"
+        }
+        Moment::Response => {
+            "is in the request, which is gone when store-response acts; expected a fetch of the response"
+        }
+    };
+    Err(Finding::error(FindingKind::Misplaced, word, message))
 }

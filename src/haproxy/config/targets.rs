@@ -6,8 +6,9 @@ use super::check::fixed;
 use super::finding::{Finding, FindingKind};
 use super::location::Word;
 use super::peers::Peers;
-use super::proxy::{Mode, Proxy};
+use super::proxy::{Mode, Proxy, StickLine};
 use super::suggest::nearest;
+use super::table::{TableLine, tables_of};
 
 /// How many names are compared with one that does not exist: none after many findings,
 /// so that the work stays bounded.
@@ -20,7 +21,7 @@ struct Names<'c> {
     backends: HashMap<&'c str, &'c Proxy>,
     /// `BACKEND/SERVER` is looked for by backend first.
     servers: HashMap<&'c str, HashMap<&'c [u8], &'c super::server::ServerLine>>,
-    tables: HashSet<String>,
+    tables: HashMap<String, &'c TableLine>,
     peers: HashSet<&'c str>,
 }
 
@@ -43,16 +44,12 @@ impl<'c> Names<'c> {
             let by_name = servers.map(|server| (server.name.bytes(), server));
             (proxy.name.value.as_str(), by_name.collect())
         };
-        let own = proxies.iter().filter(|proxy| proxy.stick_table.is_some());
-        let own = own.map(|proxy| proxy.name.value.clone());
-        let shared = peers.iter().flat_map(|section| {
-            let tables = section.tables.iter();
-            tables.map(|table| format!("{}/{}", section.name.value, table.name))
-        });
         Self {
             backends: backends.clone().map(named).collect(),
             servers: backends.map(servers).collect(),
-            tables: own.chain(shared).collect(),
+            tables: tables_of(proxies, peers)
+                .map(|(name, table)| (name, table.value))
+                .collect(),
             peers: peers
                 .iter()
                 .map(|section| section.name.value.as_str())
@@ -146,36 +143,46 @@ fn tracked(proxy: &Proxy, track: &Word, is_checked: bool, names: &Names<'_>) -> 
 }
 
 fn tables(proxy: &Proxy, names: &Names<'_>, findings: &mut Vec<Finding>) {
-    if let Some(words) = &proxy.stick_table {
-        let mut pairs = words.value.windows(2);
-        let peers = pairs.find(|pair| pair[0].is("peers")).map(|pair| &pair[1]);
-        if let Some(section) = peers.filter(|section| !names.peers.contains(section.text())) {
-            let known: Vec<_> = names.peers.iter().copied().take(hints(findings)).collect();
-            findings.push(unknown(section, "peers section", &known));
+    let section = proxy.stick_table.as_ref();
+    let section = section.and_then(|table| table.value.peers.as_ref());
+    if let Some(section) = section.filter(|section| !names.peers.contains(section.text())) {
+        let known: Vec<_> = names.peers.iter().copied().take(hints(findings)).collect();
+        findings.push(unknown(section, "peers section", &known));
+    }
+    if proxy.kind.is_backend() {
+        for rule in &proxy.backend.stick_rules {
+            let found = stick_rule(proxy, rule, names, hints(findings));
+            findings.extend(found);
         }
     }
-    if !proxy.kind.is_backend() {
-        return;
+}
+
+/// What is wrong with the table of a stick rule.
+fn stick_rule(proxy: &Proxy, rule: &StickLine, names: &Names<'_>, hints: usize) -> Option<Finding> {
+    let name = rule.table_name(proxy);
+    let Some(table) = names.tables.get(name) else {
+        let known: Vec<_> = names
+            .tables
+            .keys()
+            .map(String::as_str)
+            .take(hints)
+            .collect();
+        let word = rule.table.clone().unwrap_or_else(|| Word {
+            bytes: name.as_bytes().to_vec(),
+            location: rule.location.clone(),
+        });
+        return Some(unknown(&word, "stick table", &known));
+    };
+    let (found, expected) = (rule.expression.output(), table.key_type);
+    if expected.accepts(found) {
+        return None;
     }
-    for rule in &proxy.backend.stick_rules {
-        let name = rule
-            .table
-            .as_ref()
-            .map_or(proxy.name.value.as_str(), Word::text);
-        if !names.tables.contains(name) {
-            let known: Vec<_> = names
-                .tables
-                .iter()
-                .map(String::as_str)
-                .take(hints(findings))
-                .collect();
-            let word = rule.table.clone().unwrap_or_else(|| Word {
-                bytes: name.as_bytes().to_vec(),
-                location: rule.location.clone(),
-            });
-            findings.push(unknown(&word, "stick table", &known));
-        }
-    }
+    let message = format!("gives {found}, which is no key of a table of type {expected}");
+    Some(Finding::error(
+        FindingKind::Conflict,
+        &rule.words[0],
+        message,
+    ))
 }
 
 fn unknown(word: &Word, what: &str, known: &[&str]) -> Finding {

@@ -3,101 +3,56 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Configuration;
-use super::balance::text;
-use super::finding::{Finding, FindingKind};
-use super::location::Word;
-use super::proxy::{Proxy, Timeout};
-use super::server::ServerLine;
+use super::tables::Tables;
 use crate::haproxy::balance::consistent;
+use crate::haproxy::config::{
+    ConditionWords, Finding, FindingKind, Proxy, ServerLine, StickLine, Timeout, Word, text,
+};
 use crate::haproxy::selector;
 use crate::{
-    AdminState, Backend, BackendBuilder, ConsistentHash, PreserveAffinity, Redispatch, RetryPolicy,
-    RingPlacement, Selector, Server,
+    AdminState, Backend, BackendBuilder, Condition, ConsistentHash, PreserveAffinity, Redispatch,
+    RetryPolicy, RingPlacement, Selector, Server, StickAction, StickRule,
 };
 
-use super::finding::ConfigurationError;
-
-impl Configuration {
-    /// Describes the backend of a `backend` or `listen` section: servers, cookie, dynamic
-    /// cookie key, balancing, retries, redispatch, `persist`, `allbackups`.
-    ///
-    /// What serves the proxy around a backend is left to it: timeouts, health checks,
-    /// options of connections, rules on messages.
-    ///
-    /// # Errors
-    /// What decides about servers and this version of the library cannot follow: stick
-    /// rules and conditions, queues, slow start, tracking, algorithms that are missing;
-    /// and a name that no such section has.
-    ///
-    /// ```
-    /// use stickroute::haproxy::Configuration;
-    ///
-    /// let text = "
-    /// backend app
-    ///     mode http
-    ///     cookie SRV insert indirect nocache
-    ///     server s1 10.0.0.1:80 cookie a
-    ///     server s2 10.0.0.2:80 cookie b
-    /// ";
-    /// let configuration = Configuration::parse("app.cfg", text)?;
-    /// let backend = configuration.backend("app")?.build()?;
-    /// assert_eq!(backend.farm().servers().len(), 2);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn backend(&self, name: &str) -> Result<BackendBuilder, BackendError> {
-        let mut backends = self.backends();
-        let proxy = backends.find(|proxy| proxy.name.value == name);
-        let proxy = proxy.ok_or_else(|| BackendError::NoSection { name: name.into() })?;
-        let mut findings = Vec::new();
-        not_yet(proxy, &mut findings);
-        let servers: Vec<_> = proxy
-            .backend
-            .servers
-            .iter()
-            .filter_map(|server| describe(server, &mut findings))
-            .collect();
-        let selector = balance(proxy).map_err(|finding| findings.push(finding));
-        match selector {
-            Ok(selector) if findings.is_empty() => Ok(builder(proxy, servers, selector)),
-            _ => {
-                findings.sort_by(|a, b| a.location.cmp(&b.location));
-                Err(BackendError::NotSupported(ConfigurationError { findings }))
+/// Describes the backend of a section: servers, cookie, dynamic cookie key, stick rules,
+/// conditions, balancing, retries, redispatch, `persist`, `allbackups`.
+pub(super) fn describe<P: Send + Sync + 'static>(
+    proxy: &Proxy,
+    tables: &Tables,
+    payload: &mut dyn FnMut(&Proxy, &ServerLine) -> P,
+) -> Result<BackendBuilder<P>, Vec<Finding>> {
+    let mut findings = Vec::new();
+    not_yet(proxy, &mut findings);
+    let servers: Vec<_> = proxy
+        .backend
+        .servers
+        .iter()
+        .filter_map(|line| match server(line) {
+            Ok(server) => Some(server.payload(payload(proxy, line))),
+            Err(finding) => {
+                findings.push(finding);
+                None
             }
+        })
+        .collect();
+    match balance(proxy) {
+        Ok(selector) if findings.is_empty() => {
+            let builder = settings(proxy, servers, selector);
+            Ok(rules(proxy, tables, builder))
+        }
+        Ok(_) => Err(findings),
+        Err(finding) => {
+            findings.push(finding);
+            Err(findings)
         }
     }
 }
 
-/// Why a section makes no backend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BackendError {
-    /// No `backend` or `listen` section has this name.
-    NoSection {
-        /// The name.
-        name: String,
-    },
-    /// Lines that this version of the library cannot follow.
-    NotSupported(ConfigurationError),
-}
-
-impl std::fmt::Display for BackendError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoSection { name } => {
-                write!(
-                    f,
-                    "{name:?}; expected the name of a backend or listen section"
-                )
-            }
-            Self::NotSupported(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for BackendError {}
-
-fn builder(proxy: &Proxy, servers: Vec<Server>, selector: Arc<dyn Selector>) -> BackendBuilder {
+fn settings<P: Send + Sync + 'static>(
+    proxy: &Proxy,
+    servers: Vec<Server<P>>,
+    selector: Arc<dyn Selector>,
+) -> BackendBuilder<P> {
     let settings = &proxy.backend;
     let mut builder = Backend::builder(proxy.name.value.as_str())
         .servers(servers)
@@ -118,6 +73,60 @@ fn builder(proxy: &Proxy, servers: Vec<Server>, selector: Arc<dyn Selector>) -> 
     builder
 }
 
+/// Everything with a condition, in the order of the lines of each kind.
+fn rules<P: Send + Sync + 'static>(
+    proxy: &Proxy,
+    tables: &Tables,
+    mut builder: BackendBuilder<P>,
+) -> BackendBuilder<P> {
+    let settings = &proxy.backend;
+    for line in &settings.persist_rules {
+        let condition = condition(Some(&line.condition));
+        builder = if line.force {
+            builder.force_persist(condition)
+        } else {
+            builder.ignore_persist(condition)
+        };
+    }
+    for rule in &settings.use_server {
+        let condition = condition(rule.condition.as_ref());
+        builder = builder.use_server(rule.target.text(), condition);
+    }
+    if let Some(table) = tables.find(&proxy.name.value) {
+        builder = builder.stick_table(Arc::clone(table));
+    }
+    for line in &settings.stick_rules {
+        builder = builder.stick(stick_rule(proxy, line, tables));
+    }
+    builder
+}
+
+fn condition(words: Option<&ConditionWords>) -> Condition {
+    words.map_or_else(Condition::always, |words| words.condition().clone().into())
+}
+
+fn stick_rule(proxy: &Proxy, line: &StickLine, tables: &Tables) -> StickRule {
+    let key = line.expression.clone();
+    let mut rule = match line.kind {
+        StickAction::On => StickRule::on(key),
+        StickAction::Match => StickRule::matching(key),
+        StickAction::StoreRequest => StickRule::store_request(key),
+        StickAction::StoreResponse => StickRule::store_response(key),
+    };
+    // A table that could not be built has been told of.
+    if let Some(table) = tables.find(line.table_name(proxy)) {
+        rule = rule.table(Arc::clone(table));
+    }
+    let Some(words) = &line.condition else {
+        return rule;
+    };
+    if line.kind != StickAction::StoreResponse {
+        return rule.when(condition(Some(words)));
+    }
+    let condition = words.condition().clone();
+    rule.when_response(move |response| condition.on_response(response))
+}
+
 fn retry(proxy: &Proxy) -> RetryPolicy {
     const LONGEST_PAUSE: Duration = Duration::from_secs(1);
     let settings = &proxy.backend;
@@ -132,18 +141,17 @@ fn retry(proxy: &Proxy) -> RetryPolicy {
         .redispatch(redispatch)
 }
 
-fn describe(server: &ServerLine, findings: &mut Vec<Finding>) -> Option<Server> {
-    let settings = &server.settings;
-    let Some(address) = server.address.value.to_address() else {
+fn server(line: &ServerLine) -> Result<Server, Finding> {
+    let settings = &line.settings;
+    let Some(address) = line.address.value.to_address() else {
         let word = Word {
-            bytes: server.address.value.to_string().into_bytes(),
-            location: server.address.location.clone(),
+            bytes: line.address.value.to_string().into_bytes(),
+            location: line.address.location.clone(),
         };
         let message = "not supported yet; expected an address with a port of its own";
-        findings.push(Finding::error(FindingKind::NotSupported, &word, message));
-        return None;
+        return Err(Finding::error(FindingKind::NotSupported, &word, message));
     };
-    let mut described = Server::new(server.name.text(), address)
+    let mut described = Server::new(line.name.text(), address)
         .weight(settings.weight.unwrap_or(1))
         .max_connections(settings.maxconn);
     if let Some(id) = &settings.id {
@@ -158,10 +166,13 @@ fn describe(server: &ServerLine, findings: &mut Vec<Finding>) -> Option<Server> 
     if settings.backup {
         described = described.backup();
     }
+    if settings.non_stick {
+        described = described.non_stick();
+    }
     if settings.disabled {
         described = described.admin_state(AdminState::Maintenance);
     }
-    Some(described)
+    Ok(described)
 }
 
 /// Everything that would decide about servers, and does not yet.
@@ -171,14 +182,8 @@ fn not_yet(proxy: &Proxy, findings: &mut Vec<Finding>) {
         let message = format!("not supported yet in a backend: {what}");
         findings.push(Finding::error(FindingKind::NotSupported, word, message));
     };
-    for rule in &settings.stick_rules {
-        tell(rule.expression.first().expect("it has one"), "stick rules");
-    }
-    for rule in &settings.persist_rules {
-        tell(&rule.condition.keyword, "conditions");
-    }
-    for rule in &settings.use_server {
-        tell(&rule.target, "use-server rules");
+    for rule in settings.use_server.iter().filter(|rule| rule.is_dynamic()) {
+        tell(&rule.target, "names of servers made for each request");
     }
     if let Some(word) = &settings.persist_rdp_cookie {
         tell(word, "persistence by RDP cookies");
@@ -195,7 +200,6 @@ fn not_yet(proxy: &Proxy, findings: &mut Vec<Finding>) {
             (settings.minconn > 0, "minconn"),
             (settings.maxqueue > 0, "maxqueue"),
             (!settings.slowstart.is_zero(), "slowstart"),
-            (settings.non_stick, "non-stick"),
             (settings.track.is_some(), "track"),
             (settings.options.contains_key("redir"), "redir"),
         ];

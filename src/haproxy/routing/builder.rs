@@ -1,0 +1,169 @@
+//! Builds tables first, then the backends whose rules name them, then the frontends.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use super::tables::Tables;
+use super::{Frontend, NamedBackend, Routing, backend};
+use crate::haproxy::ProxyId;
+use crate::haproxy::config::{
+    Configuration, ConfigurationError, Finding, FindingKind, Proxy, ServerLine,
+};
+use crate::{Backend, BackendBuilder, Problem};
+
+/// Puts a [`Configuration`] into service; made by [`Configuration::routing`].
+#[must_use = "nothing is built until build() is called"]
+pub struct RoutingBuilder<'c, P: Send + Sync + 'static = ()> {
+    configuration: &'c Configuration,
+    payload: Box<Payload<'c, P>>,
+    adjust: Box<Adjust<'c, P>>,
+    hash_seed: u64,
+}
+
+type Payload<'c, P> = dyn FnMut(&Proxy, &ServerLine) -> P + 'c;
+type Adjust<'c, P> = dyn FnMut(&Proxy, BackendBuilder<P>) -> BackendBuilder<P> + 'c;
+
+impl<'c> RoutingBuilder<'c> {
+    pub(super) fn new(configuration: &'c Configuration) -> Self {
+        Self {
+            configuration,
+            payload: Box::new(|_, _| ()),
+            adjust: Box::new(|_, builder| builder),
+            hash_seed: 0,
+        }
+    }
+}
+
+impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
+    /// Gives each server a payload of the caller's own, a connection pool for example;
+    /// default: none. An adjustment made before is forgotten: it was about other servers.
+    pub fn payload<Q: Send + Sync + 'static>(
+        self,
+        payload: impl FnMut(&Proxy, &ServerLine) -> Q + 'c,
+    ) -> RoutingBuilder<'c, Q> {
+        RoutingBuilder {
+            configuration: self.configuration,
+            payload: Box::new(payload),
+            adjust: Box::new(|_, builder| builder),
+            hash_seed: self.hash_seed,
+        }
+    }
+
+    /// Lets the caller change the description of each backend before it is built: add a
+    /// lookup, or a stick rule with a fetch of one's own; default: nothing is changed.
+    pub fn adjust(
+        mut self,
+        adjust: impl FnMut(&Proxy, BackendBuilder<P>) -> BackendBuilder<P> + 'c,
+    ) -> Self {
+        self.adjust = Box::new(adjust);
+        self
+    }
+
+    /// A number that decides how keys are strewn over the stick tables; default 0. Give a
+    /// random one where clients choose keys, see
+    /// [`StickTableBuilder::hash_seed`](crate::StickTableBuilder::hash_seed).
+    pub fn hash_seed(mut self, seed: u64) -> Self {
+        self.hash_seed = seed;
+        self
+    }
+
+    /// Builds everything. Sections that are disabled are left out.
+    ///
+    /// # Errors
+    /// See [`Configuration::build`].
+    pub fn build(mut self) -> Result<Routing<P>, ConfigurationError> {
+        let mut findings = Vec::new();
+        let tables = Tables::build(self.configuration, self.hash_seed, &mut findings);
+        let ids = numbers(self.configuration);
+        let mut backends = Vec::new();
+        let mut frontends = Vec::new();
+        for (proxy, id) in self.configuration.proxies.iter().zip(ids) {
+            if proxy.disabled {
+                continue;
+            }
+            if proxy.kind.is_frontend() {
+                frontends.push(proxy);
+            }
+            if proxy.kind.is_backend() {
+                let backend = self.backend(proxy, &tables, &mut findings);
+                let name = proxy.name.value.clone();
+                backends.push(NamedBackend { name, id, backend });
+            }
+        }
+        let frontends = build_frontends(&frontends, &backends, &mut findings);
+        if findings.is_empty() {
+            let tables = tables.all;
+            return Ok(Routing {
+                frontends,
+                backends,
+                tables,
+            });
+        }
+        findings.sort_by(|a, b| a.location().cmp(b.location()));
+        Err(ConfigurationError::new(findings))
+    }
+
+    /// `None` without servers, or with something that is told in `findings`.
+    fn backend(
+        &mut self,
+        proxy: &Proxy,
+        tables: &Tables,
+        findings: &mut Vec<Finding>,
+    ) -> Option<Arc<Backend<P>>> {
+        if proxy.backend.servers.is_empty() {
+            return None;
+        }
+        let described = backend::describe(proxy, tables, &mut self.payload);
+        let builder = described.map_err(|found| findings.extend(found)).ok()?;
+        match (self.adjust)(proxy, builder).build() {
+            Ok(backend) => Some(Arc::new(backend)),
+            Err(error) => {
+                let refused = |problem: &Problem| {
+                    Finding::error(FindingKind::Conflict, &proxy.place(), problem.to_string())
+                };
+                findings.extend(error.problems().iter().map(refused));
+                None
+            }
+        }
+    }
+}
+
+fn build_frontends<P: Send + Sync + 'static>(
+    proxies: &[&Proxy],
+    backends: &[NamedBackend<P>],
+    findings: &mut Vec<Finding>,
+) -> Vec<Frontend> {
+    let known: Arc<HashSet<String>> = Arc::new(
+        backends
+            .iter()
+            .map(|backend| backend.name.clone())
+            .collect(),
+    );
+    let built = proxies.iter().map(|proxy| Frontend::new(proxy, &known));
+    built
+        .filter_map(|frontend| frontend.map_err(|finding| findings.push(finding)).ok())
+        .collect()
+}
+
+/// The number of each section: its own, or the lowest that is left. A stats socket makes
+/// HAProxy itself the first.
+fn numbers(configuration: &Configuration) -> Vec<ProxyId> {
+    let ids = |proxy: &Proxy| proxy.id.as_ref().map(|id| id.value);
+    let given: HashSet<u32> = configuration.proxies.iter().filter_map(ids).collect();
+    let first = 1 + u32::from(!configuration.global.stats_sockets.is_empty());
+    let mut free = (first..).filter(|id| !given.contains(id));
+    let number = |proxy: &Proxy| match ids(proxy) {
+        Some(id) => ProxyId::Given(id),
+        None => ProxyId::Counted(free.next().expect("there are fewer sections than numbers")),
+    };
+    configuration.proxies.iter().map(number).collect()
+}
+
+impl<P: Send + Sync + 'static> fmt::Debug for RoutingBuilder<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoutingBuilder")
+            .field("configuration", &self.configuration)
+            .finish_non_exhaustive()
+    }
+}

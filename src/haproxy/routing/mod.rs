@@ -1,0 +1,157 @@
+//! A configuration put into service: its frontends, backends and stick tables.
+
+mod backend;
+mod builder;
+mod format;
+mod frontend;
+mod tables;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use builder::RoutingBuilder;
+pub use format::{Format, FormatError};
+pub use frontend::Frontend;
+
+use super::config::{Configuration, ConfigurationError};
+use super::{ProxyId, Runtime, ServerData};
+use crate::{Backend, Now, StickTable};
+
+/// What a configuration says about routing, ready to run.
+///
+/// Stick tables are built once and shared by all backends whose rules name them. `P` is
+/// the payload of servers, see [`Server::payload`](crate::Server::payload).
+///
+/// Everything around it is left to the proxy: connections, timeouts, health checks, rules
+/// on messages (`http-request` and the like, see [`Proxy::rules`](super::Proxy::rules)).
+///
+/// ```
+/// use stickroute::haproxy::Configuration;
+/// use stickroute::{Now, SimpleRequest};
+///
+/// let text = "
+/// frontend web
+///     mode http
+///     use_backend img if { path_beg /img/ }
+///     default_backend app
+/// backend img
+///     mode http
+///     server i1 10.0.1.1:80
+/// backend app
+///     mode http
+///     stick-table type ip size 100k expire 30m
+///     stick on src
+///     server s1 10.0.0.1:80
+///     server s2 10.0.0.2:80
+/// ";
+/// let routing = Configuration::parse("app.cfg", text)?.build()?;
+///
+/// let request = SimpleRequest::new("GET", "/cart").source("192.0.2.1".parse()?);
+/// let name = routing.frontend("web").and_then(|web| web.route(&request));
+/// let backend = name.and_then(|name| routing.backend(name)).expect("it has servers");
+/// let selection = backend.select(&request, Now::system())?;
+/// assert_eq!(selection.server().name(), "s1");
+///
+/// let answer = routing.runtime(Now::system()).answer(b"show table", Now::system());
+/// assert_eq!(answer.text(), "# table: app, type: ip, size:102400, used:1\n\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Routing<P: Send + Sync + 'static = ()> {
+    frontends: Vec<Frontend>,
+    backends: Vec<NamedBackend<P>>,
+    tables: Vec<NamedTable>,
+}
+
+struct NamedBackend<P: Send + Sync + 'static> {
+    name: String,
+    id: ProxyId,
+    /// `None` without servers.
+    backend: Option<Arc<Backend<P>>>,
+}
+
+struct NamedTable {
+    name: String,
+    table: Arc<StickTable>,
+    data: ServerData,
+}
+
+impl Configuration {
+    /// Builds everything the configuration says about routing.
+    ///
+    /// # Errors
+    /// What decides about servers and this version of the library cannot follow (queues,
+    /// slow start, tracking, stored data of tables), and what cannot be built, a table too
+    /// large for the memory for example; each with its place.
+    pub fn build(&self) -> Result<Routing, ConfigurationError> {
+        self.routing().build()
+    }
+
+    /// As [`build`](Self::build), with payloads for servers and other settings.
+    pub fn routing(&self) -> RoutingBuilder<'_> {
+        RoutingBuilder::new(self)
+    }
+}
+
+impl<P: Send + Sync + 'static> Routing<P> {
+    /// Where clients come in: `frontend` and `listen` sections, in order.
+    pub fn frontends(&self) -> &[Frontend] {
+        &self.frontends
+    }
+
+    /// The `frontend` or `listen` section of a name.
+    pub fn frontend(&self, name: &str) -> Option<&Frontend> {
+        let mut frontends = self.frontends.iter();
+        frontends.find(|frontend| frontend.name() == name)
+    }
+
+    /// `backend` and `listen` sections in order; `None` for those without servers.
+    pub fn backends(&self) -> impl Iterator<Item = (&str, Option<&Arc<Backend<P>>>)> {
+        let backends = self.backends.iter();
+        backends.map(|backend| (backend.name.as_str(), backend.backend.as_ref()))
+    }
+
+    /// The `backend` or `listen` section of a name, if it has servers.
+    pub fn backend(&self, name: &str) -> Option<&Arc<Backend<P>>> {
+        let mut backends = self.backends();
+        backends.find(|(known, _)| *known == name)?.1
+    }
+
+    /// Stick tables in order; those of `peers` sections are named `SECTION/TABLE`.
+    pub fn tables(&self) -> impl Iterator<Item = (&str, &Arc<StickTable>)> {
+        let tables = self.tables.iter();
+        tables.map(|table| (table.name.as_str(), &table.table))
+    }
+
+    /// The stick table of a name.
+    pub fn table(&self, name: &str) -> Option<&Arc<StickTable>> {
+        self.tables().find(|(known, _)| *known == name)?.1.into()
+    }
+
+    /// The runtime commands about all of it, with the numbers that HAProxy gives to
+    /// sections. `started` is when the proxy began to run.
+    pub fn runtime(&self, started: Now) -> Runtime<'_, P> {
+        let mut runtime = Runtime::new(started);
+        for NamedBackend { name, id, backend } in &self.backends {
+            runtime = match backend {
+                Some(backend) => runtime.backend(*id, backend),
+                None => runtime.empty_backend(*id, name),
+            };
+        }
+        for NamedTable { name, table, data } in &self.tables {
+            runtime = runtime.table(name, table, *data);
+        }
+        runtime
+    }
+}
+
+impl<P: Send + Sync + 'static> fmt::Debug for Routing<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let backends: Vec<_> = self.backends().map(|(name, _)| name).collect();
+        let tables: Vec<_> = self.tables().map(|(name, _)| name).collect();
+        f.debug_struct("Routing")
+            .field("frontends", &self.frontends)
+            .field("backends", &backends)
+            .field("tables", &tables)
+            .finish()
+    }
+}
