@@ -128,6 +128,12 @@ const SIZE: &str =
 
 fn key_type(args: &mut Args<'_>) -> Result<KeyType, Finding> {
     const NAMES: [&str; 5] = ["ip", "ipv6", "integer", "string", "binary"];
+    if let Some(word) = args.peek().filter(|word| word.is("ipv4")) {
+        return Err(argument(
+            word,
+            "expected ip, as the type is called up to HAProxy 3.1",
+        ));
+    }
     let key_type = match args.one_of(&NAMES)?.0 {
         0 => KeyType::Ip,
         1 => KeyType::Ipv6,

@@ -1,0 +1,366 @@
+//! Promise: a configuration put into service routes as its lines say, and what it cannot
+//! do is refused with its place.
+
+use stickroute::haproxy::{Configuration, ConfigurationReader, Routing};
+use stickroute::{Condition, Fetch, Now, Reason, SimpleRequest, SimpleResponse, StickRule};
+
+const DEFAULTS: &str =
+    "defaults\n mode http\n timeout connect 1s\n timeout client 1s\n timeout server 1s\n";
+
+fn routing(sections: &str) -> Routing {
+    configuration(sections).build().unwrap()
+}
+
+fn configuration(sections: &str) -> Configuration {
+    Configuration::parse("f", format!("{DEFAULTS}{sections}")).unwrap()
+}
+
+/// The only error, when it is read or built.
+fn refusal(sections: &str) -> String {
+    let read = Configuration::parse("f", format!("{DEFAULTS}{sections}"));
+    let error = read.and_then(|read| read.build()).expect_err(sections);
+    let errors: Vec<_> = error.errors().map(ToString::to_string).collect();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    errors.into_iter().next().unwrap()
+}
+
+fn get(target: &str, source: &str) -> SimpleRequest {
+    SimpleRequest::new("GET", target).source(source.parse().unwrap())
+}
+
+/// Sends a request through a frontend and answers it: the server and the reason.
+fn send(routing: &Routing, frontend: &str, request: &SimpleRequest) -> (String, Reason) {
+    let name = routing.frontend(frontend).unwrap().route(request).unwrap();
+    let backend = routing.backend(name).unwrap();
+    let mut selection = backend.select(request, Now::system()).unwrap();
+    let response = SimpleResponse::new(200).header("X-Sess", selection.server().name());
+    backend.respond(&mut selection, &response, Now::system());
+    (selection.server().name().to_owned(), selection.reason())
+}
+
+fn server(routing: &Routing, request: &SimpleRequest) -> String {
+    send(routing, "fe", request).0
+}
+
+/// Backends of one server each, named like them.
+fn sections(names: &[&str]) -> String {
+    let section = |name: &&str| format!("backend {name}\n server {name} 10.0.0.1:80\n");
+    names.iter().map(section).collect()
+}
+
+const TWO_SERVERS: &str = " server s1 10.0.0.1:80\n server s2 10.0.0.2:80\n";
+
+#[test]
+fn conditions_and_formats_choose_the_backend() {
+    let front = "frontend fe\n bind :80\n acl img path_beg /img\n \
+        use_backend img if img !METH_POST\n \
+        use_backend be-%[hdr(x-shard)] if { hdr(x-shard) -m found }\n \
+        use_backend late unless { path_len lt 9 }\n acl img path_end .png\n \
+        default_backend app\n";
+    let backends = sections(&["img", "app", "be-2", "late"]);
+    let routing = routing(&format!("{front}{backends}"));
+    let get = |target| get(target, "192.0.2.1");
+    assert_eq!(server(&routing, &get("/img/a")), "img");
+    // Later lines of an ACL count for the rules before them, too.
+    assert_eq!(server(&routing, &get("/a.png")), "img");
+    assert_eq!(server(&routing, &get("/")), "app");
+    assert_eq!(server(&routing, &get("/quite/long")), "late");
+    assert_eq!(
+        server(&routing, &get("/quite/long").header("X-Shard", "2")),
+        "be-2"
+    );
+    // The rule held, so those behind it are not tried.
+    assert_eq!(
+        server(&routing, &get("/quite/long").header("X-Shard", "3")),
+        "app"
+    );
+}
+
+#[test]
+fn a_listen_section_is_its_own_backend_and_circles_end() {
+    let circle = "listen a\n bind :80\n use_backend b if { path /b }\n server a 10.0.0.1:80\n\
+        listen b\n bind :81\n default_backend a\n server b 10.0.0.2:80\n";
+    let routing = routing(circle);
+    for (frontend, target, expected) in [("a", "/", "a"), ("a", "/b", "b"), ("b", "/", "a")] {
+        let (server, _) = send(&routing, frontend, &get(target, "192.0.2.1"));
+        assert_eq!(server, expected, "{frontend} {target}");
+    }
+    let own = "listen a\n bind :80\n default_backend a\n server a 10.0.0.1:80\n";
+    assert!(refusal(own).contains("leads back to its own section"));
+}
+
+#[test]
+fn stick_rules_learn_in_the_tables_of_the_configuration() {
+    let routing = routing(&format!(
+        "peers p\n peer a 127.0.0.1:1024\n table t type string len 8 size 10\n\
+         frontend fe\n bind :80\n default_backend be\n\
+         backend be\n stick match url_param(s) table p/t\n \
+         stick store-response res.hdr(x-sess) table p/t if {{ status 200 }}\n \
+         stick on src if {{ path_beg /src }}\n stick-table type ip size 2 expire 5s\n{TWO_SERVERS}"
+    ));
+    assert_eq!(
+        send(&routing, "fe", &get("/", "192.0.2.1")),
+        ("s1".into(), Reason::Balance)
+    );
+    // Learned from the response, then found by the parameter.
+    assert_eq!(
+        send(&routing, "fe", &get("/?s=s1", "192.0.2.1")),
+        ("s1".into(), Reason::StickTable)
+    );
+    assert_eq!(
+        send(&routing, "fe", &get("/src", "192.0.2.2")),
+        ("s2".into(), Reason::Balance)
+    );
+    assert_eq!(
+        send(&routing, "fe", &get("/src", "192.0.2.2")),
+        ("s2".into(), Reason::StickTable)
+    );
+    let names: Vec<_> = routing
+        .tables()
+        .map(|(name, table)| (name, table.len()))
+        .collect();
+    assert_eq!(names, [("p/t", 2), ("be", 1)]);
+    let answer = routing
+        .runtime(Now::system())
+        .answer(b"show table p/t", Now::system());
+    let lines: Vec<_> = answer.text().lines().collect();
+    assert_eq!(lines[0], "# table: p/t, type: string, size:10, used:2");
+    assert!(lines[1].contains("key=s1 ") && lines[1].ends_with("server_id=1 server_key=s1"));
+}
+
+#[test]
+fn a_table_is_shared_by_all_whose_rules_name_it() {
+    let routing = routing(&format!(
+        "frontend fe\n bind :80\n use_backend b2 if {{ path_beg /b }}\n default_backend b1\n\
+         backend b1\n stick-table type ip size 10\n stick on src\n{TWO_SERVERS}\
+         backend b2\n stick on src table b1\n{TWO_SERVERS}"
+    ));
+    let (first, other) = (get("/", "192.0.2.1"), get("/", "192.0.2.2"));
+    assert_eq!(server(&routing, &first), "s1");
+    assert_eq!(server(&routing, &other), "s2");
+    let moved = send(&routing, "fe", &get("/b", "192.0.2.2"));
+    assert_eq!(moved, ("s2".into(), Reason::StickTable));
+    assert_eq!(routing.tables().count(), 1);
+}
+
+#[test]
+fn use_server_and_persist_rules_take_their_conditions() {
+    let routing = routing(&format!(
+        "frontend fe\n bind :80\n default_backend be\n\
+         backend be\n cookie C insert\n use-server s2 if {{ path /two }}\n \
+         ignore-persist if {{ path_beg /static }}\n force-persist if {{ path_beg /adm }}\n \
+         server s1 10.0.0.1:80 cookie c1\n server s2 10.0.0.2:80 cookie c2\n \
+         server s3 10.0.0.3:80 cookie c3 disabled\n"
+    ));
+    let with = |target, cookie| get(target, "192.0.2.1").header("Cookie", format!("C={cookie}"));
+    assert_eq!(
+        send(&routing, "fe", &with("/two", "c1")),
+        ("s2".into(), Reason::UseServer)
+    );
+    assert_eq!(
+        send(&routing, "fe", &with("/", "c2")),
+        ("s2".into(), Reason::Cookie)
+    );
+    assert_eq!(
+        send(&routing, "fe", &with("/static", "c2")).1,
+        Reason::Balance
+    );
+    assert_eq!(send(&routing, "fe", &with("/", "c3")).1, Reason::Balance);
+    assert_eq!(
+        send(&routing, "fe", &with("/adm", "c3")),
+        ("s3".into(), Reason::Cookie)
+    );
+}
+
+#[test]
+fn servers_that_are_not_to_stick_are_not_learned() {
+    let routing = routing(
+        "frontend fe\n bind :80\n default_backend be\n\
+         backend be\n stick-table type ip size 10\n stick on src\n \
+         server s1 10.0.0.1:80 non-stick\n server s2 10.0.0.2:80\n",
+    );
+    let request = get("/", "192.0.2.1");
+    let picked: Vec<_> = (0..3).map(|_| send(&routing, "fe", &request)).collect();
+    assert_eq!(picked[0], ("s1".into(), Reason::Balance));
+    assert_eq!(picked[1], ("s2".into(), Reason::Balance));
+    assert_eq!(picked[2], ("s2".into(), Reason::StickTable));
+}
+
+#[test]
+fn payloads_and_adjustments_are_the_callers() {
+    let configuration = configuration(&format!(
+        "frontend fe\n bind :80\n default_backend be\nbackend be\n \
+         stick-table type string len 8 size 9\n{TWO_SERVERS}"
+    ));
+    let routing = configuration
+        .routing()
+        .payload(|proxy, line| format!("{}/{}", proxy.name.value, line.name))
+        .adjust(|_, builder| {
+            let body = Fetch::custom("body", |request| Some(request.payload().into()));
+            let rule = StickRule::on(body).when(Condition::when(|it| it.method() == b"POST"));
+            builder.stick(rule)
+        })
+        .build()
+        .unwrap();
+    let backend = routing.backend("be").unwrap();
+    let post = |body: &str| SimpleRequest::new("POST", "/").payload(body.to_owned());
+    let mut servers = Vec::new();
+    for body in ["a", "b", "a", "b"] {
+        let mut selection = backend.select(&post(body), Now::system()).unwrap();
+        backend.respond(&mut selection, &SimpleResponse::new(200), Now::system());
+        servers.push(selection.server().payload().clone());
+    }
+    assert_eq!(servers, ["be/s1", "be/s2", "be/s1", "be/s2"]);
+}
+
+#[test]
+fn sections_have_the_numbers_that_haproxy_gives_them() {
+    let sections = "frontend fe\nbackend one\n id 2\n server s 10.0.0.1:80\n\
+        backend two\n server s 10.0.0.1:80\nbackend none\n";
+    let numbers = |configuration: Configuration| -> Vec<String> {
+        let routing = configuration.build().unwrap();
+        let answer = routing
+            .runtime(Now::system())
+            .answer(b"show servers state", Now::system());
+        let lines = answer
+            .text()
+            .lines()
+            .skip(2)
+            .filter(|line| !line.is_empty());
+        lines
+            .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "))
+            .collect()
+    };
+    assert_eq!(numbers(configuration(sections)), ["2 one", "3 two"]);
+    let socket = format!("global\n stats socket /tmp/s\n{DEFAULTS}{sections}");
+    let read = ConfigurationReader::new().file("f", socket).read().unwrap();
+    assert_eq!(numbers(read), ["2 one", "4 two"]);
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place() {
+    let backend = |lines: &str| format!("backend be\n{lines}\n server s1 10.0.0.1:80\n");
+    for (lines, expected) in [
+        (
+            " stick on src if a\n stick-table type ip size 1",
+            "f:7:18: 'a': there is no ACL \"a\"",
+        ),
+        (
+            " stick on src if { pth / }\n stick-table type ip size 1",
+            "f:7:20: 'pth': there is no fetch \"pth\"",
+        ),
+        (
+            " stick-table type ip size 4g",
+            "f:7:27: '4g': expected size N",
+        ),
+        (
+            " stick-table type ip size 0",
+            "f:7:27: '0': expected size N",
+        ),
+        (
+            " stick-table type ip",
+            "f:7:21: 'end of line': expected size N",
+        ),
+        (
+            " stick-table size 1k",
+            "f:7:21: 'end of line': expected type ip",
+        ),
+        (
+            " stick-table type ip size 1k expire 25d",
+            "f:7:37: '25d': expected a length of time",
+        ),
+        (
+            " stick-table type ipv4 size 1k",
+            "f:7:19: 'ipv4': expected ip",
+        ),
+        (
+            " stick-table type string len 0 size 1k",
+            "f:7:30: '0': expected a whole number from 1",
+        ),
+        (
+            " stick-table type ip size 1k store gpc0,foo",
+            "f:7:41: 'foo': expected one of",
+        ),
+        (
+            " stick-table type ip size 1k store gpc0()",
+            "f:7:36: 'gpc0()': expected nothing behind it",
+        ),
+        (
+            " stick-table type ip size 1k store conn_rate(5",
+            "f:7:36: 'conn_rate(5': expected a )",
+        ),
+        (
+            " stick-table type ip size 1k recv-only",
+            "f:7:30: 'recv-only': not supported",
+        ),
+        (
+            " stick-table type ip size 1k store gpc0",
+            "f:7:36: 'gpc0': not supported yet",
+        ),
+        (
+            " stick on res.hdr(x)",
+            "f:7:11: 'res.hdr(x)': is in the response",
+        ),
+        (
+            " stick store-response path",
+            "f:7:23: 'path': is in the request",
+        ),
+        (
+            " stick on hdr(x),lowr",
+            "f:7:18: 'hdr(x),lowr': there is no converter",
+        ),
+        (
+            " stick on hdr(x) ,lower",
+            "f:7:18: ',lower': there is no converter",
+        ),
+        (
+            " stick on src table be",
+            "f:7:21: 'be': there is no stick table",
+        ),
+        (" stick-table type string size 3g", "f:7:2: 'stick-table':"),
+        (
+            " stick-table type ip size 1\n stick on base32+src",
+            "f:8:11: 'base32+src': gives binary, which is no key of a table of type ip",
+        ),
+        (
+            " stick-table type ip size 1\n stick store-response src if { src 10.0.0.1 }",
+            "f:8:27: 'if': not supported yet",
+        ),
+        (
+            " use-server s1 if { path_reg ^/ }",
+            "f:7:21: 'path_reg': \"path_reg\" is not supported",
+        ),
+        (
+            " acl a sc0_conn_cur gt 1",
+            "f:7:8: 'sc0_conn_cur': the fetch",
+        ),
+    ] {
+        let found = refusal(&backend(lines));
+        assert!(found.starts_with(expected), "{lines}:\n{found}");
+    }
+    let format = "frontend fe\n bind :80\n use_backend b-%ci\nbackend b\n server s 10.0.0.1:80\n";
+    assert!(refusal(format).starts_with("f:8:14: 'b-%ci': character 3: % begins nothing"));
+}
+
+#[test]
+fn conditions_that_never_hold_are_warned_about() {
+    let configuration = configuration(
+        "backend be\n use-server s1 if { status 200 }\n stick-table type ip size 1\n \
+         stick store-response src if { path / }\n server s1 10.0.0.1:80\n",
+    );
+    let found: Vec<_> = configuration
+        .findings()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].starts_with("f:7:16: 'if': asks about the response"),
+        "{found:?}"
+    );
+    assert!(
+        found[1].starts_with("f:9:27: 'if': asks about the request"),
+        "{found:?}"
+    );
+    assert!(configuration.build().is_ok());
+}
