@@ -136,8 +136,8 @@ pub use server::{
 };
 pub use stick::{StickAction, StickRule};
 pub use table::{
-    Entry, Held, Removal, Reservation, ServerNaming, StickTable, StickTableBuilder, StoreError,
-    Stored, TableEntry, TableError, TableServer, Upkeep,
+    DataKind, DataType, Entry, Held, Removal, Reservation, ServerNaming, StickTable,
+    StickTableBuilder, StoreError, Stored, TableEntry, TableError, TableServer, Upkeep,
 };
 pub use time::Now;
 

@@ -325,7 +325,6 @@ fn backends_are_built_from_sections() {
 fn what_a_backend_cannot_do_yet_is_not_ignored() {
     for line in [
         " use-server %[path] if TRUE",
-        " stick-table type ip size 1 store gpc0",
         " server s2 10.0.0.2:80 maxqueue 3",
         " server s2 :80",
         " persist rdp-cookie",

@@ -1,10 +1,12 @@
 //! Describing a table.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
 
 use super::clock::{Clock, Lifetime};
+use super::data::{self, DataType, Rows};
 use super::error::TableError;
 use super::keeper::Keeper;
 use super::layout::{HEAD, Layout, Narrow, SLOTS, Wide};
@@ -25,6 +27,7 @@ pub struct StickTableBuilder {
     nopurge: bool,
     hash_seed: u64,
     named_by: ServerNaming,
+    data: Vec<DataType>,
 }
 
 impl StickTableBuilder {
@@ -36,6 +39,7 @@ impl StickTableBuilder {
             nopurge: false,
             hash_seed: 0,
             named_by: ServerNaming::Name,
+            data: Vec::new(),
         }
     }
 
@@ -80,6 +84,16 @@ impl StickTableBuilder {
         self
     }
 
+    /// Stores a counter, a rate, a tag or an array of them with each entry; default:
+    /// nothing but the server. HAProxy: `store`.
+    ///
+    /// A row of 8 bytes for each value, 16 for a rate, is kept for every slot. Each kind
+    /// once; an array excludes the single ones it takes the place of.
+    pub fn store(mut self, data: DataType) -> Self {
+        self.data.push(data);
+        self
+    }
+
     /// Builds the table.
     ///
     /// # Errors
@@ -90,6 +104,7 @@ impl StickTableBuilder {
         if length == 0 || length > KeyType::MAX_LENGTH {
             return Err(TableError::KeyLength { found: length });
         }
+        data::check(&self.data)?;
         let expire = self.milliseconds()?;
         let lifetime = expire.map_or(Lifetime::ENDLESS, Lifetime::milliseconds);
         let storage = match self.key_type {
@@ -134,7 +149,8 @@ impl StickTableBuilder {
     ) -> Result<Shared<L>, TableError> {
         let slots = (size as u64 * 100).div_ceil(load);
         let groups = slots.div_ceil(SLOTS as u64);
-        let words = (HEAD + SLOTS * layout.key_words()) as u64;
+        let row = SLOTS * Rows::width(&self.data);
+        let words = (HEAD + SLOTS * layout.key_words() + row) as u64;
         let refused = TableError::Memory {
             size: self.size,
             bytes: groups.saturating_mul(words * 8),
@@ -145,9 +161,24 @@ impl StickTableBuilder {
             Clock::coarse()
         };
         let groups = usize::try_from(groups).map_err(|_| refused.clone())?;
-        let slots = Slots::new(layout, groups, self.hasher(0), lifetime, clock).ok_or(refused)?;
-        let keeper = Keeper::new(size, self.nopurge, self.hasher(1));
+        let slots =
+            Slots::new(layout, groups, self.hasher(0), lifetime, clock).ok_or(refused.clone())?;
+        let rows = self.rows(groups * SLOTS).ok_or(refused)?;
+        let keeper = Keeper::new(size, self.nopurge, self.hasher(1), rows);
         Ok(Shared::new(slots, keeper))
+    }
+
+    /// The rows of so many slots, if data is stored; `None` without memory for them.
+    #[expect(
+        clippy::option_option,
+        reason = "nothing to be kept is not nothing to be had"
+    )]
+    fn rows(&self, slots: usize) -> Option<Option<Arc<Rows>>> {
+        if self.data.is_empty() {
+            return Some(None);
+        }
+        let rows = Rows::new(self.data.clone(), slots)?;
+        Some(Some(Arc::new(rows)))
     }
 
     fn hasher(&self, purpose: u64) -> RandomState {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::Moment;
+use super::data::{DataKind, Place};
 use super::error::StoreError;
 use super::keeper::Stored;
 use super::servers::TableServer;
 use super::slots::{Hit, Slot};
-use super::stick_table::StickTable;
+use super::stick_table::{StickTable, milliseconds};
 use crate::key::Key;
 use crate::time::Now;
 
@@ -81,6 +82,35 @@ pub struct TableEntry<'t> {
     pub entry: Entry<'t>,
     /// How many hold the entry. HAProxy: `use`.
     pub uses: u32,
+    slot: Slot,
+    /// When the list was made.
+    at: u64,
+}
+
+impl<'t> TableEntry<'t> {
+    pub(super) fn new(key: Key<'static>, entry: Entry<'t>, uses: u32, slot: Slot, at: u64) -> Self {
+        Self {
+            key,
+            entry,
+            uses,
+            slot,
+            at,
+        }
+    }
+
+    /// A value stored with the entry, `element` of an array and 0 of anything else; `None`
+    /// if the table does not store it.
+    ///
+    /// It is read when it is asked for: of an entry that left its table since, it is 0 or
+    /// that of the next one in its place.
+    pub fn data(&self, kind: DataKind, element: u32) -> Option<u64> {
+        let place = Place {
+            slot: self.slot.0,
+            kind,
+            element,
+        };
+        self.entry.table.rows()?.read(place, self.at)
+    }
 }
 
 /// Keeps an entry from being evicted, removed or expired, until it is dropped.
@@ -102,6 +132,48 @@ impl Held {
     /// What the table says about the entry now.
     pub fn entry(&self, now: Now) -> Entry<'_> {
         Entry::new(&self.table, self.table.hit(self.slot), Moment::of(now))
+    }
+
+    /// A value stored with the entry, `element` of an array and 0 of anything else; `None`
+    /// if the table does not store it. HAProxy: `sc_get_gpc0` and the like.
+    pub fn data(&self, kind: DataKind, element: u32, now: Now) -> Option<u64> {
+        let rows = self.table.rows()?;
+        rows.read(self.place(kind, element), milliseconds(now))
+    }
+
+    /// Sets a value and refreshes the entry; false if the table does not store it.
+    ///
+    /// Counters keep the lower 32 bits, those of bytes all 64. A rate is that many events
+    /// just now, and none before. HAProxy: `set table`, `sc-set-gpt0`.
+    pub fn set_data(&self, kind: DataKind, element: u32, value: u64, now: Now) -> bool {
+        let place = self.place(kind, element);
+        let rows = self.table.rows();
+        let is_stored = rows.is_some_and(|rows| rows.set(place, value, milliseconds(now)));
+        self.refresh_if(is_stored, now)
+    }
+
+    /// Adds to a value, or takes from it, and refreshes the entry; false if the table does
+    /// not store it. A rate counts that many events. HAProxy: `sc-inc-gpc0` and the like.
+    pub fn add_data(&self, kind: DataKind, element: u32, change: i64, now: Now) -> bool {
+        let place = self.place(kind, element);
+        let rows = self.table.rows();
+        let is_stored = rows.is_some_and(|rows| rows.add(place, change, milliseconds(now)));
+        self.refresh_if(is_stored, now)
+    }
+
+    fn place(&self, kind: DataKind, element: u32) -> Place {
+        Place {
+            slot: self.slot.0,
+            kind,
+            element,
+        }
+    }
+
+    fn refresh_if(&self, is_stored: bool, now: Now) -> bool {
+        if is_stored {
+            self.table.refresh(self.slot, Moment::of(now));
+        }
+        is_stored
     }
 }
 

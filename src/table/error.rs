@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::data::DataType;
 use crate::key::{Key, KeyType};
 
 /// A table that cannot be built.
@@ -32,6 +33,13 @@ pub enum TableError {
         /// What they would take, in bytes.
         bytes: u64,
     },
+    /// Stored data of a form it cannot have, or that excludes each other.
+    Data {
+        /// The one that cannot be stored.
+        found: DataType,
+        /// What may be.
+        expected: &'static str,
+    },
 }
 
 impl fmt::Display for TableError {
@@ -54,6 +62,13 @@ impl fmt::Display for TableError {
                 f,
                 "table of {size} entries in {bytes} bytes of memory; there is not as much"
             ),
+            Self::Data { found, expected } => {
+                write!(
+                    f,
+                    "{} cannot be stored so; expected {expected}",
+                    found.kind()
+                )
+            }
         }
     }
 }

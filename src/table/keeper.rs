@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use ahash::RandomState;
 
 use super::clock::Moment;
+use super::data::Rows;
 use super::error::StoreError;
 use super::layout::{Layout, SLOTS};
 use super::servers::TableServer;
@@ -27,6 +29,8 @@ pub(super) struct Keeper {
     holds: HashMap<Slot, u32, RandomState>,
     victims: Victims,
     collector: Collector,
+    /// Data of the entries: zeros where there is none.
+    rows: Option<Arc<Rows>>,
     /// For keys to be read into.
     pub(super) buffer: Vec<u8>,
 }
@@ -53,7 +57,12 @@ pub enum Removal {
 }
 
 impl Keeper {
-    pub(super) fn new(size: usize, nopurge: bool, hasher: RandomState) -> Self {
+    pub(super) fn new(
+        size: usize,
+        nopurge: bool,
+        hasher: RandomState,
+        rows: Option<Arc<Rows>>,
+    ) -> Self {
         Self {
             size,
             nopurge,
@@ -62,6 +71,7 @@ impl Keeper {
             holds: HashMap::with_hasher(hasher),
             victims: Victims::of_size(size),
             collector: Collector::default(),
+            rows,
             buffer: Vec::new(),
         }
     }
@@ -89,6 +99,7 @@ impl Keeper {
             return Ok((slot, Stored::Created));
         };
         if slots.is_expired(slot, at) {
+            self.clear_row(slot);
             slots.rewrite(slot, new, at);
             return Ok((slot, Stored::Created));
         }
@@ -221,8 +232,23 @@ impl Keeper {
     }
 
     fn discard<L: Layout>(&mut self, slots: &Slots<L>, slot: Slot) {
+        self.clear_row(slot);
         slots.vacate(slot, &mut self.buffer);
         self.entries -= 1;
+    }
+}
+
+impl Keeper {
+    /// The data of the entries, if there are any.
+    pub(super) fn rows(&self) -> Option<&Arc<Rows>> {
+        self.rows.as_ref()
+    }
+
+    /// So that the next entry of the slot begins with zeros.
+    fn clear_row(&self, slot: Slot) {
+        if let Some(rows) = &self.rows {
+            rows.clear(slot.0);
+        }
     }
 }
 

@@ -65,12 +65,13 @@
 //! memory again. Strings take their full length however short they are. Listing entries
 //! sorts a copy of them.
 //!
-//! **What comes later.** Stored data of an entry (`store gpc0,conn_cur,...`) will lie in
-//! an array of its own, at the number of the entry's slot, which an entry keeps while it
-//! lives; a table without such data will not have the array.
+//! **Stored data** (`store gpc0,conn_cur,...`) lies in an array of its own, at the number of
+//! the entry's slot, which an entry keeps while it lives: 8 bytes a value, 16 a rate, for
+//! every slot. A table without such data does not have the array.
 
 mod builder;
 mod clock;
+mod data;
 mod entry;
 mod error;
 mod keeper;
@@ -86,6 +87,7 @@ mod victims;
 mod words;
 
 pub use builder::StickTableBuilder;
+pub use data::{DataKind, DataType};
 pub use entry::{Entry, Held, Reservation, TableEntry};
 pub use error::{StoreError, TableError};
 pub use keeper::{Removal, Stored};

@@ -1,25 +1,46 @@
 //! One kind of keys in a table: the slots, and the keeper behind its lock.
 
+use std::sync::Arc;
+
 use parking_lot::{Mutex, MutexGuard};
 
 use super::clock::Moment;
+use super::data::Rows;
 use super::error::StoreError;
 use super::keeper::{Keeper, Removal, Stored};
 use super::layout::{Layout, SLOTS};
 use super::servers::TableServer;
 use super::slots::{Hit, Miss, Slot, Slots, Touch};
 
+/// An entry that is visited.
+#[derive(Clone, Copy)]
+pub(super) struct Visit {
+    pub(super) slot: Slot,
+    pub(super) hit: Hit,
+    /// How many hold it.
+    pub(super) uses: u32,
+}
+
 /// Slots that all threads read, and a keeper that one at a time may use.
 #[derive(Debug)]
 pub(super) struct Shared<L> {
     slots: Slots<L>,
     keeper: Mutex<Keeper>,
+    rows: Option<Arc<Rows>>,
 }
 
 impl<L: Layout> Shared<L> {
     pub(super) fn new(slots: Slots<L>, keeper: Keeper) -> Self {
-        let keeper = Mutex::new(keeper);
-        Self { slots, keeper }
+        Self {
+            slots,
+            rows: keeper.rows().cloned(),
+            keeper: Mutex::new(keeper),
+        }
+    }
+
+    /// The data of the entries, if any is stored.
+    pub(super) fn rows(&self) -> Option<&Rows> {
+        self.rows.as_deref()
     }
 
     #[inline]
@@ -83,18 +104,58 @@ impl<L: Layout> Shared<L> {
     }
 
     /// Calls `visit` with all that has not expired, in no order, without the lock.
-    pub(super) fn visit(&self, at: Moment, mut visit: impl FnMut(L::Key<'_>, Hit, u32)) {
+    pub(super) fn visit(&self, at: Moment, mut visit: impl FnMut(L::Key<'_>, Visit)) {
         let mut buffer = Vec::new();
         for slot in (0..self.slots.groups() * SLOTS).map(Slot) {
             let Some((key, hit, in_use)) = self.slots.read(slot, &mut buffer) else {
                 continue;
             };
-            if in_use {
-                visit(key, hit, self.keeper.lock().holds(slot));
-            } else if !at.is_past(hit.stamp, self.slots.lifetime()) {
-                visit(key, hit, 0);
-            }
+            let uses = if in_use {
+                self.keeper.lock().holds(slot)
+            } else if at.is_past(hit.stamp, self.slots.lifetime()) {
+                continue;
+            } else {
+                0
+            };
+            visit(key, Visit { slot, hit, uses });
         }
+    }
+
+    /// The entry of a key, unless it has none or it has expired.
+    pub(super) fn visit_one(&self, key: L::Key<'_>, at: Moment) -> Option<Visit> {
+        let keeper = self.keeper.lock();
+        let slot = self.slots.find(key)?;
+        let (code, stamp) = (self.slots.code(slot), self.slots.stamp(slot));
+        let visit = Visit {
+            slot,
+            hit: Hit { code, stamp },
+            uses: keeper.holds(slot),
+        };
+        (!self.slots.is_expired(slot, at)).then_some(visit)
+    }
+
+    /// Changes something of the entry of a key, if there is one, and refreshes it.
+    pub(super) fn change(
+        &self,
+        key: L::Key<'_>,
+        at: Moment,
+        change: impl FnOnce(Slot) -> bool,
+    ) -> bool {
+        let _keeper = self.keeper.lock();
+        let Some(slot) = self.slots.find(key) else {
+            return false;
+        };
+        let is_changed = !self.slots.is_expired(slot, at) && change(slot);
+        if is_changed {
+            self.slots.refresh(slot, at);
+        }
+        is_changed
+    }
+
+    /// Refreshes an entry that somebody holds.
+    pub(super) fn refresh(&self, slot: Slot, at: Moment) {
+        let _keeper = self.keeper.lock();
+        self.slots.refresh(slot, at);
     }
 
     /// How many hold the entry of a key.

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::builder::StickTableBuilder;
 use super::clock::{Lifetime, Moment};
+use super::data::{DataKind, DataType, Place, Rows};
 use super::entry::{Entry, Held, Reservation, TableEntry};
 use super::error::StoreError;
 use super::keeper::{Removal, Stored};
 use super::layout::{Narrow, Wide, without_end_zeros};
 use super::servers::{ServerNaming, Servers, TableServer};
-use super::shared::Shared;
+use super::shared::{Shared, Visit};
 use super::slots::{Hit, Slot, Touch};
 use super::upkeep::Upkeep;
 use crate::key::{Key, KeyBytes, KeyType};
@@ -184,19 +185,18 @@ impl StickTable {
     ) -> Vec<TableEntry<'_>> {
         let at = Moment::of(now);
         let mut entries = Vec::new();
-        let mut add = |key, hit, uses| {
-            let entry = Entry::new(self, hit, at);
-            let entry = TableEntry { key, entry, uses };
+        let mut add = |key, visit| {
+            let entry = self.listed(key, visit, now);
             if filter(&entry) {
                 entries.push(entry);
             }
         };
         match &self.storage {
             Storage::Narrow(shared) => {
-                shared.visit(at, |key, hit, uses| add(self.narrow_key(key), hit, uses));
+                shared.visit(at, |key, visit| add(self.narrow_key(key), visit));
             }
             Storage::Wide(shared) => {
-                shared.visit(at, |key, hit, uses| add(self.wide_key(key), hit, uses));
+                shared.visit(at, |key, visit| add(self.wide_key(key), visit));
             }
         }
         entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
@@ -235,6 +235,63 @@ impl StickTable {
     pub fn reserve(self: &Arc<Self>, now: Now) -> Result<Reservation, StoreError> {
         with_storage!(self, |shared| shared.reserve(Moment::of(now)))?;
         Ok(Reservation::new(Arc::clone(self)))
+    }
+
+    /// What is stored with each entry beside its server, in HAProxy's order.
+    pub fn stored(&self) -> &[DataType] {
+        self.rows().map_or(&[], Rows::types)
+    }
+
+    /// The entry of a key as [`entries`](Self::entries) lists it, left as it is. HAProxy:
+    /// `show table T key K`. Takes the table's lock.
+    pub fn entry(&self, key: &Key<'_>, now: Now) -> Option<TableEntry<'_>> {
+        let at = Moment::of(now);
+        let visit = with_key!(self, key, |shared, key| shared.visit_one(key, at), None)?;
+        Some(self.listed(key.clone().into_owned(), visit, now))
+    }
+
+    /// Sets a value stored with the entry of a key and refreshes it; `element` is 0 but in
+    /// arrays. False without such an entry, or if the value is not stored. HAProxy: `set
+    /// table T key K data.TYPE VALUE`.
+    ///
+    /// Counters keep the lower 32 bits, those of bytes all 64. A rate is that many events
+    /// just now, and none before. Takes the table's lock.
+    pub fn set_data(
+        &self,
+        key: &Key<'_>,
+        kind: DataKind,
+        element: u32,
+        value: u64,
+        now: Now,
+    ) -> bool {
+        let Some(rows) = self.rows() else {
+            return false;
+        };
+        let set = |slot: Slot| {
+            let slot = slot.0;
+            let place = Place {
+                slot,
+                kind,
+                element,
+            };
+            rows.set(place, value, milliseconds(now))
+        };
+        let at = Moment::of(now);
+        with_key!(self, key, |shared, key| shared.change(key, at, set), false)
+    }
+
+    fn listed(&self, key: Key<'static>, visit: Visit, now: Now) -> TableEntry<'_> {
+        let Visit { slot, hit, uses } = visit;
+        let entry = Entry::new(self, hit, Moment::of(now));
+        TableEntry::new(key, entry, uses, slot, milliseconds(now))
+    }
+
+    pub(super) fn rows(&self) -> Option<&Rows> {
+        with_storage!(self, |shared| shared.rows())
+    }
+
+    pub(super) fn refresh(&self, slot: Slot, at: Moment) {
+        with_storage!(self, |shared| shared.refresh(slot, at));
     }
 
     /// How many [hold](Self::hold) the entry of a key; 0 if it is not there. HAProxy: `use`.
@@ -398,6 +455,11 @@ impl StickTable {
             _ => Key::String(KeyBytes::owned(key.to_vec())),
         }
     }
+}
+
+/// The clock of rates.
+pub(super) fn milliseconds(now: Now) -> u64 {
+    u64::try_from(now.mono().as_millis()).unwrap_or(u64::MAX)
 }
 
 #[inline]

@@ -1,34 +1,8 @@
 //! `data.TYPE` words: what may be stored in tables, and conditions about it.
 
+use super::table::NamedTable;
 use super::{Refusal, ServerData, number, refused, shown};
-use crate::TableEntry;
-
-/// What HAProxy 2.6 can store in a table beside servers. Tables of this library do not.
-const COUNTERS: [&[u8]; 23] = [
-    b"gpt0",
-    b"gpc0",
-    b"gpc0_rate",
-    b"conn_cnt",
-    b"conn_rate",
-    b"conn_cur",
-    b"sess_cnt",
-    b"sess_rate",
-    b"http_req_cnt",
-    b"http_req_rate",
-    b"http_err_cnt",
-    b"http_err_rate",
-    b"bytes_in_cnt",
-    b"bytes_in_rate",
-    b"bytes_out_cnt",
-    b"bytes_out_rate",
-    b"gpc1",
-    b"gpc1_rate",
-    b"http_fail_cnt",
-    b"http_fail_rate",
-    b"gpt",
-    b"gpc",
-    b"gpc_rate",
-];
+use crate::{DataKind, TableEntry};
 
 /// Something a table stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,19 +10,29 @@ pub(super) enum DataType {
     ServerId,
     /// Not to be set, and like 0 to a condition.
     ServerKey,
+    /// Of an array, the first element.
+    Counter(DataKind),
 }
 
-/// The type of this name.
-///
-/// # Errors
-/// A name that means nothing, or that this table does not store.
-pub(super) fn data_type(name: &[u8], stored: ServerData) -> Result<DataType, &'static str> {
-    match name {
-        b"server_id" if stored != ServerData::None => Ok(DataType::ServerId),
-        b"server_key" | b"server_name" if stored == ServerData::IdAndKey => Ok(DataType::ServerKey),
-        b"server_id" | b"server_key" | b"server_name" => Err(NOT_STORED),
-        name if COUNTERS.contains(&name) => Err(NOT_STORED),
-        _ => Err("Unknown data type"),
+impl NamedTable<'_> {
+    /// The type of this name.
+    ///
+    /// # Errors
+    /// A name that means nothing, or that this table does not store.
+    pub(super) fn data_type(&self, name: &[u8]) -> Result<DataType, &'static str> {
+        let stores = |kind| self.table.stored().iter().any(|data| data.kind() == kind);
+        match name {
+            b"server_id" if self.data != ServerData::None => Ok(DataType::ServerId),
+            b"server_key" | b"server_name" if self.data == ServerData::IdAndKey => {
+                Ok(DataType::ServerKey)
+            }
+            b"server_id" | b"server_key" | b"server_name" => Err(NOT_STORED),
+            name => match DataKind::named(name) {
+                Some(kind) if stores(kind) => Ok(DataType::Counter(kind)),
+                Some(_) => Err(NOT_STORED),
+                None => Err("Unknown data type"),
+            },
+        }
     }
 }
 
@@ -71,13 +55,13 @@ const LIMIT: usize = 4;
 
 impl Filter {
     /// Reads the words behind a table's name, which is the third word of the command.
-    pub(super) fn parse(words: &[&[u8]], stored: ServerData) -> Result<Self, Refusal> {
+    pub(super) fn parse(words: &[&[u8]], table: &NamedTable<'_>) -> Result<Self, Refusal> {
         let mut conditions = Vec::new();
         for (index, group) in words.chunks(3).enumerate() {
             if index == LIMIT {
                 return refused(too_many(words[3 * LIMIT - 1]));
             }
-            let condition = Condition::parse(group, stored);
+            let condition = Condition::parse(group, table);
             conditions
                 .push(condition.map_err(|why| format!("Filter entry #{}: {why}", index + 1))?);
         }
@@ -96,9 +80,9 @@ impl Filter {
 }
 
 impl Condition {
-    fn parse(words: &[&[u8]], stored: ServerData) -> Result<Self, &'static str> {
+    fn parse(words: &[&[u8]], table: &NamedTable<'_>) -> Result<Self, &'static str> {
         let name = words[0].strip_prefix(b"data.").ok_or("Unknown data type")?;
-        let data = data_type(name, stored)?;
+        let data = table.data_type(name)?;
         let operator = words.get(1).and_then(|word| operator(word));
         let operator =
             operator.ok_or(r#"Require and operator among "eq", "ne", "le", "ge", "lt", "gt""#)?;
@@ -115,6 +99,8 @@ impl Condition {
         let has = match self.data {
             DataType::ServerId => i64::from(shown_id(entry.entry.server_id())),
             DataType::ServerKey => 0,
+            // Counters of bytes are the only ones that could be beyond.
+            DataType::Counter(kind) => entry.data(kind, 0).unwrap_or_default() as i64,
         };
         (self.operator)(&has, &self.value)
     }

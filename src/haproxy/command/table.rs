@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use twox_hash::XxHash64;
 
-use super::filter::{DataType, Filter, data_type, shown_id};
+use super::filter::{self, Filter, shown_id};
 use super::{DONE, Outcome, Refusal, Runtime, ServerData, key, number, refused, word};
-use crate::{Entry, Key, Now, Removal, StickTable, StoreError};
+use crate::{DataKind, DataType, Key, Now, Removal, StickTable, StoreError, TableEntry};
 
 /// A table and how it is shown.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl<P: Send + Sync + 'static> Runtime<'_, P> {
             b"key" => table.show_key(words, now),
             b"" => Ok(table.show(&Filter::default(), now)),
             word if word.starts_with(b"data.") => {
-                Ok(table.show(&Filter::parse(words, table.data)?, now))
+                Ok(table.show(&Filter::parse(words, table)?, now))
             }
             _ => refused(
                 "Optional argument only supports \"data.<store_data_type>\" <operator> <value> \
@@ -53,7 +53,7 @@ impl<P: Send + Sync + 'static> Runtime<'_, P> {
             b"key" => table.clear_key(words, now),
             b"" => Ok(table.clear(&Filter::default(), now)),
             word if word.starts_with(b"data.") => {
-                Ok(table.clear(&Filter::parse(words, table.data)?, now))
+                Ok(table.clear(&Filter::parse(words, table)?, now))
             }
             _ => refused(REQUIRED),
         }
@@ -95,7 +95,7 @@ impl NamedTable<'_> {
         let mut text = String::new();
         self.write_header(now, &mut text);
         for shown in self.table.entries_where(now, |entry| filter.accepts(entry)) {
-            self.write_entry(&shown.key, &shown.entry, shown.uses, &mut text);
+            self.write_entry(&shown, &mut text);
         }
         text
     }
@@ -103,9 +103,9 @@ impl NamedTable<'_> {
     fn show_key(&self, words: &[&[u8]], now: Now) -> Outcome {
         let key = self.key(words, "Showing keys from")?;
         let mut text = String::new();
-        if let Some(entry) = self.table.peek(&key, now) {
+        if let Some(entry) = self.table.entry(&key, now) {
             self.write_header(now, &mut text);
-            self.write_entry(&key, &entry, self.table.uses(&key), &mut text);
+            self.write_entry(&entry, &mut text);
         }
         Ok(text)
     }
@@ -137,12 +137,16 @@ impl NamedTable<'_> {
             let Some(name) = pair[0].strip_prefix(b"data.") else {
                 return refused("\"data.<type>\" followed by a value expected");
             };
-            let data = data_type(name, self.data)?;
+            let data = self.data_type(name)?;
             let Some(value) = number::strict(word(pair, 1)) else {
                 return refused("Require a valid integer value to store");
             };
-            if data == DataType::ServerId {
-                self.set_server_id(&key, value as u32, now)?;
+            match data {
+                filter::DataType::ServerId => self.set_server_id(&key, value as u32, now)?,
+                filter::DataType::ServerKey => {}
+                filter::DataType::Counter(kind) => {
+                    self.table.set_data(&key, kind, 0, value as u64, now);
+                }
             }
         }
         DONE
@@ -181,20 +185,52 @@ impl NamedTable<'_> {
         );
     }
 
-    fn write_entry(&self, key: &Key<'_>, entry: &Entry<'_>, uses: u32, text: &mut String) {
-        let key = key.to_string();
+    fn write_entry(&self, shown: &TableEntry<'_>, text: &mut String) {
+        let key = shown.key.to_string();
+        let entry = &shown.entry;
         // An entry has no address to tell, but scripts know it by one.
         let pointer = XxHash64::oneshot(0, key.as_bytes());
         let left = entry.expires_in().unwrap_or_default().as_millis();
         // Writing to a string cannot fail.
-        let _ = write!(text, "{pointer:#x}: key={key} use={uses} exp={left}");
+        let _ = write!(
+            text,
+            "{pointer:#x}: key={key} use={} exp={left}",
+            shown.uses
+        );
         if self.data != ServerData::None {
             let _ = write!(text, " server_id={}", shown_id(entry.server_id()));
+        }
+        // HAProxy has the key of the server among the other data.
+        let is_first = |data: &&DataType| data.kind() < DataKind::FailureCount;
+        let stored = self.table.stored();
+        for data in stored.iter().filter(is_first) {
+            write_data(data, shown, text);
         }
         if self.data == ServerData::IdAndKey {
             let _ = write!(text, " server_key={}", entry.server_key().unwrap_or("-"));
         }
+        for data in stored.iter().filter(|data| !is_first(data)) {
+            write_data(data, shown, text);
+        }
         text.push('\n');
+    }
+}
+
+/// An array is shown as one value after the other, numbered before `_rate`.
+fn write_data(data: &DataType, shown: &TableEntry<'_>, text: &mut String) {
+    let kind = data.kind();
+    for element in 0..data.len() {
+        let value = shown.data(kind, element).unwrap_or_default();
+        // Writing to a string cannot fail.
+        let _ = match kind {
+            DataKind::CounterRates => write!(text, " gpc{element}_rate"),
+            _ if kind.is_array() => write!(text, " {kind}{element}"),
+            _ => write!(text, " {kind}"),
+        };
+        if let Some(period) = data.period() {
+            let _ = write!(text, "({})", period.as_millis());
+        }
+        let _ = write!(text, "={value}");
     }
 }
 

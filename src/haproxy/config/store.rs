@@ -7,6 +7,7 @@ use super::finding::{Finding, FindingKind};
 use super::location::Word;
 use super::suggest::expected_one_of;
 use crate::timespan::{self, Unit};
+use crate::{DataKind, DataType};
 
 /// One item of a `store` list.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +21,21 @@ pub struct StoredData {
     pub period: Option<Duration>,
     /// The elements of an array, 1 to 100; `None` if it is none.
     pub elements: Option<u32>,
+}
+
+impl StoredData {
+    /// What a table has to store; `None` for the server of an entry, which it always does.
+    pub fn data_type(&self) -> Option<DataType> {
+        let kind = DataKind::named(self.name.as_bytes())?;
+        let data = match self.period {
+            Some(period) => DataType::rate(kind, period),
+            None => DataType::count(kind),
+        };
+        Some(match self.elements {
+            Some(elements) => data.elements(elements),
+            None => data,
+        })
+    }
 }
 
 /// What follows a name in parentheses.

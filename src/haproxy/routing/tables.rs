@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::NamedTable;
 use crate::haproxy::ServerData;
-use crate::haproxy::config::{Configuration, Finding, FindingKind, Located, TableLine, Word};
-use crate::{StickTable, TableError};
+use crate::haproxy::config::{
+    Configuration, Finding, FindingKind, Located, StoredData, TableLine, Word,
+};
+use crate::{StickTable, StickTableBuilder, TableError};
 
 /// The tables of a configuration, by name.
 #[derive(Default)]
@@ -77,18 +79,14 @@ fn table(line: &Located<&TableLine>, hash_seed: u64) -> Result<StickTable, Findi
         ref store,
         ..
     } = *line.value;
-    let is_server = |name: &str| matches!(name, "server_id" | "server_key");
-    if let Some(item) = store.iter().find(|item| !is_server(item.name)) {
-        let message = "not supported yet; expected server_id or nothing";
-        let finding = Finding::error(FindingKind::NotSupported, &item.word, message);
-        return Err(finding);
-    }
     let builder = StickTable::builder(key_type)
         .size(u64::from(size))
         .expire(expire)
         .servers_named_by(naming)
         .hash_seed(hash_seed);
     let builder = if nopurge { builder.nopurge() } else { builder };
+    let stored = store.iter().filter_map(StoredData::data_type);
+    let builder = stored.fold(builder, StickTableBuilder::store);
     builder.build().map_err(|error| refused(line, &error))
 }
 
