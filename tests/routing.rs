@@ -145,13 +145,13 @@ fn a_table_is_shared_by_all_whose_rules_name_it() {
 
 #[test]
 fn use_server_and_persist_rules_take_their_conditions() {
-    let routing = routing(&format!(
+    let routing = routing(
         "frontend fe\n bind :80\n default_backend be\n\
-         backend be\n cookie C insert\n use-server s2 if {{ path /two }}\n \
-         ignore-persist if {{ path_beg /static }}\n force-persist if {{ path_beg /adm }}\n \
+         backend be\n cookie C insert\n use-server s2 if { path /two }\n \
+         ignore-persist if { path_beg /static }\n force-persist if { path_beg /adm }\n \
          server s1 10.0.0.1:80 cookie c1\n server s2 10.0.0.2:80 cookie c2\n \
-         server s3 10.0.0.3:80 cookie c3 disabled\n"
-    ));
+         server s3 10.0.0.3:80 cookie c3 disabled\n",
+    );
     let with = |target, cookie| get(target, "192.0.2.1").header("Cookie", format!("C={cookie}"));
     assert_eq!(
         send(&routing, "fe", &with("/two", "c1")),
