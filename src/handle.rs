@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::cookie::CookiePolicy;
-use crate::server::{Address, Load, ServerId, Spec};
+use crate::server::{Address, ServerId, ServerLoad, Spec};
 use crate::table::TableServer;
 
 /// The server of a selection: who it is, where it is, and the caller's payload.
@@ -15,7 +15,7 @@ use crate::table::TableServer;
 /// server meanwhile.
 pub struct ServerHandle<P = ()> {
     pub(crate) spec: Arc<Spec>,
-    pub(crate) load: Arc<Load>,
+    pub(crate) load: Arc<ServerLoad>,
     pub(crate) payload: Arc<P>,
     /// The identifier as configured, which always wins over a computed one.
     pub(crate) own_cookie: Option<Box<[u8]>>,

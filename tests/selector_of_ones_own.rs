@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use stickroute::{
     Backend, Choice, Failure, Farm, LoadWatcher, Now, Redispatch, Refusal, Retry, RetryPolicy,
-    Selection, Selector, SelectorError, Server, ServerId, SimpleRequest,
+    Selection, Selector, SelectorError, Server, ServerId, ServerLoad, SimpleRequest,
 };
 
 fn backend(selector: impl Selector + 'static) -> Backend {
@@ -52,12 +52,12 @@ impl LeastLoaded {
 }
 
 impl LoadWatcher for LeastLoaded {
-    fn taken(&self, server: ServerId) {
-        self.change(server, 1);
+    fn taken(&self, server: &ServerLoad) {
+        self.change(server.server(), 1);
     }
 
-    fn given_back(&self, server: ServerId) {
-        self.change(server, -1);
+    fn given_back(&self, server: &ServerLoad) {
+        self.change(server.server(), -1);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::{ConfigWarning, Problem};
 use crate::handle::ServerHandle;
 use crate::selector::Selector;
 use crate::server::{
-    AdminState, Farm, FarmServer, History, Load, LoadWatcher, Server, ServerId, Spec, Status,
+    AdminState, Farm, FarmServer, History, LoadWatcher, Server, ServerId, ServerLoad, Spec, Status,
     Weight,
 };
 
@@ -62,7 +62,7 @@ impl<P> Draft<P> {
         policy: Option<&Arc<CookiePolicy>>,
         watcher: Option<&Arc<dyn LoadWatcher>>,
     ) -> Result<(), Problem> {
-        let load = Arc::new(Load::new(id, watcher.cloned()));
+        let load = Arc::new(ServerLoad::new(id, watcher.cloned()));
         self.servers
             .push(draft_server(server, id, policy.cloned(), load)?);
         Ok(())
@@ -141,7 +141,7 @@ pub(super) fn draft_server<P>(
     server: Server<P>,
     id: ServerId,
     policy: Option<Arc<CookiePolicy>>,
-    load: Arc<Load>,
+    load: Arc<ServerLoad>,
 ) -> Result<DraftServer<P>, Problem> {
     let name = server.name;
     let address = server.address.map_err(|error| Problem::Address {

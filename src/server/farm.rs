@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Address, History, Load, ServerId, Status, Weight};
+use super::{Address, History, ServerId, ServerLoad, Status, Weight};
 
 /// What is configured of one server and never changes in place.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ impl WeightScale {
 #[derive(Clone, Debug)]
 pub struct FarmServer {
     pub(crate) spec: Arc<Spec>,
-    pub(crate) load: Arc<Load>,
+    pub(crate) load: Arc<ServerLoad>,
     pub(crate) status: Status,
     pub(crate) history: History,
     effective_weight: u32,
@@ -56,7 +56,12 @@ pub struct FarmServer {
 
 impl FarmServer {
     /// A server whose effective weight is computed when it joins a [`Farm`].
-    pub(crate) fn new(spec: Arc<Spec>, load: Arc<Load>, status: Status, history: History) -> Self {
+    pub(crate) fn new(
+        spec: Arc<Spec>,
+        load: Arc<ServerLoad>,
+        status: Status,
+        history: History,
+    ) -> Self {
         Self {
             spec,
             load,
@@ -128,6 +133,11 @@ impl FarmServer {
     /// Whether the server takes part in balancing at all.
     pub fn is_usable(&self) -> bool {
         self.status.accepts_new()
+    }
+
+    /// The count of its sessions, which a [`LoadWatcher`](crate::LoadWatcher) is told of.
+    pub fn load(&self) -> &Arc<ServerLoad> {
+        &self.load
     }
 
     /// Sessions that hold a slot at this very moment.
@@ -312,7 +322,7 @@ pub(crate) mod tests {
                 let history = History::starting_in(status);
                 FarmServer::new(
                     Arc::new(spec),
-                    Arc::new(Load::new(id, None)),
+                    Arc::new(ServerLoad::new(id, None)),
                     status,
                     history,
                 )

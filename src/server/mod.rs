@@ -15,8 +15,7 @@ pub(crate) use farm::Spec;
 pub(crate) use farm::tests::{farm_of, with_status};
 pub use farm::{Farm, FarmServer, Group, Serving, WeightScale};
 pub(crate) use history::History;
-pub(crate) use load::Load;
-pub use load::LoadWatcher;
+pub use load::{LoadWatcher, ServerLoad};
 pub use state::{AdminState, OperationalState, Status, Weight, WeightChange};
 
 /// The number that *is* a server, whatever happens to its address, weight or

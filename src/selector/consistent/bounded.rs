@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::error::SelectorError;
-use crate::server::{Farm, FarmServer, LoadWatcher, ServerId};
+use crate::server::{Farm, FarmServer, LoadWatcher, ServerId, ServerLoad};
 
 /// HAProxy's `hash-balance-factor`.
 ///
@@ -112,11 +112,11 @@ fn offsets(farm: &Farm) -> impl Iterator<Item = u32> + '_ {
 struct Sessions(AtomicU32);
 
 impl LoadWatcher for Sessions {
-    fn taken(&self, _: ServerId) {
+    fn taken(&self, _: &ServerLoad) {
         self.0.fetch_add(1, Relaxed);
     }
 
-    fn given_back(&self, _: ServerId) {
+    fn given_back(&self, _: &ServerLoad) {
         self.0.fetch_sub(1, Relaxed);
     }
 }
