@@ -33,7 +33,6 @@ pub trait LoadWatcher: fmt::Debug + Send + Sync {
 /// The sessions of one server: what a [`LoadWatcher`] is told of.
 ///
 /// The same for as long as the server stays in its backend, whatever changes about it.
-#[derive(Debug)]
 pub struct ServerLoad {
     server: ServerId,
     in_flight: AtomicU32,
@@ -86,6 +85,16 @@ impl ServerLoad {
         if let Some(watcher) = &self.watcher {
             watcher.given_back(self);
         }
+    }
+}
+
+impl fmt::Debug for ServerLoad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the watcher, which may know of all other servers.
+        f.debug_struct("ServerLoad")
+            .field("server", &self.server)
+            .field("in_flight", &self.in_flight)
+            .finish_non_exhaustive()
     }
 }
 
