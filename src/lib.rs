@@ -2,7 +2,7 @@
 //! balancing as pure logic.
 //!
 //! The library decides; the proxy around it moves bytes. It does no I/O, reads no clock
-//! and starts no thread: bytes and time come in, answers come out.
+//! and starts no thread: bytes, time and random seeds come in, answers come out.
 //!
 //! # The life of one request
 //!
@@ -58,7 +58,7 @@
 //! | show it messages | [`Request`], [`Response`]; [`SimpleRequest`]; [`HttpRequest`] |
 //! | change servers while requests run | [`Backend::update`], [`AdminState`], [`OperationalState`] |
 //! | remember sessions in tables | [`StickTable`], [`StickRule`], [`Fetch`], [`BackendBuilder::lookup`] |
-//! | spread sessions | [`RoundRobin`], [`StaticRoundRobin`], [`MapHash`], [`ConsistentHash`], or your own [`Selector`] |
+//! | spread sessions | [`RoundRobin`], [`StaticRoundRobin`], [`LeastConnections`], [`FirstFree`], [`Random`], [`MapHash`], [`ConsistentHash`], or your own [`Selector`] |
 //! | take keys out of messages | [`Fetch`], [`Converter`], [`Expression`], [`Sample`] |
 //! | hash onto a ring, without a farm | [`ConsistentHashRing`] |
 //! | keep keys with their servers, without a farm | [`StickTable`], [`Key`], [`Sample`] |
@@ -93,6 +93,7 @@ mod http;
 mod key;
 mod message;
 pub mod ring;
+mod rng;
 mod sample;
 mod selection;
 mod selector;
@@ -127,8 +128,9 @@ pub use ring::{ConsistentHashRing, RingChange, RingError, RingKey};
 pub use sample::{Sample, SampleType};
 pub use selection::{Reason, RequestEdits, ResponseEdits, Selection};
 pub use selector::{
-    Choice, ConsistentHash, HashInput, HeaderInput, MapHash, PreserveAffinity, RingPlacement,
-    RoundRobin, Selector, StaticRoundRobin, UriInput, WeightChangeRule,
+    Choice, ConsistentHash, FirstFree, HashInput, HeaderInput, LeastConnections, MapHash,
+    PreserveAffinity, Random, RingPlacement, RoundRobin, Selector, StaticRoundRobin, UriInput,
+    WeightChangeRule,
 };
 pub use server::{
     Address, AddressError, AdminState, Farm, FarmServer, Group, LoadWatcher, OperationalState,

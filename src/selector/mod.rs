@@ -1,12 +1,18 @@
 //! How a server is chosen when no persistence decides.
 
+#[cfg(test)]
+mod by_load;
 mod consistent;
+mod first_free;
 mod hash_input;
 mod hash_key;
+mod least_connections;
 mod map;
 mod map_hash;
 #[cfg(test)]
 mod naive;
+mod random;
+mod ranking;
 mod round_robin;
 mod static_rr;
 #[cfg(test)]
@@ -17,9 +23,12 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use consistent::{ConsistentHash, PreserveAffinity, RingPlacement};
+pub use first_free::FirstFree;
 pub(crate) use hash_input::Hashing;
 pub use hash_input::{HashInput, HeaderInput, UriInput};
+pub use least_connections::LeastConnections;
 pub use map_hash::MapHash;
+pub use random::Random;
 pub use round_robin::RoundRobin;
 pub use static_rr::StaticRoundRobin;
 pub use window::WeightChangeRule;
@@ -109,11 +118,11 @@ impl fmt::Debug for Choice<'_> {
 /// ```
 /// use stickroute::{Choice, Selector};
 ///
-/// /// Always the first server that is usable and has room.
+/// /// Always the first configured server that is usable and has room.
 /// #[derive(Debug)]
-/// struct FirstFree;
+/// struct InOrder;
 ///
-/// impl Selector for FirstFree {
+/// impl Selector for InOrder {
 ///     fn pick(&self, choice: &Choice<'_>) -> Option<usize> {
 ///         let free = |&(index, server): &(usize, &stickroute::FarmServer)| {
 ///             !server.is_saturated() && Some(index) != choice.avoid()

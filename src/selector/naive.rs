@@ -273,3 +273,89 @@ pub(super) fn walk(
     }
     seen
 }
+
+/// Servers as the orders by load see them; one that has left stays in place, unusable.
+#[derive(Clone, Debug)]
+pub(super) struct Loaded {
+    pub(super) id: u32,
+    /// Effective weight, 0 when it is not usable.
+    pub(super) weight: u32,
+    pub(super) backup: bool,
+    /// 0 for none.
+    pub(super) limit: u32,
+    pub(super) served: u32,
+}
+
+impl Loaded {
+    pub(super) fn is_saturated(&self) -> bool {
+        self.limit > 0 && self.served >= self.limit
+    }
+
+    fn key(&self) -> u32 {
+        match self.served {
+            0 => 0,
+            served => (served + 1) * 4096 / self.weight,
+        }
+    }
+}
+
+/// HAProxy's least connections: a multimap of the usable servers for each kind.
+#[derive(Default)]
+pub(super) struct LeastConnectionsTwin([Multimap; 2]);
+
+impl LeastConnectionsTwin {
+    /// After a session has come or gone: only another key moves a server.
+    pub(super) fn note(&mut self, index: usize, server: &Loaded) {
+        let map = &mut self.0[usize::from(server.backup)];
+        let known = map.iter().find(|&&(_, other)| other == index);
+        if known.is_some_and(|&(key, _)| key != server.key()) {
+            self.renew(index, server);
+        }
+    }
+
+    /// After a weight has changed, a server has come or gone.
+    pub(super) fn renew(&mut self, index: usize, server: &Loaded) {
+        let map = &mut self.0[usize::from(server.backup)];
+        unlink(map, index);
+        if server.weight > 0 {
+            insert(map, server.key(), index);
+        }
+    }
+
+    pub(super) fn pick(
+        &self,
+        servers: &[Loaded],
+        backups: bool,
+        avoid: Option<usize>,
+    ) -> Option<usize> {
+        let map = self.0[usize::from(backups)].iter();
+        first_of(map.map(|&(_, index)| index), servers, avoid)
+    }
+}
+
+/// HAProxy's first: ascending ids.
+pub(super) fn first_free(servers: &[Loaded], backups: bool, avoid: Option<usize>) -> Option<usize> {
+    let mut serving: Vec<_> = (0..servers.len())
+        .filter(|&index| servers[index].weight > 0 && servers[index].backup == backups)
+        .collect();
+    serving.sort_by_key(|&index| servers[index].id);
+    first_of(serving.into_iter(), servers, avoid)
+}
+
+fn first_of(
+    order: impl Iterator<Item = usize>,
+    servers: &[Loaded],
+    avoid: Option<usize>,
+) -> Option<usize> {
+    let mut last_resort = None;
+    for index in order {
+        if servers[index].is_saturated() {
+            continue;
+        }
+        if avoid != Some(index) {
+            return Some(index);
+        }
+        last_resort = Some(index);
+    }
+    last_resort
+}
