@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{DirectiveError, expression, is_token};
 use crate::hash::HashFunction;
 use crate::{
-    ConsistentHash, HashInput, HeaderInput, MapHash, Moment, RoundRobin, Selector,
-    StaticRoundRobin, UriInput,
+    ConsistentHash, FirstFree, HashInput, HeaderInput, LeastConnections, MapHash, Moment, Random,
+    RoundRobin, Selector, StaticRoundRobin, UriInput,
 };
 
 /// The selector that a `balance` line and its `hash-type` line ask for.
@@ -17,7 +17,8 @@ use crate::{
 ///
 /// | `balance` | `hash-type` |
 /// |---|---|
-/// | `roundrobin`, `static-rr` | |
+/// | `roundrobin`, `static-rr`, `leastconn`, `first` | |
+/// | `random[(DRAWS)]`, by default 2 draws; see [`selector_seeded`] | |
 /// | `source` | `map-based` or `consistent`, and optionally |
 /// | `uri [len N] [depth N] [whole] [path-only]` | ... `sdbm`, `djb2`, `wt6`, `crc32` or `none` (HAProxy 3.x), and optionally |
 /// | `url_param NAME` | ... `avalanche` |
@@ -43,43 +44,83 @@ pub fn selector(
     balance: &str,
     hash_type: Option<&str>,
 ) -> Result<Arc<dyn Selector>, DirectiveError> {
-    let algorithm = algorithm(balance)?;
-    let hash = hash_type.map_or(Ok(HashType::default()), HashType::read)?;
-    Ok(match algorithm {
-        Algorithm::RoundRobin => Arc::new(RoundRobin::new()),
-        Algorithm::StaticRoundRobin => Arc::new(StaticRoundRobin::new()),
-        Algorithm::Hash(input) => match hash.method {
-            Method::Map => Arc::new(
-                MapHash::new(input)
-                    .function(hash.function.unwrap_or_default())
-                    .avalanche(hash.avalanche),
-            ),
-            Method::Consistent => Arc::new(hash.consistent(input)),
-        },
+    selector_seeded(balance, hash_type, DEFAULT_SEED)
+}
+
+/// As [`selector`], with a seed for the draws of `random`, which otherwise is 0.
+///
+/// Proxies with the same seed draw the same numbers: give each process a seed of its own
+/// where several of them stand before the same servers.
+///
+/// ```
+/// use stickroute::haproxy;
+///
+/// # let seed = 17;
+/// let by_chance = haproxy::selector_seeded("random(3)", None, seed)?;
+/// # let _ = by_chance;
+/// # Ok::<(), haproxy::DirectiveError>(())
+/// ```
+///
+/// # Errors
+/// As [`selector`].
+pub fn selector_seeded(
+    balance: &str,
+    hash_type: Option<&str>,
+    seed: u64,
+) -> Result<Arc<dyn Selector>, DirectiveError> {
+    Ok(match tunable(balance, hash_type, seed)? {
+        Tunable::Ring(hash) => Arc::new(hash),
+        Tunable::Random(random) => Arc::new(random),
+        Tunable::Nothing(selector) => selector,
     })
 }
 
-/// The hash on a ring that the lines ask for, `None` if they ask for something else.
-pub(super) fn consistent(
+/// The seed of `random` where none is given: the same picks at each start.
+pub(super) const DEFAULT_SEED: u64 = 0;
+
+/// A selector and whether other lines may have to say something about it.
+pub(super) enum Tunable {
+    Ring(ConsistentHash),
+    Random(Random),
+    Nothing(Arc<dyn Selector>),
+}
+
+/// What the lines ask for, before other lines are looked at.
+pub(super) fn tunable(
     balance: &str,
     hash_type: Option<&str>,
-) -> Result<Option<ConsistentHash>, DirectiveError> {
+    seed: u64,
+) -> Result<Tunable, DirectiveError> {
     let algorithm = algorithm(balance)?;
     let hash = hash_type.map_or(Ok(HashType::default()), HashType::read)?;
-    Ok(match (algorithm, &hash.method) {
-        (Algorithm::Hash(input), Method::Consistent) => Some(hash.consistent(input)),
-        _ => None,
+    Ok(match algorithm {
+        Algorithm::RoundRobin => Tunable::Nothing(Arc::new(RoundRobin::new())),
+        Algorithm::StaticRoundRobin => Tunable::Nothing(Arc::new(StaticRoundRobin::new())),
+        Algorithm::LeastConnections => Tunable::Nothing(Arc::new(LeastConnections::new())),
+        Algorithm::FirstFree => Tunable::Nothing(Arc::new(FirstFree::new())),
+        Algorithm::Random { draws } => Tunable::Random(Random::seeded(seed).draws(draws)),
+        Algorithm::Hash(input) => match hash.method {
+            Method::Map => Tunable::Nothing(Arc::new(
+                MapHash::new(input)
+                    .function(hash.function.unwrap_or_default())
+                    .avalanche(hash.avalanche),
+            )),
+            Method::Consistent => Tunable::Ring(hash.consistent(input)),
+        },
     })
 }
 
 enum Algorithm {
     RoundRobin,
     StaticRoundRobin,
+    LeastConnections,
+    FirstFree,
+    Random { draws: u32 },
     Hash(HashInput),
 }
 
 fn algorithm(balance: &str) -> Result<Algorithm, DirectiveError> {
-    const EXPECTED: &str = "roundrobin, static-rr, source, uri, url_param NAME, hdr(NAME), \
+    const EXPECTED: &str = "roundrobin, static-rr, leastconn, first, random(N), source, uri, url_param NAME, hdr(NAME), \
          hash EXPRESSION or rdp-cookie(NAME)";
     let mut words = Words::new("balance", balance);
     let Some(word) = words.next() else {
@@ -88,6 +129,8 @@ fn algorithm(balance: &str) -> Result<Algorithm, DirectiveError> {
     let algorithm = match word {
         "roundrobin" => Algorithm::RoundRobin,
         "static-rr" => Algorithm::StaticRoundRobin,
+        "leastconn" => Algorithm::LeastConnections,
+        "first" => Algorithm::FirstFree,
         "source" => Algorithm::Hash(HashInput::source()),
         "uri" => Algorithm::Hash(uri(&mut words)?.into()),
         "url_param" => Algorithm::Hash(url_param(&mut words)?),
@@ -98,14 +141,27 @@ fn algorithm(balance: &str) -> Result<Algorithm, DirectiveError> {
             ("rdp-cookie", Some(name)) if !name.is_empty() => {
                 Algorithm::Hash(HashInput::rdp_cookie(name))
             }
-            ("leastconn" | "first" | "sticky", None) | ("random", _) => {
-                return Err(words.not_supported_yet(word));
-            }
+            ("random", draws) => Algorithm::Random {
+                draws: draws_of(draws, word, &words)?,
+            },
+            ("sticky", None) => return Err(words.not_supported_yet(word)),
             _ => return Err(words.unexpected(word, EXPECTED)),
         },
     };
     words.end()?;
     Ok(algorithm)
+}
+
+/// HAProxy counts in `int`, from 1.
+fn draws_of(text: Option<&str>, word: &str, words: &Words<'_>) -> Result<u32, DirectiveError> {
+    const DEFAULT: u32 = 2;
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(DEFAULT);
+    };
+    match text.parse() {
+        Ok(draws @ 1..=0x7fff_ffff) => Ok(draws),
+        _ => Err(words.unexpected(word, "random(N) with a number of draws from 1")),
+    }
 }
 
 fn uri(words: &mut Words<'_>) -> Result<UriInput, DirectiveError> {
@@ -311,6 +367,10 @@ mod tests {
             "",
             "roundrobin",
             "static-rr",
+            "leastconn",
+            "first",
+            "random",
+            "random(3)",
             "source",
             "uri",
             "uri len 12 depth 3 whole path-only",
@@ -353,6 +413,12 @@ mod tests {
         let expected = ConsistentHash::new(HashInput::source()).function(HashFunction::Sdbm);
         assert_eq!(format!("{:?}", built.unwrap()), format!("{expected:?}"));
 
+        for (balance, draws) in [("random", 2), ("random()", 2), ("random(7)", 7)] {
+            let built = selector_seeded(balance, None, 42).unwrap();
+            let expected = Random::seeded(42).draws(draws);
+            assert_eq!(format!("{built:?}"), format!("{expected:?}"));
+        }
+
         let dynamic = selector("roundrobin", None).unwrap();
         assert_eq!(dynamic.weight_scale(), WeightScale::Dynamic);
         let fixed = selector("static-rr", None).unwrap();
@@ -378,6 +444,19 @@ mod tests {
             ("uri foo", "word 2 is \"foo\"; expected len N, depth N"),
             ("url_param", "word 2 is missing; expected the name"),
             ("url_param x y", "word 3 is \"y\"; expected nothing"),
+            ("leastconn x", "word 2 is \"x\"; expected nothing"),
+            ("leastconn(2)", "word 1 is \"leastconn(2)\""),
+            ("first 1", "word 2 is \"1\"; expected nothing"),
+            (
+                "random(0)",
+                "word 1 is \"random(0)\"; expected random(N) with",
+            ),
+            (
+                "random(x)",
+                "word 1 is \"random(x)\"; expected random(N) with",
+            ),
+            ("random(2147483648)", "word 1 is \"random(2147483648)\""),
+            ("random(2) x", "word 2 is \"x\"; expected nothing"),
             ("source x", "word 2 is \"x\"; expected nothing"),
             ("hash", "word 2 is missing; expected a sample expression"),
             (
@@ -425,10 +504,6 @@ mod tests {
     #[test]
     fn words_of_haproxy_that_are_missing_here_are_told_apart() {
         for (balance, word) in [
-            ("leastconn", "leastconn"),
-            ("first", "first"),
-            ("random", "random"),
-            ("random(3)", "random(3)"),
             ("sticky", "sticky"),
             ("url_param id check_post", "check_post"),
         ] {

@@ -16,7 +16,7 @@ mod expression;
 mod routing;
 
 pub use acl::{AclCondition, AclError, AclProblem, Acls};
-pub use balance::selector;
+pub use balance::{selector, selector_seeded};
 pub use command::{Answer, MAX_LINE, ProxyId, Runtime, ServerData, Wish};
 pub use config::{
     Acl, BackendSettings, Bind, CheckLine, ConditionWords, ConditionalRule, Configuration,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tables::Tables;
-use crate::haproxy::balance::consistent;
+use crate::haproxy::balance::{Tunable, tunable};
 use crate::haproxy::config::{
     ConditionWords, Finding, FindingKind, Proxy, ServerLine, StickLine, Timeout, Word, text,
 };
-use crate::haproxy::selector;
+use crate::hash::xxh64;
 use crate::{
     AdminState, Backend, BackendBuilder, Condition, ConsistentHash, PreserveAffinity, Redispatch,
     RetryPolicy, RingPlacement, Selector, Server, StickAction, StickRule,
@@ -19,6 +19,7 @@ use crate::{
 pub(super) fn describe<P: Send + Sync + 'static>(
     proxy: &Proxy,
     tables: &Tables,
+    seed: u64,
     payload: &mut dyn FnMut(&Proxy, &ServerLine) -> P,
 ) -> Result<BackendBuilder<P>, Vec<Finding>> {
     let mut findings = Vec::new();
@@ -35,7 +36,7 @@ pub(super) fn describe<P: Send + Sync + 'static>(
             }
         })
         .collect();
-    match balance(proxy) {
+    match balance(proxy, seed) {
         Ok(selector) if findings.is_empty() => {
             let builder = settings(proxy, servers, selector);
             Ok(rules(proxy, tables, builder))
@@ -209,39 +210,48 @@ fn not_yet(proxy: &Proxy, findings: &mut Vec<Finding>) {
     }
 }
 
-fn balance(proxy: &Proxy) -> Result<Arc<dyn Selector>, Finding> {
+fn balance(proxy: &Proxy, seed: u64) -> Result<Arc<dyn Selector>, Finding> {
     let settings = &proxy.backend;
     let words = settings
         .balance
         .as_ref()
         .map_or(&[][..], |line| &line.value);
     let hash_type = settings.hash_type.as_ref().map(|line| text(&line.value));
-    let refuse = |error: &dyn std::fmt::Display| {
+    let seed = xxh64(proxy.name.value.as_bytes(), seed);
+    let selector = tunable(&text(words), hash_type.as_deref(), seed).map_err(|error| {
         let place = words.first().cloned().unwrap_or_else(|| proxy.place());
         Finding::error(FindingKind::NotSupported, &place, error.to_string())
-    };
-    let line = text(words);
-    let hash = consistent(&line, hash_type.as_deref()).map_err(|error| refuse(&error))?;
-    if let Some(hash) = hash {
-        return Ok(Arc::new(tuned(proxy, hash)?));
-    }
-    selector(&line, hash_type.as_deref()).map_err(|error| refuse(&error))
+    })?;
+    Ok(match selector {
+        Tunable::Ring(hash) => Arc::new(tuned(proxy, hash)?),
+        Tunable::Random(random) => {
+            let random = random.key(placement(proxy)?);
+            Arc::new(random.balance_factor(factor(proxy)))
+        }
+        Tunable::Nothing(selector) => selector,
+    })
 }
 
 /// The ring with the settings of other lines.
-fn tuned(proxy: &Proxy, mut hash: ConsistentHash) -> Result<ConsistentHash, Finding> {
-    let settings = &proxy.backend;
-    if let Some(factor) = &settings.hash_balance_factor {
-        hash = hash.balance_factor(factor.value);
-    }
-    if settings
-        .hash_preserve_affinity
-        .as_ref()
-        .is_some_and(|word| word.is("maxconn"))
-    {
-        hash = hash.preserve_affinity(PreserveAffinity::MaxConnections);
-    }
-    let mut keys = settings.servers.iter().map(|server| {
+fn tuned(proxy: &Proxy, hash: ConsistentHash) -> Result<ConsistentHash, Finding> {
+    let affinity = proxy.backend.hash_preserve_affinity.as_ref();
+    let spills = affinity.is_some_and(|word| word.is("maxconn"));
+    let preserve = if spills {
+        PreserveAffinity::MaxConnections
+    } else {
+        PreserveAffinity::Always
+    };
+    let hash = hash.preserve_affinity(preserve);
+    Ok(hash.balance_factor(factor(proxy)).key(placement(proxy)?))
+}
+
+fn factor(proxy: &Proxy) -> u32 {
+    let factor = proxy.backend.hash_balance_factor.as_ref();
+    factor.map_or(0, |factor| factor.value)
+}
+
+fn placement(proxy: &Proxy) -> Result<RingPlacement, Finding> {
+    let mut keys = proxy.backend.servers.iter().map(|server| {
         let key = server.settings.hash_key.as_ref();
         (key.map_or("id", Word::text), server)
     });
@@ -254,11 +264,11 @@ fn tuned(proxy: &Proxy, mut hash: ConsistentHash) -> Result<ConsistentHash, Find
             message,
         ));
     }
-    Ok(hash.key(match first {
+    Ok(match first {
         "id32" => RingPlacement::Id32,
         "guid" => RingPlacement::Guid,
         "addr" => RingPlacement::Address,
         "addr-port" => RingPlacement::AddressPort,
         _ => RingPlacement::Id,
-    }))
+    })
 }

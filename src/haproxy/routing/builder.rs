@@ -18,7 +18,7 @@ pub struct RoutingBuilder<'c, P: Send + Sync + 'static = ()> {
     configuration: &'c Configuration,
     payload: Box<Payload<'c, P>>,
     adjust: Box<Adjust<'c, P>>,
-    hash_seed: u64,
+    seed: u64,
 }
 
 type Payload<'c, P> = dyn FnMut(&Proxy, &ServerLine) -> P + 'c;
@@ -30,7 +30,7 @@ impl<'c> RoutingBuilder<'c> {
             configuration,
             payload: Box::new(|_, _| ()),
             adjust: Box::new(|_, builder| builder),
-            hash_seed: 0,
+            seed: 0,
         }
     }
 }
@@ -46,7 +46,7 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
             configuration: self.configuration,
             payload: Box::new(payload),
             adjust: Box::new(|_, builder| builder),
-            hash_seed: self.hash_seed,
+            seed: self.seed,
         }
     }
 
@@ -60,11 +60,15 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
         self
     }
 
-    /// A number that decides how keys are strewn over the stick tables; default 0. Give a
-    /// random one where clients choose keys, see
+    /// A number from which the draws of `balance random` follow, and how keys are strewn
+    /// over the stick tables; default 0. Backends of different names draw different
+    /// numbers all the same.
+    ///
+    /// The library reads no randomness of the operating system. Give a random number where
+    /// clients choose keys, see
     /// [`StickTableBuilder::hash_seed`](crate::StickTableBuilder::hash_seed).
-    pub fn hash_seed(mut self, seed: u64) -> Self {
-        self.hash_seed = seed;
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
         self
     }
 
@@ -74,7 +78,7 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
     /// See [`Configuration::build`].
     pub fn build(mut self) -> Result<Routing<P>, ConfigurationError> {
         let mut findings = Vec::new();
-        let tables = Tables::build(self.configuration, self.hash_seed, &mut findings);
+        let tables = Tables::build(self.configuration, self.seed, &mut findings);
         let ids = numbers(self.configuration);
         let mut backends = Vec::new();
         let mut frontends = Vec::new();
@@ -114,7 +118,7 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
         if proxy.backend.servers.is_empty() {
             return None;
         }
-        let described = backend::describe(proxy, tables, &mut self.payload);
+        let described = backend::describe(proxy, tables, self.seed, &mut self.payload);
         let builder = described.map_err(|found| findings.extend(found)).ok()?;
         match (self.adjust)(proxy, builder).build() {
             Ok(backend) => Some(Arc::new(backend)),
