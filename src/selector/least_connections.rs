@@ -78,12 +78,20 @@ impl Selector for LeastConnections {
     }
 
     fn adapt(&self, farm: &Farm) -> Result<Option<Arc<dyn Selector>>, SelectorError> {
+        // Requests wait while this is copied and counted anew, but not for the rest.
+        let before = self.order.0.lock().clone();
+        let mut next = before.adapted(farm);
         let mut loads = self.order.0.lock();
-        *loads = loads.adapted(farm);
-        Ok(Some(Arc::new(Self {
+        next.recount(farm);
+        next.farm = loads.farm + 1;
+        let adapted = Self {
             order: Arc::clone(&self.order),
-            farm: loads.farm,
-        })))
+            farm: next.farm,
+        };
+        let old = std::mem::replace(&mut *loads, next);
+        drop(loads);
+        drop(old);
+        Ok(Some(Arc::new(adapted)))
     }
 
     fn load_watcher(&self) -> Option<Arc<dyn LoadWatcher>> {
@@ -131,13 +139,13 @@ impl LoadWatcher for Order {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Loads {
     /// How many farms there were.
     farm: u64,
     /// At their positions in the latest farm.
-    members: Vec<Member>,
-    positions: Positions,
+    members: Arc<[Member]>,
+    positions: Arc<Positions>,
     active: Ranking,
     backups: Ranking,
 }
@@ -146,8 +154,8 @@ impl Default for Loads {
     fn default() -> Self {
         Self {
             farm: 0,
-            members: Vec::new(),
-            positions: no_positions(),
+            members: Arc::default(),
+            positions: Arc::new(no_positions()),
             active: Ranking::default(),
             backups: Ranking::default(),
         }
@@ -207,25 +215,34 @@ impl Loads {
 
     /// Takes note of a change; that of a server which has left is nothing to note.
     fn note(&mut self, load: &ServerLoad) {
-        let Some(&position) = self.positions.get(&load.server()) else {
-            return;
-        };
-        let member = &self.members[position];
-        if std::ptr::eq(member.load.as_ptr(), load) {
-            let key = member.key(load.in_flight());
-            let ranking = if member.backup {
-                &mut self.backups
-            } else {
-                &mut self.active
-            };
-            ranking.set(position, key);
+        if let Some(&position) = self.positions.get(&load.server())
+            && std::ptr::eq(self.members[position].load.as_ptr(), load)
+        {
+            self.set(position, load.in_flight());
         }
+    }
+
+    /// Takes note of all changes nobody has told of.
+    fn recount(&mut self, farm: &Farm) {
+        for (position, server) in farm.servers().iter().enumerate() {
+            self.set(position, server.in_flight());
+        }
+    }
+
+    fn set(&mut self, position: usize, sessions: u32) {
+        let member = &self.members[position];
+        let ranking = if member.backup {
+            &mut self.backups
+        } else {
+            &mut self.active
+        };
+        ranking.set(position, member.key(sessions));
     }
 
     /// The order once the farm has become this one.
     fn adapted(&self, farm: &Farm) -> Self {
         let servers = || farm.servers().iter();
-        let members: Vec<_> = servers().map(Member::new).collect();
+        let members: Arc<[_]> = servers().map(Member::new).collect();
         let ranking = |before: &Ranking, backups| {
             let standings = members.iter().zip(servers()).map(|(member, server)| {
                 let position = self.positions.get(&server.id()).copied();
@@ -242,10 +259,10 @@ impl Loads {
         let mut positions = no_positions();
         positions.extend(servers().map(FarmServer::id).zip(0..));
         Self {
-            farm: self.farm + 1,
+            farm: self.farm,
             active: ranking(&self.active, false),
             backups: ranking(&self.backups, true),
-            positions,
+            positions: Arc::new(positions),
             members,
         }
     }
@@ -390,6 +407,10 @@ mod tests {
                 held
             };
             let threads: Vec<_> = (0..3).map(|_| scope.spawn(work)).collect();
+            for turn in 0..60 {
+                let states = [AdminState::Drain, AdminState::Ready];
+                backend.set_admin_state("s1", states[turn % 2]).unwrap();
+            }
             threads
                 .into_iter()
                 .flat_map(|it| it.join().unwrap())
