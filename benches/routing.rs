@@ -6,8 +6,9 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use stickroute::{
-    AdminState, Backend, BackendBuilder, ConsistentHash, CookiePolicy, HashInput, HeaderVisitor,
-    MapHash, Now, Reason, Request, Selector, Server, StaticRoundRobin,
+    AdminState, Backend, BackendBuilder, ConsistentHash, CookiePolicy, FarmServer, FirstFree,
+    HashInput, HeaderVisitor, LeastConnections, MapHash, Now, Random, Reason, Request, Selector,
+    Server, StaticRoundRobin,
 };
 
 const NOW: Now = Now::new(
@@ -75,9 +76,12 @@ fn by_cookie(c: &mut Criterion) {
 fn by_algorithm(c: &mut Criterion) {
     let mut group = c.benchmark_group("select by algorithm");
     for servers in [10, 100, 1_000] {
-        let algorithms: [(&str, Backend); 4] = [
+        let algorithms: [(&str, Backend); 7] = [
             ("roundrobin", backend(servers).build().expect("good")),
             ("static-rr", built(servers, StaticRoundRobin::new())),
+            ("leastconn", built(servers, LeastConnections::new())),
+            ("first", built(servers, FirstFree::new())),
+            ("random(2)", built(servers, Random::seeded(1))),
             ("uri map", built(servers, MapHash::new(HashInput::uri()))),
             (
                 "uri ring",
@@ -104,12 +108,46 @@ fn built(servers: usize, selector: impl Selector + 'static) -> Backend {
     backend(servers).balance(selector).build().expect("good")
 }
 
+/// Least connections with sessions on all servers, a few of them full.
+fn under_load(c: &mut Criterion) {
+    let mut group = c.benchmark_group("select among busy servers");
+    for servers in [10, 100, 1_000] {
+        let limited = |n: usize| {
+            let limit = if n.is_multiple_of(3) { 2 } else { 0 };
+            Server::new(format!("s{n}"), "127.0.0.1:80").max_connections(limit)
+        };
+        let backend: Backend = Backend::builder("be")
+            .servers((0..servers).map(limited))
+            .balance(LeastConnections::new())
+            .build()
+            .expect("good");
+        let request = Ready {
+            cookie: None,
+            target: b"/",
+        };
+        let select = || backend.select(black_box(&request), NOW).expect("a server");
+        let mut open: Vec<_> = (0..servers * 5).map(|_| select()).collect();
+        let mut oldest = 0;
+        group.bench_function(BenchmarkId::new("leastconn", servers), |b| {
+            b.iter(|| {
+                open[oldest] = select();
+                oldest = (oldest + 1) % open.len();
+            });
+        });
+        let farm = backend.farm();
+        let sessions = farm.servers().iter().map(FarmServer::in_flight);
+        assert_eq!(sessions.sum::<u32>() as usize, servers * 5);
+    }
+    group.finish();
+}
+
 /// A server drained and made ready again: two snapshots.
 fn changes(c: &mut Criterion) {
     let mut group = c.benchmark_group("drain and ready");
     for servers in [10, 100, 1_000] {
-        let algorithms: [(&str, Backend); 3] = [
+        let algorithms: [(&str, Backend); 4] = [
             ("roundrobin", backend(servers).build().expect("good")),
+            ("leastconn", built(servers, LeastConnections::new())),
             ("uri map", built(servers, MapHash::new(HashInput::uri()))),
             (
                 "uri ring",
@@ -131,5 +169,5 @@ fn changes(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, by_cookie, by_algorithm, changes);
+criterion_group!(benches, by_cookie, by_algorithm, under_load, changes);
 criterion_main!(benches);

@@ -322,6 +322,44 @@ fn backends_are_built_from_sections() {
 }
 
 #[test]
+fn every_algorithm_of_2_6_makes_a_backend() {
+    for (line, debug) in [
+        ("balance leastconn", "LeastConnections"),
+        ("balance first", "FirstFree"),
+        (
+            "balance random(3)\n hash-balance-factor 120",
+            "percent: 120",
+        ),
+        ("balance random", "Random"),
+        ("balance static-rr", "StaticRoundRobin"),
+        ("balance roundrobin", "RoundRobin"),
+        ("balance rdp-cookie", "MapHash"),
+    ] {
+        let configuration = Configuration::parse("f", backend(&format!(" {line}"))).unwrap();
+        let backend = configuration.backend("be").unwrap().build().unwrap();
+        assert!(format!("{backend:?}").contains(debug), "{backend:?}");
+    }
+}
+
+#[test]
+fn a_seed_decides_what_is_drawn_in_each_backend() {
+    let servers = " server a 10.0.0.1:80\n server b 10.0.0.2:80\n server c 10.0.0.3:80";
+    let text = format!("defaults\n balance random\nbackend one\n{servers}\nbackend two\n{servers}");
+    let configuration = Configuration::parse("f", text).unwrap();
+    let picks = |name: &str, seed: u64| -> Vec<String> {
+        let builder = configuration.backend_seeded(name, seed).unwrap();
+        let backend = builder.build().unwrap();
+        let request = SimpleRequest::new("GET", "/");
+        let select = |_| backend.select(&request, Now::system()).unwrap();
+        let name = |selection: stickroute::Selection| selection.server().name().to_owned();
+        (0..40).map(select).map(name).collect()
+    };
+    assert_eq!(picks("one", 5), picks("one", 5));
+    assert_ne!(picks("one", 5), picks("one", 6));
+    assert_ne!(picks("one", 5), picks("two", 5));
+}
+
+#[test]
 fn what_a_backend_cannot_do_yet_is_not_ignored() {
     for line in [
         " use-server %[path] if TRUE",

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 
 use allocation_counter::measure;
 use stickroute::{
-    Backend, BackendBuilder, ConsistentHash, CookiePolicy, Fetch, HashInput, HeaderVisitor,
-    KeyType, MapHash, Now, Reason, Request, Response, RoundRobin, Server, StaticRoundRobin,
-    StickRule, StickTable,
+    Backend, BackendBuilder, ConsistentHash, CookiePolicy, Fetch, FirstFree, HashInput,
+    HeaderVisitor, KeyType, LeastConnections, MapHash, Now, Random, Reason, Request, Response,
+    RoundRobin, Server, StaticRoundRobin, StickRule, StickTable,
 };
 
 /// A request whose bytes lie ready, so that only the library could allocate.
@@ -136,6 +136,12 @@ fn no_algorithm_allocates() {
     let uri = HashInput::uri;
     assert_balance_allocates_nothing("round robin", backend().balance(RoundRobin::new()));
     assert_balance_allocates_nothing("static", backend().balance(StaticRoundRobin::new()));
+    assert_balance_allocates_nothing("least", backend().balance(LeastConnections::new()));
+    assert_balance_allocates_nothing("first", backend().balance(FirstFree::new()));
+    let random = || Random::seeded(7).draws(3);
+    assert_balance_allocates_nothing("random", backend().balance(random()));
+    let bounded = random().balance_factor(150);
+    assert_balance_allocates_nothing("random, bounded", backend().balance(bounded));
     assert_balance_allocates_nothing("map", backend().balance(MapHash::new(uri())));
     assert_balance_allocates_nothing("ring", backend().balance(ConsistentHash::new(uri())));
     let absent = || HashInput::header("x-absent");
