@@ -14,7 +14,7 @@ Without --server it starts three demo servers of its own. Texts in quotes are
 HAProxy's words.
 
   --listen ADDRESS          where clients connect; default 127.0.0.1:0, a free port
-  --server 'NAME ADDRESS [cookie X] [weight N] [id N] [backup] [disabled]'
+  --server 'NAME ADDRESS [cookie X] [weight N] [id N] [maxconn N] [backup] [disabled]'
                             a server; repeat it for each one
   --cookie 'SRV insert indirect nocache'
                             persistence by cookie; default none, in the demo as here

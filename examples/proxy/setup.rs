@@ -53,7 +53,7 @@ fn retry_policy(options: &Options) -> RetryPolicy {
         .pause(options.connect_timeout.min(Duration::from_secs(1)))
 }
 
-/// `NAME ADDRESS [cookie X] [weight N] [id N] [backup] [disabled]`
+/// `NAME ADDRESS [cookie X] [weight N] [id N] [maxconn N] [backup] [disabled]`
 fn server(line: &str) -> Result<Server<Pool>, String> {
     let mut words = line.split_whitespace();
     let (Some(name), Some(address)) = (words.next(), words.next()) else {
@@ -67,6 +67,7 @@ fn server(line: &str) -> Result<Server<Pool>, String> {
             "cookie" => server.cookie(words.next().ok_or("cookie expects an identifier")?),
             "weight" => server.weight(number(word, words.next())?),
             "id" => server.id(number(word, words.next())?),
+            "maxconn" => server.max_connections(number(word, words.next())?),
             _ => return Err(format!("unknown word {word:?}")),
         };
     }
