@@ -1,7 +1,7 @@
 //! Sends raw bytes to a proxy and takes its answer apart.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -45,14 +45,36 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// Sends a request from a loopback address and reads until the proxy closes.
-pub(crate) fn send(proxy: SocketAddr, source: Ipv4Addr, request: &[u8]) -> io::Result<Answer> {
+/// An answer of which the head has come; dropped, it is given up.
+#[derive(Debug)]
+pub(crate) struct Pending(BufReader<TcpStream>, Answer);
+
+impl Pending {
+    /// Reads until the proxy closes.
+    pub(crate) fn finish(mut self) -> io::Result<Answer> {
+        self.0.read_to_end(&mut Vec::new())?;
+        Ok(self.1)
+    }
+}
+
+/// Sends a request from a loopback address and reads the head of the answer.
+pub(crate) fn begin(
+    proxy: SocketAddr,
+    source: Ipv4Addr,
+    request: &[u8],
+) -> io::Result<(Answer, Pending)> {
     let mut stream = connect(proxy, source)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     stream.write_all(request)?;
-    let mut response = Vec::new();
-    stream.read_to_end(&mut response)?;
-    Ok(parse(&response))
+    let mut reader = BufReader::new(stream);
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if reader.read_until(b'\n', &mut head)? == 0 {
+            break;
+        }
+    }
+    let answer = parse(&head);
+    Ok((answer.clone(), Pending(reader, answer)))
 }
 
 /// The standard library cannot choose the source address, tokio can.

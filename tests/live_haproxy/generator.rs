@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::hex;
-use crate::origin::{ANSWER, HANG_UP};
+use crate::origin::{ANSWER, GATE, HANG_UP};
 
 /// A small generator of random numbers (SplitMix64): repeatable, and good enough.
 #[derive(Clone, Debug)]
@@ -80,6 +80,20 @@ pub(crate) fn request(random: &mut Random, jar: &Jar, now: u64) -> Request {
     bytes.extend(body.bytes());
     let source = Ipv4Addr::new(127, 0, random.below(3) as u8, 1 + random.below(20) as u8);
     Request { source, bytes }
+}
+
+/// A request without a body or a cookie, whose answer waits at this gate.
+pub(crate) fn held(random: &mut Random, gate: u64) -> Request {
+    let path = random.below(50);
+    let answer = hex::encode(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n");
+    let bytes = format!(
+        "GET /{path} HTTP/1.1\r\nHost: live.test\r\n{ANSWER}: {answer}\r\n\
+         {GATE}: {gate}\r\nConnection: close\r\n\r\n"
+    );
+    Request {
+        source: Ipv4Addr::LOCALHOST,
+        bytes: bytes.into_bytes(),
+    }
 }
 
 const SIZED: &str = "Content-Length: 5\r\n\r\nhello";

@@ -8,10 +8,13 @@
 //! Compared are the status, the server, every `Set-Cookie` and `Cache-Control` line, the
 //! `Cookie` bytes the server received, the two letters of the cookie states, and the
 //! number of retries. Between requests, servers are drained, taken
-//! down, reweighted, and refuse connections, on both sides at the same moment.
+//! down, reweighted, and refuse connections, on both sides at the same moment. Algorithms
+//! that look at the load are asked while other sessions are held open.
 //!
 //! * `STICKROUTE_LIVE_SEED` repeats a run; the seed is printed.
 //! * `STICKROUTE_LIVE_REQUESTS` is the number of requests, default 3000.
+//! * `STICKROUTE_LIVE_ONLY` is a part of the names of the configurations to compare,
+//!   default all of them.
 //!
 //! Dates in cookies follow the wall clock. No request is sent close to the end of a
 //! second, and when one lasts into the next second all the same (retries do), its
@@ -33,12 +36,13 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 use stickroute::Now;
 
-use client::Answer;
+use client::{Answer, Pending};
 use generator::{Event, Jar, Random, Request};
 use haproxy::Side;
 use origin::Origin;
@@ -56,8 +60,17 @@ fn the_example_answers_as_haproxy_does() {
     std::fs::create_dir_all(&folder).expect("there is a place for temporary files");
 
     let mut report = Report::default();
-    let share = requests.div_ceil(SCENARIOS.len());
-    for (scenario, salt) in SCENARIOS.iter().zip(0..) {
+    let only = std::env::var("STICKROUTE_LIVE_ONLY").unwrap_or_default();
+    let scenarios = || {
+        let salted = SCENARIOS.iter().zip(0..);
+        salted.filter(|(scenario, _)| scenario.name.contains(&only))
+    };
+    assert!(
+        scenarios().next().is_some(),
+        "no configuration is called {only:?}"
+    );
+    let share = requests.div_ceil(scenarios().count());
+    for (scenario, salt) in scenarios() {
         let random = Random(seed ^ (salt << 48));
         let before = report.clone();
         if let Err(difference) =
@@ -93,6 +106,8 @@ struct Report {
     in_part: usize,
     /// Answered by a server.
     served: usize,
+    /// Answered by a server and held open.
+    held: usize,
     events: usize,
     differences: usize,
     /// How often HAProxy told which state; see [`Answer::state`].
@@ -102,9 +117,10 @@ struct Report {
 impl Report {
     fn since(&self, before: &Self) -> String {
         format!(
-            "{:>5} requests, {:>5} served, {:>3} events, {:>2} compared in part",
+            "{:>5} requests, {:>5} served, {:>3} held, {:>3} events, {:>2} compared in part",
             self.requests - before.requests,
             self.served - before.served,
+            self.held - before.held,
             self.events - before.events,
             self.in_part - before.in_part,
         )
@@ -119,8 +135,19 @@ struct Run<'a> {
     haproxy: Side,
     ours: Side,
     origins: Vec<Origin>,
+    open: Vec<Held>,
     /// What has happened to the servers, for the description of a difference.
     history: Vec<String>,
+}
+
+/// The head of an answer, and what is to come.
+type Begun = std::io::Result<(Answer, Pending)>;
+
+/// A session that is open on both sides.
+struct Held {
+    gate: u64,
+    theirs: Pending,
+    ours: Pending,
 }
 
 impl<'a> Run<'a> {
@@ -136,6 +163,7 @@ impl<'a> Run<'a> {
             haproxy: haproxy::haproxy(scenario, &origins, folder),
             ours: haproxy::stickroute(scenario, &origins, program),
             origins,
+            open: Vec::new(),
             history: Vec::new(),
         }
     }
@@ -146,10 +174,89 @@ impl<'a> Run<'a> {
                 self.event(number)?;
                 report.events += 1;
             }
-            self.request(number, report)?;
+            self.close_some(number)?;
+            if self.scenario.held > 0 && self.random.percent(50) {
+                self.hold(number, report)?;
+            } else {
+                self.request(number, report)?;
+            }
             report.requests += 1;
         }
+        while !self.open.is_empty() {
+            self.close(count, 0)?;
+        }
         Ok(())
+    }
+
+    /// Ends sessions: those there are too many of, and others by chance.
+    fn close_some(&mut self, number: usize) -> Result<(), String> {
+        while !self.open.is_empty()
+            && (self.open.len() > self.scenario.held || self.random.percent(30))
+        {
+            let which = self.random.below(self.open.len());
+            self.close(number, which)?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, number: usize, which: usize) -> Result<(), String> {
+        let Held { gate, theirs, ours } = self.open.swap_remove(which);
+        origin::open_gate(gate);
+        let ends = [theirs.finish(), ours.finish()].map(|end| end.map_err(|it| it.to_string()));
+        let [theirs, ours] = ends.map(|end| end.map(|answer| answer.state));
+        let ours = ours.map(|_| self.ours.logged_state());
+        self.history.push(format!("{number}: gate {gate} opens"));
+        // HAProxy does not tell the states of a passive cookie.
+        let known = |state: &str| state.get(2..).unwrap_or_default().to_owned();
+        if theirs.as_deref().map(known) == ours.as_deref().map(known) && theirs.is_ok() {
+            return Ok(());
+        }
+        Err(format!(
+            "held at gate {gate}\nHAProxy: {theirs:?}\nours:    {ours:?}"
+        ))
+    }
+
+    /// A request that stays open, if a server answers.
+    fn hold(&mut self, number: usize, report: &mut Report) -> Result<(), String> {
+        static GATES: AtomicU64 = AtomicU64::new(1);
+        let gate = GATES.fetch_add(1, Relaxed);
+        quiet_moment();
+        let request = generator::held(&mut self.random, gate);
+        let (theirs, ours) = self.begin_both(&request);
+        let (Ok((theirs, their_rest)), Ok((mut ours, our_rest))) = (theirs, ours) else {
+            return Err(format!("no answer to the request at gate {gate}"));
+        };
+        let is_open = theirs.server.is_some() && ours.server.is_some();
+        ours.state = if is_open {
+            theirs.state.clone() // told when it ends
+        } else {
+            self.ours.logged_state()
+        };
+        self.history
+            .push(format!("{number}: gate {gate} on {:?}", theirs.server));
+        if comparable(&theirs, &theirs, false) != comparable(&ours, &theirs, false) {
+            return Err(self.describe(number, &request, &theirs, &ours));
+        }
+        report.served += usize::from(is_open);
+        report.held += usize::from(is_open);
+        if is_open {
+            self.open.push(Held {
+                gate,
+                theirs: their_rest,
+                ours: our_rest,
+            });
+        }
+        Ok(())
+    }
+
+    fn begin_both(&self, request: &Request) -> (Begun, Begun) {
+        let begin = |proxy| client::begin(proxy, request.source, &request.bytes);
+        let (haproxy, ours) = (self.haproxy.listen, self.ours.listen);
+        thread::scope(|scope| {
+            let theirs = scope.spawn(|| begin(haproxy));
+            let ours = begin(ours);
+            (theirs.join().expect("HAProxy answers"), ours)
+        })
     }
 
     /// Lets something happen to one server, on both sides.
@@ -200,18 +307,13 @@ impl<'a> Run<'a> {
     }
 
     fn ask_both(&self, request: &Request) -> (Answer, Answer) {
-        let ask = |proxy| {
-            let answer = client::send(proxy, request.source, &request.bytes);
+        let (theirs, ours) = self.begin_both(request);
+        let [theirs, mut ours] = [theirs, ours].map(|begun| {
+            let answer = begun.and_then(|(_, rest)| rest.finish());
             answer.unwrap_or_else(|error| Answer {
                 server: Some(format!("no answer: {error}")),
                 ..Answer::default()
             })
-        };
-        let (haproxy, ours) = (self.haproxy.listen, self.ours.listen);
-        let (theirs, mut ours) = thread::scope(|scope| {
-            let theirs = scope.spawn(|| ask(haproxy));
-            let ours = ask(ours);
-            (theirs.join().expect("HAProxy answers"), ours)
         });
         ours.state = self.ours.logged_state();
         (theirs, ours)

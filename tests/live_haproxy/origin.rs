@@ -1,9 +1,10 @@
 //! Servers behind both proxies: each tells what it received and answers as it is told.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,6 +19,26 @@ pub(crate) const SEEN: &str = "x-seen";
 pub(crate) const ANSWER: &str = "x-answer";
 /// The server is to close the connection instead of answering.
 pub(crate) const HANG_UP: &str = "hang-up";
+/// The number of the [gate](open_gate) at which the server waits between the head of its
+/// answer and the body, `0` for none.
+pub(crate) const GATE: &str = "x-gate";
+
+/// The numbers of the gates that are open.
+static OPEN: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
+static OPENED: Condvar = Condvar::new();
+
+/// Lets the answers behind a gate pass. Numbers are used once in a process.
+pub(crate) fn open_gate(number: u64) {
+    OPEN.lock().expect("nobody panics there").insert(number);
+    OPENED.notify_all();
+}
+
+fn wait_at_gate(number: u64) {
+    let open = OPEN.lock().expect("nobody panics there");
+    let is_shut = |open: &mut BTreeSet<u64>| number > 0 && !open.contains(&number);
+    let passed = OPENED.wait_timeout_while(open, Duration::from_secs(20), is_shut);
+    drop(passed);
+}
 
 /// A server with a fixed address, which can refuse connections for a while.
 pub(crate) struct Origin {
@@ -85,8 +106,9 @@ fn serve(listener: &TcpListener, name: &str, stop: &AtomicBool) {
         if stop.load(Relaxed) {
             return;
         }
+        let name = name.to_owned();
         // A connection that breaks is the proxies' affair.
-        let _ = stream.and_then(|stream| answer(&stream, name));
+        thread::spawn(move || stream.and_then(|stream| answer(&stream, &name)));
     }
 }
 
@@ -107,6 +129,12 @@ fn answer(mut stream: &TcpStream, name: &str) -> io::Result<()> {
     let seen = seen.concat();
     let own = format!("{SERVER}: {name}\r\n{SEEN}: {seen}\r\nConnection: close\r\n\r\n");
     response.extend_from_slice(own.as_bytes());
+    let gate = field(GATE).map_or(0, number);
+    if gate > 0 {
+        stream.write_all(&response)?;
+        wait_at_gate(gate);
+        return stream.write_all(b"ok\n");
+    }
     if !lines[0].starts_with(b"HEAD ") {
         response.extend_from_slice(body_of(&response));
     }
@@ -163,9 +191,10 @@ fn read_body<'a>(
         }
         return Ok(());
     }
-    let length = field("content-length").map_or(0, |value| {
-        let digits = String::from_utf8_lossy(value);
-        digits.trim().parse().unwrap_or(0)
-    });
+    let length = field("content-length").map_or(0, number);
     io::copy(&mut reader.take(length), &mut io::sink()).map(drop)
+}
+
+fn number(digits: &[u8]) -> u64 {
+    String::from_utf8_lossy(digits).trim().parse().unwrap_or(0)
 }

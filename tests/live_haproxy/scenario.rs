@@ -15,6 +15,8 @@ pub(crate) struct Scenario {
     pub(crate) redispatch: Option<i32>,
     pub(crate) persist: bool,
     pub(crate) allbackups: bool,
+    /// How many sessions at most stay open while others come and go.
+    pub(crate) held: usize,
 }
 
 /// Every server has an identifier.
@@ -37,6 +39,15 @@ const WEIGHTS: &[&str] = &[
     "cookie c4 weight 4 backup",
     "weight 2 backup",
 ];
+/// Weights, ids and limits for algorithms that look at the load, and two backups.
+const LOADED: &[&str] = &[
+    "cookie c1 weight 3 maxconn 3",
+    "cookie c2 weight 8 id 17",
+    "cookie c3 id 5 maxconn 2",
+    "cookie c4 weight 2",
+    "weight 2 backup",
+    "cookie c6 weight 5 backup",
+];
 
 const fn scenario(name: &'static str, cookie: &'static str) -> Scenario {
     Scenario {
@@ -50,6 +61,7 @@ const fn scenario(name: &'static str, cookie: &'static str) -> Scenario {
         redispatch: None,
         persist: false,
         allbackups: false,
+        held: 0,
     }
 }
 
@@ -118,5 +130,35 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         cookie: None,
         allbackups: true,
         ..scenario("no cookie", "")
+    },
+    Scenario {
+        servers: LOADED,
+        balance: "leastconn",
+        redispatch: Some(1),
+        held: 12,
+        ..scenario("leastconn", "SID insert indirect nocache")
+    },
+    Scenario {
+        servers: LOADED,
+        balance: "leastconn",
+        allbackups: true,
+        held: 30,
+        ..scenario("leastconn allbackups", "SID insert preserve")
+    },
+    Scenario {
+        cookie: None,
+        servers: LOADED,
+        balance: "first",
+        redispatch: Some(-1),
+        retries: 3,
+        allbackups: true,
+        held: 12,
+        ..scenario("first", "")
+    },
+    Scenario {
+        servers: MIXED,
+        balance: "first",
+        redispatch: Some(1),
+        ..scenario("first by cookie", "SID rewrite")
     },
 ];
