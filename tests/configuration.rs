@@ -336,7 +336,8 @@ fn every_algorithm_of_2_6_makes_a_backend() {
         ("balance rdp-cookie", "MapHash"),
     ] {
         let configuration = Configuration::parse("f", backend(&format!(" {line}"))).unwrap();
-        let backend = configuration.backend("be").unwrap().build().unwrap();
+        let routing = configuration.build().unwrap();
+        let backend = routing.backend("be").unwrap();
         assert!(format!("{backend:?}").contains(debug), "{backend:?}");
     }
 }
@@ -347,8 +348,8 @@ fn a_seed_decides_what_is_drawn_in_each_backend() {
     let text = format!("defaults\n balance random\nbackend one\n{servers}\nbackend two\n{servers}");
     let configuration = Configuration::parse("f", text).unwrap();
     let picks = |name: &str, seed: u64| -> Vec<String> {
-        let builder = configuration.backend_seeded(name, seed).unwrap();
-        let backend = builder.build().unwrap();
+        let routing = configuration.routing().seed(seed).build().unwrap();
+        let backend = routing.backend(name).unwrap();
         let request = SimpleRequest::new("GET", "/");
         let select = |_| backend.select(&request, Now::system()).unwrap();
         let name = |selection: stickroute::Selection| selection.server().name().to_owned();
