@@ -3,6 +3,8 @@
 mod assemble;
 mod builder;
 mod respond;
+#[cfg(feature = "haproxy")]
+mod restore;
 mod retry;
 mod rules;
 mod select;
@@ -16,6 +18,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub use builder::BackendBuilder;
+#[cfg(feature = "haproxy")]
+pub(crate) use restore::Past;
 pub use retry::{Failure, Redispatch, Retry, RetryPolicy};
 use rules::{Lookup, PersistRule, UseServerRule};
 use snapshot::Snapshot;

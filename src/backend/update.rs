@@ -331,7 +331,7 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
             .ok_or_else(|| key.unknown())
     }
 
-    fn find(&mut self, key: ServerKey<'_>) -> Result<&mut DraftServer<P>, UpdateError> {
+    pub(super) fn find(&mut self, key: ServerKey<'_>) -> Result<&mut DraftServer<P>, UpdateError> {
         let index = self.position(key)?;
         Ok(&mut self.draft.servers[index])
     }

@@ -14,6 +14,7 @@ mod config;
 mod error;
 mod expression;
 mod routing;
+mod states;
 
 pub use acl::{AclCondition, AclError, AclProblem, Acls};
 pub use balance::{selector, selector_seeded};
@@ -28,6 +29,7 @@ pub use config::{
 pub use error::DirectiveError;
 pub use expression::{ExpressionError, ExpressionProblem, expression};
 pub use routing::{Format, FormatError, Frontend, Routing, RoutingBuilder};
+pub use states::{ServerStates, ServerStatesError, ServerStatesProblem};
 
 /// Whether it can name a header field (RFC 9110 section 5.6.2).
 fn is_token(name: &str) -> bool {

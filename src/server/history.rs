@@ -25,6 +25,9 @@ impl History {
     const UP: u8 = 4;
     /// The same after a report that it is down, or in maintenance.
     const DOWN: u8 = 0;
+    /// The same of a server that was warming up before a restart.
+    #[cfg(feature = "haproxy")]
+    const WARMING_UP: u8 = 1;
 
     /// Of a server that starts in this state.
     pub(crate) fn starting_in(status: Status) -> Self {
@@ -79,6 +82,26 @@ impl History {
         };
         if before != after {
             self.changed = at;
+        }
+    }
+
+    /// Notes what is known from before a restart.
+    #[cfg(feature = "haproxy")]
+    pub(crate) fn after_restart(
+        &mut self,
+        reported: OperationalState,
+        now: Status,
+        changed: Duration,
+    ) {
+        self.changed = Some(changed);
+        self.health = match reported {
+            OperationalState::Stopped => Self::DOWN,
+            OperationalState::Starting => Self::WARMING_UP,
+            OperationalState::Running => Self::UP,
+            OperationalState::Stopping => Self::UNREPORTED,
+        };
+        if now.admin == AdminState::Maintenance && !self.starts_disabled() {
+            self.health = Self::DOWN;
         }
     }
 }
