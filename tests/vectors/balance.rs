@@ -13,6 +13,7 @@ use stickroute::{
     Selector, Server, ServerId, SimpleRequest, UpdateError, Weight, WeightChange, WeightChangeRule,
 };
 
+use crate::packets;
 use crate::report::{Comparison, Outcome, play_json};
 
 #[test]
@@ -241,7 +242,7 @@ impl<'c> Run<'c> {
             built = built.header(DIRECT, id.to_string());
         }
         if let Some(user) = request["rdp"].as_str() {
-            built = built.payload(rdp_packet(user));
+            built = built.payload(packets::rdp(&format!("mstshash={user}")));
         }
         built
     }
@@ -291,14 +292,6 @@ impl<'c> Run<'c> {
 
 /// The field that names the server a request comes with.
 const DIRECT: &str = "x-direct";
-
-/// A connection request of RDP with a cookie: TPKT, X.224, then the text.
-fn rdp_packet(user: &str) -> Vec<u8> {
-    let cookie = format!("Cookie: mstshash={user}\r\n");
-    let length = 11 + cookie.len() as u8;
-    let headers = [3, 0, 0, length, length - 5, 0xe0, 0, 0, 0, 0, 0];
-    [&headers, cookie.as_bytes()].concat()
-}
 
 fn admin(event: &Value) -> AdminState {
     match event["value"].as_str().expect("a state") {

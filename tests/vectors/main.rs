@@ -7,6 +7,8 @@
 
 mod balance;
 mod cookie;
+mod packets;
 mod report;
+mod simulation;
 mod stick_table;
 mod tables;

@@ -23,6 +23,16 @@ pub(crate) fn play_json(file: &str, play: impl Fn(&Value) -> Outcome) {
     play_some(file, |_| true, play);
 }
 
+/// The cases of a JSON file; none if it is missing in a folder of other recordings.
+pub(crate) fn cases(file: &str) -> Vec<Value> {
+    objects(&read(file).unwrap_or_default()).collect()
+}
+
+fn objects(text: &str) -> impl Iterator<Item = Value> {
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines.map(|line| serde_json::from_str(line).expect("a line is a JSON object"))
+}
+
 /// Plays the lines of a JSON file that are `wanted`; the others are another test's.
 pub(crate) fn play_some(
     file: &str,
@@ -30,11 +40,9 @@ pub(crate) fn play_some(
     play: impl Fn(&Value) -> Outcome,
 ) {
     let cases = |text: &str| -> Vec<(String, Value)> {
-        let lines = text.lines().filter(|line| !line.trim().is_empty());
-        lines
-            .map(|line| serde_json::from_str(line).expect("a line is a JSON object"))
+        objects(text)
             .filter(|case| wanted(case))
-            .map(|case: Value| (id_of(&case), case))
+            .map(|case| (id_of(&case), case))
             .collect()
     };
     run(file, cases, |case| play(case));

@@ -1,0 +1,262 @@
+//! One exchange: from the client to a server and back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stickroute::haproxy::{Mode, Proxy, Timeout};
+use stickroute::{Backend, Failure, FieldEdit, Refusal, ResponseEdits, Retry, Selection};
+
+use super::message::{Message, Reply};
+use super::origin::{Served, serve};
+use super::rules::{Rules, Tracked, Verdict};
+use super::{Simulation, Trouble};
+
+/// What the client gets.
+pub(super) struct Answered {
+    /// 0 if the connection is closed without an answer.
+    pub(super) status: u16,
+    /// The server that answered; `None` if the proxy did.
+    pub(super) server: Option<String>,
+    pub(super) set_cookie: Vec<String>,
+}
+
+impl Answered {
+    /// By the proxy itself.
+    pub(super) const fn with(status: u16) -> Self {
+        Self {
+            status,
+            server: None,
+            set_cookie: Vec::new(),
+        }
+    }
+}
+
+/// A request that rules let pass to a backend.
+pub(super) struct Arrival {
+    message: Message,
+    /// In use until the exchange ends.
+    _tracked: Tracked,
+    mode: Mode,
+    frontend: String,
+    backend: Arc<Backend>,
+}
+
+/// A request that a server has.
+pub(super) struct Exchange {
+    arrival: Arrival,
+    selection: Selection,
+    server: String,
+}
+
+/// Where a request has come to.
+pub(super) enum Placed {
+    Answered(Answered),
+    Connected(Exchange),
+    /// All slots are taken.
+    Full(Arrival),
+}
+
+/// No server can have it.
+const UNAVAILABLE: Placed = Placed::Answered(Answered::with(503));
+
+impl Simulation {
+    /// A whole exchange. One that finds no slot waits until it is told that it waited for
+    /// too long: nothing else goes on meanwhile.
+    pub(super) fn exchange(&mut self, message: Message) -> Result<Answered, Trouble> {
+        match self.begin(message)? {
+            Placed::Answered(answered) => Ok(answered),
+            Placed::Connected(exchange) => self.finish(exchange),
+            Placed::Full(arrival) => {
+                self.pass(self.patience(&arrival));
+                Ok(Answered::with(503))
+            }
+        }
+    }
+
+    /// From the client to a server.
+    pub(super) fn begin(&mut self, message: Message) -> Result<Placed, Trouble> {
+        let mut tracked = Tracked::default();
+        let mode = self.entrance().mode;
+        let frontend = self.entrance().name.value.clone();
+        let request = message.seen(mode);
+        let verdict = self.rules(&frontend)?.on_request(request, &mut tracked)?;
+        if let Some(answered) = refused(verdict) {
+            return Ok(Placed::Answered(answered));
+        }
+        let routed = self.running.routing.frontends()[0].route(request);
+        let Some(name) = routed.map(str::to_owned) else {
+            return Ok(UNAVAILABLE);
+        };
+        if name != frontend {
+            let verdict = self.rules(&name)?.on_request(request, &mut tracked)?;
+            if let Some(answered) = refused(verdict) {
+                return Ok(Placed::Answered(answered));
+            }
+        }
+        let Some(backend) = self.running.routing.backend(&name).map(Arc::clone) else {
+            return Ok(UNAVAILABLE);
+        };
+        self.place(Arrival {
+            message,
+            _tracked: tracked,
+            mode,
+            frontend,
+            backend,
+        })
+    }
+
+    /// Selects a server and connects to it.
+    pub(super) fn place(&mut self, arrival: Arrival) -> Result<Placed, Trouble> {
+        let request = arrival.message.seen(arrival.mode);
+        match arrival.backend.select(request, self.clock.now()) {
+            Ok(selection) => self.connect(arrival, selection),
+            Err(error) if *error.refusal() == Refusal::Saturated => Ok(Placed::Full(arrival)),
+            Err(_) => Ok(UNAVAILABLE),
+        }
+    }
+
+    /// Connects, and tries again as often and where the library says.
+    fn connect(&mut self, arrival: Arrival, mut selection: Selection) -> Result<Placed, Trouble> {
+        loop {
+            if let Some(server) = self.origins.at(selection.server().address()) {
+                return self.connected(arrival, selection, server);
+            }
+            let (request, now) = (arrival.message.seen(arrival.mode), self.clock.now());
+            let backend = &arrival.backend;
+            let pause;
+            (selection, pause) = match backend.redispatch(selection, request, Failure::Refused, now)
+            {
+                Retry::Same { selection, pause } | Retry::Other { selection, pause } => {
+                    (selection, pause)
+                }
+                Retry::GiveUp(_) => return Ok(UNAVAILABLE),
+            };
+            self.pass(pause);
+        }
+    }
+
+    fn connected(
+        &mut self,
+        arrival: Arrival,
+        mut selection: Selection,
+        server: String,
+    ) -> Result<Placed, Trouble> {
+        if self.stores_when_connected(&arrival)? {
+            let now = self.clock.now();
+            arrival.backend.connected(&mut selection, now);
+        }
+        Ok(Placed::Connected(Exchange {
+            arrival,
+            selection,
+            server,
+        }))
+    }
+
+    /// In TCP mode, unless a rule has to look at the reply first.
+    fn stores_when_connected(&self, arrival: &Arrival) -> Result<bool, Trouble> {
+        let sections = [&arrival.frontend, arrival.backend.name()];
+        let mut inspected = false;
+        for section in sections {
+            inspected |= self.rules(section)?.inspect_replies();
+        }
+        Ok(arrival.mode == Mode::Tcp && !inspected)
+    }
+
+    /// From the server to the client.
+    pub(super) fn finish(&mut self, exchange: Exchange) -> Result<Answered, Trouble> {
+        let (mut reply, delay) = match serve(&exchange.server, &exchange.arrival.message) {
+            Served::Reply(reply, delay) => (reply, delay),
+            Served::Closed => return Ok(Answered::with(502)),
+        };
+        self.pass(delay);
+        let Exchange {
+            arrival,
+            mut selection,
+            server,
+        } = exchange;
+        let now = self.clock.now();
+        let backend = &arrival.backend;
+        let edits = match arrival.mode {
+            Mode::Http => backend.respond(&mut selection, &reply, now),
+            Mode::Tcp => backend.respond(&mut selection, &bytes_of(&reply), now),
+        };
+        edit(&mut reply, &edits);
+        for section in [backend.name(), &arrival.frontend] {
+            let verdict = self.rules(section)?.on_reply(&mut reply)?;
+            if let Some(answered) = refused(verdict) {
+                return Ok(answered);
+            }
+        }
+        Ok(Answered {
+            status: reply.status,
+            server: Some(server),
+            set_cookie: reply.header("set-cookie"),
+        })
+    }
+
+    /// How long a request waits for a slot.
+    pub(super) fn patience(&self, arrival: &Arrival) -> Duration {
+        let proxy = self.section(arrival.backend.name());
+        let timeout = |which| proxy.and_then(|proxy| proxy.timeout(which));
+        let patience = timeout(Timeout::Queue).or(timeout(Timeout::Connect));
+        patience.unwrap_or(Duration::MAX)
+    }
+
+    fn rules(&self, section: &str) -> Result<Rules<'_>, Trouble> {
+        let proxy = self.section(section).ok_or("no such section")?;
+        Ok(Rules {
+            proxy,
+            routing: &self.running.routing,
+            now: self.clock.now(),
+        })
+    }
+
+    fn section(&self, name: &str) -> Option<&Proxy> {
+        let mut proxies = self.running.configuration.proxies.iter();
+        proxies.find(|proxy| proxy.name.value == name)
+    }
+
+    /// Recordings have one section for clients.
+    fn entrance(&self) -> &Proxy {
+        let mut entrances = self.running.configuration.frontends();
+        entrances.next().expect("a frontend")
+    }
+}
+
+fn refused(verdict: Verdict) -> Option<Answered> {
+    match verdict {
+        Verdict::Pass => None,
+        Verdict::Answer(status) => Some(Answered::with(status)),
+        Verdict::Close => Some(Answered::with(0)),
+    }
+}
+
+/// What a proxy that does not know HTTP sees of a reply.
+fn bytes_of(reply: &Reply) -> Reply {
+    Reply {
+        status: 200,
+        headers: Vec::new(),
+        payload: reply.payload.clone(),
+    }
+}
+
+fn edit(reply: &mut Reply, edits: &ResponseEdits) {
+    let mut own = 0;
+    let mut kept = Vec::new();
+    for (name, value) in std::mem::take(&mut reply.headers) {
+        let mut value = Some(value);
+        if name.eq_ignore_ascii_case("set-cookie") {
+            let mut changes = edits.set_cookie_fields().iter();
+            match changes.find(|(at, _)| *at == own) {
+                Some((_, FieldEdit::Replace(other))) => value = Some(other.clone()),
+                Some((_, FieldEdit::Remove)) => value = None,
+                _ => {}
+            }
+            own += 1;
+        }
+        kept.extend(value.map(|value| (name, value)));
+    }
+    let cookie = edits.set_cookie().map(<[u8]>::to_vec);
+    kept.extend(cookie.map(|value| ("Set-Cookie".to_owned(), value)));
+    reply.headers = kept;
+}
