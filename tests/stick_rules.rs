@@ -86,6 +86,26 @@ fn a_tcp_connection_is_stored_once_it_is_established() {
     assert_eq!(server_of(&table, "a"), Some(1));
 }
 
+// Observed on HAProxy 2.6.12 in TCP mode: the entry is there while the server is silent.
+#[test]
+fn a_connection_stores_what_response_rules_know_of_it() {
+    let table = table(10);
+    let backend = backend()
+        .stick_table(Arc::clone(&table))
+        .stick(StickRule::store_response(Fetch::response_header("id")))
+        .stick(StickRule::store_response(Fetch::src()))
+        .build()
+        .unwrap();
+    let client = SimpleRequest::default().source("192.0.2.1".parse().unwrap());
+    let mut selection = backend.select(&client, at(0)).unwrap();
+    backend.connected(&mut selection, at(0));
+    assert_eq!(server_of(&table, "192.0.2.1"), Some(1));
+
+    let late = SimpleResponse::new(200).header("id", "a");
+    let _ = backend.respond(&mut selection, &late, at(0));
+    assert_eq!(server_of(&table, "a"), None, "only the first call stores");
+}
+
 #[test]
 fn of_two_rules_that_store_in_one_table_the_first_with_a_key_decides() {
     let table = table(10);

@@ -11,7 +11,7 @@ use crate::error::Problem;
 use crate::fetch::Origin;
 use crate::handle::ServerHandle;
 use crate::key::Key;
-use crate::message::{Request, Response};
+use crate::message::{HeaderVisitor, Request, Response};
 use crate::selection::Selection;
 use crate::server::{Address, ServerId, Spec};
 use crate::stick::{Pending, StickAction, StickRule, Stores};
@@ -243,11 +243,13 @@ impl<P> Sticking<'_, P> {
 
 impl<P: Send + Sync + 'static> Backend<P> {
     /// Stores what stick rules have to store, for a connection that is no HTTP: call it
-    /// once the connection to the selected server is established.
+    /// once the connection to the selected server is established. Of the rules that act
+    /// at the response, those have a key that ask about the connection.
     ///
-    /// HTTP proxies call [`respond`](Self::respond), which does it, too.
+    /// HTTP proxies call [`respond`](Self::respond), which does it, too; so do proxies of
+    /// TCP that wait for the first bytes of the server. Only the first call stores.
     pub fn connected(&self, selection: &mut Selection<P>, now: Now) {
-        store(selection, now);
+        self.stick_to_response(selection, &Unanswered, now);
     }
 
     /// Takes the keys of the response rules, then stores all keys there are.
@@ -282,6 +284,18 @@ impl<P: Send + Sync + 'static> Backend<P> {
         }
         store(selection, now);
     }
+}
+
+/// The response of a server that has not said anything.
+struct Unanswered;
+
+impl Response for Unanswered {
+    /// No status, so that a condition about it does not hold.
+    fn status(&self) -> u16 {
+        0
+    }
+
+    fn visit_headers<'a>(&'a self, _: &str, _: HeaderVisitor<'_, 'a>) {}
 }
 
 fn store<P>(selection: &mut Selection<P>, now: Now) {
