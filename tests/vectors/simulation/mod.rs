@@ -63,6 +63,7 @@ impl Simulation {
         }
         self.clock.pass_to(end);
         self.clients.give_up(end);
+        self.running.keep_up(self.clock.now());
     }
 
     /// Carries out commands of an operator.

@@ -34,6 +34,13 @@ impl Running {
         Checks::new(&self.configuration, &self.routing, now)
     }
 
+    /// Does what a timer does: removes what has expired.
+    pub(super) fn keep_up(&self, now: Now) {
+        for (_, table) in self.routing.tables() {
+            let _ = table.maintain(now, usize::MAX);
+        }
+    }
+
     /// Reads the file of states into the backends that want it.
     pub(super) fn load_states(&self, file: &str, now: Now) -> Result<(), Trouble> {
         for proxy in self.configuration.backends() {

@@ -13,7 +13,6 @@ use super::{Simulation, Trouble};
 
 /// What the client gets.
 pub(super) struct Answered {
-    /// 0 if the connection is closed without an answer.
     pub(super) status: u16,
     /// The server that answered; `None` if the proxy did.
     pub(super) server: Option<String>,
@@ -216,6 +215,10 @@ impl Simulation {
         proxies.find(|proxy| proxy.name.value == name)
     }
 
+    pub(super) fn is_tcp(&self) -> bool {
+        self.entrance().mode == Mode::Tcp
+    }
+
     /// Recordings have one section for clients.
     fn entrance(&self) -> &Proxy {
         let mut entrances = self.running.configuration.frontends();
@@ -227,7 +230,8 @@ fn refused(verdict: Verdict) -> Option<Answered> {
     match verdict {
         Verdict::Pass => None,
         Verdict::Answer(status) => Some(Answered::with(status)),
-        Verdict::Close => Some(Answered::with(0)),
+        // As of a request that cannot be read.
+        Verdict::Close => Some(Answered::with(400)),
     }
 }
 
