@@ -48,9 +48,6 @@ fn expected(check: &Value) -> &'static str {
 }
 
 fn play(case: &Value) -> Outcome {
-    if case["topic"] == "data" {
-        return Outcome::NotYet("stored counters and rates".into());
-    }
     simulation::play(case).unwrap_or_else(|trouble| match missing(case) {
         Some(part) => Outcome::NotYet(part.into()),
         None => Outcome::Different(trouble),
@@ -59,17 +56,12 @@ fn play(case: &Value) -> Outcome {
 
 /// The part of the library that the configuration of a case needs and that is not there.
 fn missing(case: &Value) -> Option<&'static str> {
-    let config = case["config"].as_str()?;
-    let mut words = config.split_whitespace();
-    let stores = |list: &str| list.split(',').any(|item| !item.starts_with("server_"));
-    if words.any(|word| word == "store") && words.next().is_some_and(stores) {
-        return Some("stored data");
-    }
-    let mut words = config.split_whitespace();
+    let mut words = case["config"].as_str()?.split_whitespace();
     words.find_map(|word| match word {
         "maxqueue" => Some("queues with a limit"),
         word if word.contains("src_conn_cnt(") => Some("fetches that read tables"),
         word if word.contains("table_server_id(") => Some("converters that read tables"),
+        word if word.starts_with("sc_") => Some("fetches of what is tracked"),
         _ => None,
     })
 }

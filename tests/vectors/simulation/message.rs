@@ -15,6 +15,8 @@ pub(super) struct Message {
     /// Its source and its bytes.
     tcp: SimpleRequest,
     pub(super) protocol: Protocol,
+    /// Bytes of an HTTP request as HAProxy counts them.
+    pub(super) size: i64,
 }
 
 /// What the server has to understand.
@@ -30,14 +32,12 @@ impl Message {
     pub(super) fn http(source: IpAddr, step: &Value) -> Self {
         let method = step["method"].as_str().unwrap_or("GET");
         let path = step["path"].as_str().unwrap_or("/");
-        let mut http = SimpleRequest::new(method, path)
-            .source(source)
-            .header("Host", HOST);
-        let mut bytes = format!("{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n").into_bytes();
-        for header in step["headers"].as_array().into_iter().flatten() {
-            let name = header[0].as_str().expect("a name");
-            let value = latin1(header[1].as_str().expect("a value"));
+        let mut http = SimpleRequest::new(method, path).source(source);
+        let mut bytes = format!("{method} {path} {VERSION}\r\n").into_bytes();
+        let mut size = ENDS + method.len() + path.len() + VERSION.len();
+        for (name, value) in headers(step) {
             bytes.extend([name.as_bytes(), b": ", &value, b"\r\n"].concat());
+            size += name.len() + value.len();
             http = http.header(name, value);
         }
         bytes.extend(b"\r\n");
@@ -45,6 +45,7 @@ impl Message {
             http,
             tcp: raw(source, bytes),
             protocol: Protocol::Http,
+            size: size as i64,
         }
     }
 
@@ -62,6 +63,7 @@ impl Message {
         let tcp = raw(source, bytes);
         Self {
             http: tcp.clone(),
+            size: 0,
             tcp,
             protocol,
         }
@@ -86,8 +88,22 @@ impl Message {
     }
 }
 
-/// What the recorded client put into `Host`.
-const HOST: &str = "app";
+/// What the recorded client put into every request, and what a step adds to it.
+fn headers(step: &Value) -> impl Iterator<Item = (&str, Vec<u8>)> {
+    let own = [("Host", "app"), ("Connection", "close")];
+    let added = step["headers"].as_array().into_iter().flatten();
+    let added = added.map(|header| {
+        let name = header[0].as_str().expect("a name");
+        (name, latin1(header[1].as_str().expect("a value")))
+    });
+    own.map(|(name, value)| (name, value.into()))
+        .into_iter()
+        .chain(added)
+}
+
+const VERSION: &str = "HTTP/1.1";
+/// HAProxy counts the words of the first line, names and values of fields, and this.
+const ENDS: usize = 6;
 
 fn raw(source: IpAddr, bytes: Vec<u8>) -> SimpleRequest {
     SimpleRequest::default().source(source).payload(bytes)
@@ -108,10 +124,24 @@ pub(super) fn text(bytes: &[u8]) -> String {
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, Vec<u8>)>,
+    /// Length of the body.
+    pub(super) body: u16,
     pub(super) payload: Vec<u8>,
 }
 
+/// What HAProxy counts of a recorded reply without headers of its own, the digits of
+/// `Content-Length` and the body left out.
+const BARE_REPLY: usize = 57;
+
 impl Reply {
+    /// Bytes of the reply as HAProxy counts them.
+    pub(super) fn size(&self) -> i64 {
+        let headers = self.headers.iter();
+        let headers: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
+        let digits = self.body.to_string().len();
+        (BARE_REPLY + headers + digits + usize::from(self.body)) as i64
+    }
+
     /// The values of a field.
     pub(super) fn header(&self, name: &str) -> Vec<String> {
         let of_name = self.headers.iter().filter(|header| is(header, name));

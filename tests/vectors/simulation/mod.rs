@@ -6,6 +6,7 @@
 
 mod checks;
 mod clock;
+mod counters;
 mod message;
 mod origin;
 mod rules;
@@ -15,6 +16,7 @@ mod session;
 mod transcript;
 mod waiting;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use checks::Checks;
@@ -29,7 +31,7 @@ pub(crate) type Trouble = String;
 
 /// Everything there is: time, servers, one proxy, and clients that wait for answers.
 struct Simulation {
-    clock: Clock,
+    clock: Rc<Clock>,
     origins: Origins,
     running: Running,
     checks: Checks,
@@ -41,7 +43,7 @@ struct Simulation {
 
 impl Simulation {
     fn new(config: &str) -> Result<Self, Trouble> {
-        let clock = Clock::new();
+        let clock = Rc::new(Clock::new());
         let running = Running::start(config, clock.now())?;
         Ok(Self {
             checks: running.checks(clock.mono()),

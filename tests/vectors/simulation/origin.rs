@@ -54,6 +54,7 @@ pub(super) fn serve(name: &str, message: &Message) -> Served {
         headers: headers
             .map(|(name, value)| (name.to_owned(), latin1(value)))
             .collect(),
+        body: number("x-size").unwrap_or(0),
         payload: payload(name, &message.protocol),
     };
     let delay = number("x-delay").unwrap_or(0);

@@ -2,10 +2,11 @@
 
 use std::net::Ipv4Addr;
 
-use stickroute::haproxy::{Format, Proxy, Routing, Rule, Ruleset, Word, expression};
-use stickroute::{Held, Now, Request, SimpleRequest};
+use stickroute::haproxy::{Format, Mode, Proxy, Routing, Rule, Ruleset, Word, expression};
+use stickroute::{DataKind, Now, Request, SimpleRequest};
 
 use super::Trouble;
+use super::counters::{CONNECTION, ERROR, REQUEST, SESSION, Tracked};
 use super::message::Reply;
 
 /// What rules make of a message.
@@ -18,10 +19,6 @@ pub(super) enum Verdict {
     /// The connection is closed.
     Close,
 }
-
-/// The entries that a request keeps in use, by number of the `track-sc` rule.
-#[derive(Default)]
-pub(super) struct Tracked([Option<Held>; 3]);
 
 /// The rules of one section, at one moment.
 pub(super) struct Rules<'a> {
@@ -66,12 +63,15 @@ impl Rules<'_> {
             match name(rule) {
                 "accept" | "allow" => return Ok(Verdict::Pass),
                 "reject" => return Ok(Verdict::Close),
-                "deny" => return Ok(Verdict::Answer(status(rule, "deny_status", 403))),
+                "deny" => {
+                    tracked.add(&ERROR, 1);
+                    return Ok(Verdict::Answer(status(rule, "deny_status", 403)));
+                }
                 "return" => return Ok(Verdict::Answer(status(rule, "status", 200))),
                 "track-sc0" => self.track(0, rule, request, tracked)?,
                 "track-sc1" => self.track(1, rule, request, tracked)?,
                 "track-sc2" => self.track(2, rule, request, tracked)?,
-                _ => return Err(unknown(rule)),
+                _ => count(rule, tracked)?,
             }
         }
         Ok(Verdict::Pass)
@@ -108,6 +108,21 @@ impl Rules<'_> {
         rules.filter(move |rule| rule.ruleset == ruleset)
     }
 
+    /// What counts as soon as an entry is tracked.
+    fn count_start(&self, number: usize, ruleset: Ruleset, tracked: &Tracked) {
+        tracked.add_one(number, &CONNECTION, 0);
+        let is_early = matches!(
+            ruleset,
+            Ruleset::TcpRequestConnection | Ruleset::TcpRequestSession
+        );
+        if is_early {
+            tracked.add_one(number, &SESSION, 0);
+        }
+        if self.proxy.mode == Mode::Http {
+            tracked.add_one(number, &REQUEST, 0);
+        }
+    }
+
     /// `track-scN KEY [table T]`; the first one of a number counts.
     fn track(
         &self,
@@ -126,13 +141,42 @@ impl Rules<'_> {
         let key = expression(key.join(",")).map_err(|error| error.to_string())?;
         let sample = key.on_request(request);
         let key = sample.as_ref().and_then(|it| table.key_type().key(it));
-        let slot = &mut tracked.0[number];
-        if let (None, Some(key)) = (&slot, key) {
+        if let (false, Some(key)) = (tracked.has(number), key) {
             // A table that is full of entries in use: nothing is tracked then.
-            *slot = table.hold(&key, self.now).ok();
+            if let Ok(held) = table.hold(&key, self.now) {
+                tracked.start(number, held);
+                self.count_start(number, rule.ruleset, tracked);
+            }
         }
         Ok(())
     }
+}
+
+/// `sc-inc-gpc0(NUMBER)`, `sc-set-gpt(ELEMENT,NUMBER) VALUE` and the like.
+fn count(rule: &Rule, tracked: &Tracked) -> Result<(), Trouble> {
+    let inside = name(rule).strip_suffix(')');
+    let (action, numbers) = inside
+        .and_then(|text| text.split_once('('))
+        .ok_or_else(|| unknown(rule))?;
+    let (element, number) = numbers.split_once(',').unwrap_or(("0", numbers));
+    let element = element.parse().map_err(|_| unknown(rule))?;
+    let number = number.parse().map_err(|_| unknown(rule))?;
+    let value = || plain(&rule.arguments[0]).parse().map_err(|_| unknown(rule));
+    match action {
+        "sc-inc-gpc0" => tracked.add_one(number, &[DataKind::Counter0, DataKind::Counter0Rate], 0),
+        "sc-inc-gpc1" => tracked.add_one(number, &[DataKind::Counter1, DataKind::Counter1Rate], 0),
+        "sc-inc-gpc" => {
+            tracked.add_one(
+                number,
+                &[DataKind::Counters, DataKind::CounterRates],
+                element,
+            );
+        }
+        "sc-set-gpt0" => tracked.set_one(number, DataKind::Tag0, 0, value()?),
+        "sc-set-gpt" => tracked.set_one(number, DataKind::Tags, element, value()?),
+        _ => return Err(unknown(rule)),
+    }
+    Ok(())
 }
 
 const REQUEST_RULESETS: [Ruleset; 4] = [

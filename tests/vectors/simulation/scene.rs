@@ -81,7 +81,7 @@ impl Scene {
                 let message = Message::http(source(step), step);
                 let placed = self.simulation.begin(message)?;
                 self.simulation.hold(text(&step["id"]), placed);
-                let taken = self.simulation.clock.mono() - start;
+                let taken = self.simulation.clock.mono().saturating_sub(start);
                 self.simulation.pass(HOLD.saturating_sub(taken));
             }
             "backend" => {

@@ -6,9 +6,10 @@ use std::time::Duration;
 use stickroute::haproxy::{Mode, Proxy, Timeout};
 use stickroute::{Backend, Failure, FieldEdit, Refusal, ResponseEdits, Retry, Selection};
 
+use super::counters::{BYTES_IN, BYTES_OUT, FAILURE, Tracked};
 use super::message::{Message, Reply};
 use super::origin::{Served, serve};
-use super::rules::{Rules, Tracked, Verdict};
+use super::rules::{Rules, Verdict};
 use super::{Simulation, Trouble};
 
 /// What the client gets.
@@ -33,8 +34,7 @@ impl Answered {
 /// A request that rules let pass to a backend.
 pub(super) struct Arrival {
     message: Message,
-    /// In use until the exchange ends.
-    _tracked: Tracked,
+    tracked: Tracked,
     mode: Mode,
     frontend: String,
     backend: Arc<Backend>,
@@ -74,7 +74,7 @@ impl Simulation {
 
     /// From the client to a server.
     pub(super) fn begin(&mut self, message: Message) -> Result<Placed, Trouble> {
-        let mut tracked = Tracked::default();
+        let mut tracked = Tracked::new(&self.clock);
         let mode = self.entrance().mode;
         let frontend = self.entrance().name.value.clone();
         let request = message.seen(mode);
@@ -97,7 +97,7 @@ impl Simulation {
         };
         self.place(Arrival {
             message,
-            _tracked: tracked,
+            tracked,
             mode,
             frontend,
             backend,
@@ -144,6 +144,9 @@ impl Simulation {
             let now = self.clock.now();
             arrival.backend.connected(&mut selection, now);
         }
+        if arrival.mode == Mode::Http {
+            arrival.tracked.add(&BYTES_IN, arrival.message.size);
+        }
         Ok(Placed::Connected(Exchange {
             arrival,
             selection,
@@ -165,7 +168,12 @@ impl Simulation {
     pub(super) fn finish(&mut self, exchange: Exchange) -> Result<Answered, Trouble> {
         let (mut reply, delay) = match serve(&exchange.server, &exchange.arrival.message) {
             Served::Reply(reply, delay) => (reply, delay),
-            Served::Closed => return Ok(Answered::with(502)),
+            Served::Closed => {
+                if !self.is_tcp() {
+                    exchange.arrival.tracked.add(&FAILURE, 1);
+                }
+                return Ok(Answered::with(502));
+            }
         };
         self.pass(delay);
         let Exchange {
@@ -176,7 +184,11 @@ impl Simulation {
         let now = self.clock.now();
         let backend = &arrival.backend;
         let edits = match arrival.mode {
-            Mode::Http => backend.respond(&mut selection, &reply, now),
+            Mode::Http => {
+                arrival.tracked.count_status(reply.status);
+                arrival.tracked.add(&BYTES_OUT, reply.size());
+                backend.respond(&mut selection, &reply, now)
+            }
             Mode::Tcp => backend.respond(&mut selection, &bytes_of(&reply), now),
         };
         edit(&mut reply, &edits);
@@ -240,6 +252,7 @@ fn bytes_of(reply: &Reply) -> Reply {
     Reply {
         status: 200,
         headers: Vec::new(),
+        body: reply.body,
         payload: reply.payload.clone(),
     }
 }
