@@ -46,10 +46,10 @@ impl Checks {
         Self(checks)
     }
 
-    /// When the next one is due, if that is before `end`.
-    pub(super) fn next_before(&self, end: Duration) -> Option<Duration> {
+    /// When the next one is due, if that is not after `end`.
+    pub(super) fn next_until(&self, end: Duration) -> Option<Duration> {
         let next = self.0.iter().map(|check| check.next).min();
-        next.filter(|next| *next < end)
+        next.filter(|next| *next <= end)
     }
 
     /// Does those that are due.

@@ -59,13 +59,19 @@ impl Simulation {
     /// Lets time pass, with what happens meanwhile.
     fn pass(&mut self, span: Duration) {
         let end = self.clock.mono().saturating_add(span);
-        while let Some(due) = self.checks.next_before(end) {
+        while let Some(due) = self.next_until(end) {
             self.clock.pass_to(due);
             self.checks.run(due, &self.origins);
+            self.go_on_with_clients();
         }
         self.clock.pass_to(end);
-        self.clients.give_up(end);
         self.running.keep_up(self.clock.now());
+    }
+
+    /// When something happens by itself, if that is not after `end`.
+    fn next_until(&self, end: Duration) -> Option<Duration> {
+        let next = [self.checks.next_until(end), self.clients.next_until(end)];
+        next.into_iter().flatten().min()
     }
 
     /// Carries out commands of an operator.

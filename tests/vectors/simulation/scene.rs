@@ -77,12 +77,10 @@ impl Scene {
     fn event(&mut self, step: &Value) -> Result<(), Trouble> {
         match text(&step["op"]) {
             "hold" => {
-                let start = self.simulation.clock.mono();
                 let message = Message::http(source(step), step);
                 let placed = self.simulation.begin(message)?;
                 self.simulation.hold(text(&step["id"]), placed);
-                let taken = self.simulation.clock.mono().saturating_sub(start);
-                self.simulation.pass(HOLD.saturating_sub(taken));
+                self.simulation.pass(HOLD);
             }
             "backend" => {
                 let listens = step["up"].as_bool().expect("up");

@@ -38,6 +38,20 @@ pub(super) struct Arrival {
     mode: Mode,
     frontend: String,
     backend: Arc<Backend>,
+    /// In TCP mode, unless a rule has to look at the reply first.
+    stores_when_connected: bool,
+}
+
+impl Arrival {
+    /// Whether there is a slot it may have waited for.
+    pub(super) fn has_a_chance(&self) -> bool {
+        let farm = self.backend.farm();
+        let mut limited = farm
+            .servers()
+            .iter()
+            .filter(|it| it.max_connections().is_some());
+        limited.any(|server| !server.is_saturated())
+    }
 }
 
 /// A request that a server has.
@@ -47,28 +61,64 @@ pub(super) struct Exchange {
     server: String,
 }
 
+/// A request on its way to a server that refused it.
+pub(super) struct Attempt {
+    arrival: Arrival,
+    selection: Selection,
+}
+
 /// Where a request has come to.
 pub(super) enum Placed {
     Answered(Answered),
     Connected(Exchange),
-    /// All slots are taken.
-    Full(Arrival),
+    /// All slots are taken; until then it waits for one.
+    Full(Arrival, Duration),
+    /// It tries again then.
+    Pausing(Attempt, Duration),
+}
+
+impl Placed {
+    /// When something happens to it by itself.
+    pub(super) fn due(&self) -> Option<Duration> {
+        match self {
+            Self::Full(_, due) | Self::Pausing(_, due) => Some(*due),
+            Self::Answered(_) | Self::Connected(_) => None,
+        }
+    }
 }
 
 /// No server can have it.
 const UNAVAILABLE: Placed = Placed::Answered(Answered::with(503));
 
 impl Simulation {
-    /// A whole exchange. One that finds no slot waits until it is told that it waited for
-    /// too long: nothing else goes on meanwhile.
+    /// A whole exchange.
     pub(super) fn exchange(&mut self, message: Message) -> Result<Answered, Trouble> {
-        match self.begin(message)? {
-            Placed::Answered(answered) => Ok(answered),
-            Placed::Connected(exchange) => self.finish(exchange),
-            Placed::Full(arrival) => {
-                self.pass(self.patience(&arrival));
-                Ok(Answered::with(503))
+        let placed = self.begin(message)?;
+        self.complete(placed)
+    }
+
+    /// Waits until a server has the request, and lets it answer.
+    pub(super) fn complete(&mut self, mut placed: Placed) -> Result<Answered, Trouble> {
+        let answered = loop {
+            if let Some(due) = placed.due() {
+                self.pass(due.saturating_sub(self.clock.mono()));
             }
+            match placed {
+                Placed::Answered(answered) => break answered,
+                Placed::Connected(exchange) => break self.finish(exchange)?,
+                waiting => placed = self.go_on(waiting),
+            }
+        };
+        self.let_in();
+        Ok(answered)
+    }
+
+    /// What becomes of a request when its time has come.
+    pub(super) fn go_on(&self, placed: Placed) -> Placed {
+        match placed {
+            Placed::Full(..) => UNAVAILABLE,
+            Placed::Pausing(attempt, _) => self.connect(attempt),
+            done => done,
         }
     }
 
@@ -95,73 +145,61 @@ impl Simulation {
         let Some(backend) = self.running.routing.backend(&name).map(Arc::clone) else {
             return Ok(UNAVAILABLE);
         };
-        self.place(Arrival {
+        let inspects =
+            self.rules(&frontend)?.inspect_replies() || self.rules(&name)?.inspect_replies();
+        Ok(self.place(Arrival {
             message,
             tracked,
             mode,
             frontend,
             backend,
-        })
+            stores_when_connected: mode == Mode::Tcp && !inspects,
+        }))
     }
 
     /// Selects a server and connects to it.
-    pub(super) fn place(&mut self, arrival: Arrival) -> Result<Placed, Trouble> {
+    pub(super) fn place(&self, arrival: Arrival) -> Placed {
         let request = arrival.message.seen(arrival.mode);
         match arrival.backend.select(request, self.clock.now()) {
-            Ok(selection) => self.connect(arrival, selection),
-            Err(error) if *error.refusal() == Refusal::Saturated => Ok(Placed::Full(arrival)),
-            Err(_) => Ok(UNAVAILABLE),
-        }
-    }
-
-    /// Connects, and tries again as often and where the library says.
-    fn connect(&mut self, arrival: Arrival, mut selection: Selection) -> Result<Placed, Trouble> {
-        loop {
-            if let Some(server) = self.origins.at(selection.server().address()) {
-                return self.connected(arrival, selection, server);
+            Ok(selection) => self.connect(Attempt { arrival, selection }),
+            Err(error) if *error.refusal() == Refusal::Saturated => {
+                let until = self.clock.mono().saturating_add(self.patience(&arrival));
+                Placed::Full(arrival, until)
             }
-            let (request, now) = (arrival.message.seen(arrival.mode), self.clock.now());
-            let backend = &arrival.backend;
-            let pause;
-            (selection, pause) = match backend.redispatch(selection, request, Failure::Refused, now)
-            {
-                Retry::Same { selection, pause } | Retry::Other { selection, pause } => {
-                    (selection, pause)
-                }
-                Retry::GiveUp(_) => return Ok(UNAVAILABLE),
-            };
-            self.pass(pause);
+            Err(_) => UNAVAILABLE,
         }
     }
 
-    fn connected(
-        &mut self,
-        arrival: Arrival,
-        mut selection: Selection,
-        server: String,
-    ) -> Result<Placed, Trouble> {
-        if self.stores_when_connected(&arrival)? {
+    /// Connects, or asks when and where to try again.
+    fn connect(&self, attempt: Attempt) -> Placed {
+        let Attempt { arrival, selection } = attempt;
+        if let Some(server) = self.origins.at(selection.server().address()) {
+            return self.connected(arrival, selection, server);
+        }
+        let (request, now) = (arrival.message.seen(arrival.mode), self.clock.now());
+        let backend = &arrival.backend;
+        match backend.redispatch(selection, request, Failure::Refused, now) {
+            Retry::Same { selection, pause } | Retry::Other { selection, pause } => {
+                let attempt = Attempt { arrival, selection };
+                Placed::Pausing(attempt, self.clock.mono() + pause)
+            }
+            Retry::GiveUp(_) => UNAVAILABLE,
+        }
+    }
+
+    fn connected(&self, arrival: Arrival, mut selection: Selection, server: String) -> Placed {
+        if arrival.stores_when_connected {
             let now = self.clock.now();
             arrival.backend.connected(&mut selection, now);
         }
         if arrival.mode == Mode::Http {
             arrival.tracked.add(&BYTES_IN, arrival.message.size);
         }
-        Ok(Placed::Connected(Exchange {
+        Placed::Connected(Exchange {
             arrival,
             selection,
             server,
-        }))
-    }
-
-    /// In TCP mode, unless a rule has to look at the reply first.
-    fn stores_when_connected(&self, arrival: &Arrival) -> Result<bool, Trouble> {
-        let sections = [&arrival.frontend, arrival.backend.name()];
-        let mut inspected = false;
-        for section in sections {
-            inspected |= self.rules(section)?.inspect_replies();
-        }
-        Ok(arrival.mode == Mode::Tcp && !inspected)
+        })
     }
 
     /// From the server to the client.
@@ -206,7 +244,7 @@ impl Simulation {
     }
 
     /// How long a request waits for a slot.
-    pub(super) fn patience(&self, arrival: &Arrival) -> Duration {
+    fn patience(&self, arrival: &Arrival) -> Duration {
         let proxy = self.section(arrival.backend.name());
         let timeout = |which| proxy.and_then(|proxy| proxy.timeout(which));
         let patience = timeout(Timeout::Queue).or(timeout(Timeout::Connect));

@@ -1,90 +1,63 @@
-//! Clients whose answers are held back, and those that wait for a slot.
+//! Clients whose answers are held back, and those that wait for a server.
 
 use std::time::Duration;
 
-use super::session::{Answered, Arrival, Exchange, Placed};
+use super::session::{Answered, Placed};
 use super::{Simulation, Trouble};
 
 /// Clients by name, in the order in which they came.
 #[derive(Default)]
-pub(super) struct Clients(Vec<(String, Client)>);
-
-enum Client {
-    /// A server has the request.
-    Connected(Exchange),
-    /// All slots are taken; until then it waits for one.
-    Waiting(Arrival, Duration),
-    Answered(Answered),
-}
+pub(super) struct Clients(Vec<(String, Placed)>);
 
 impl Clients {
-    /// Answers those that have waited for too long.
-    pub(super) fn give_up(&mut self, now: Duration) {
-        for (_, client) in &mut self.0 {
-            if matches!(client, Client::Waiting(_, until) if *until <= now) {
-                *client = Client::Answered(Answered::with(503));
-            }
-        }
-    }
-
-    fn take(&mut self, name: &str) -> Result<Client, Trouble> {
-        let place = self.0.iter().position(|(known, _)| known == name);
-        let place = place.ok_or_else(|| format!("no client {name} is held"))?;
-        Ok(self.0.remove(place).1)
-    }
-
-    /// The one that has waited longest, and its place.
-    fn first_waiting(&mut self, from: usize) -> Option<usize> {
-        let clients = self.0.iter().skip(from);
-        let mut waiting = clients.map(|(_, client)| matches!(client, Client::Waiting(..)));
-        Some(from + waiting.position(|waits| waits)?)
+    /// When something happens to one of them, if that is not after `end`.
+    pub(super) fn next_until(&self, end: Duration) -> Option<Duration> {
+        let next = self.0.iter().filter_map(|(_, placed)| placed.due()).min();
+        next.filter(|next| *next <= end)
     }
 }
 
 impl Simulation {
-    /// Keeps a request at its server, or where it waits for one.
+    /// Keeps a request where it is.
     pub(super) fn hold(&mut self, name: &str, placed: Placed) {
-        let client = match placed {
-            Placed::Answered(answered) => Client::Answered(answered),
-            Placed::Connected(exchange) => Client::Connected(exchange),
-            Placed::Full(arrival) => {
-                let until = self.clock.mono().saturating_add(self.patience(&arrival));
-                Client::Waiting(arrival, until)
-            }
-        };
-        self.clients.0.push((name.to_owned(), client));
+        self.clients.0.push((name.to_owned(), placed));
     }
 
     /// Lets the server answer.
     pub(super) fn release(&mut self, name: &str) -> Result<Answered, Trouble> {
-        let answered = match self.clients.take(name)? {
-            Client::Connected(exchange) => self.finish(exchange)?,
-            Client::Waiting(_, until) => {
-                self.pass(until.saturating_sub(self.clock.mono()));
-                Answered::with(503)
-            }
-            Client::Answered(answered) => answered,
-        };
-        self.let_in()?;
-        Ok(answered)
+        let mut clients = self.clients.0.iter();
+        let place = clients.position(|(known, _)| known == name);
+        let place = place.ok_or_else(|| format!("no client {name} is held"))?;
+        let (_, placed) = self.clients.0.remove(place);
+        self.complete(placed)
     }
 
-    /// Lets those in that wait, as far as there are slots.
-    fn let_in(&mut self) -> Result<(), Trouble> {
-        let mut from = 0;
-        while let Some(place) = self.clients.first_waiting(from) {
-            from = place + 1;
-            let (name, client) = self.clients.0.remove(place);
-            let Client::Waiting(arrival, until) = client else {
-                continue;
-            };
-            let client = match self.place(arrival)? {
-                Placed::Answered(answered) => Client::Answered(answered),
-                Placed::Connected(exchange) => Client::Connected(exchange),
-                Placed::Full(arrival) => Client::Waiting(arrival, until),
-            };
-            self.clients.0.insert(place, (name, client));
-        }
-        Ok(())
+    /// Goes on with those whose time has come.
+    pub(super) fn go_on_with_clients(&mut self) {
+        let now = self.clock.mono();
+        let clients = std::mem::take(&mut self.clients.0).into_iter();
+        self.clients.0 = clients
+            .map(|(name, placed)| match placed.due() {
+                Some(due) if due <= now => (name, self.go_on(placed)),
+                _ => (name, placed),
+            })
+            .collect();
+        self.let_in();
+    }
+
+    /// Lets those in that wait for a slot, as far as there are any. They wait no longer
+    /// than they would have.
+    pub(super) fn let_in(&mut self) {
+        let clients = std::mem::take(&mut self.clients.0).into_iter();
+        self.clients.0 = clients
+            .map(|(name, placed)| match placed {
+                Placed::Full(arrival, until) if arrival.has_a_chance() => match self.place(arrival)
+                {
+                    Placed::Full(arrival, _) => (name, Placed::Full(arrival, until)),
+                    placed => (name, placed),
+                },
+                placed => (name, placed),
+            })
+            .collect();
     }
 }
