@@ -316,54 +316,44 @@ mod tests {
     #[test]
     fn a_mistake_is_told_with_its_line() {
         let good = line(2, 0, "1 1", 1, 18080);
-        let bad = |line: &str| {
-            let text = format!("{HEADER}{good}\n{line}");
+        let bad = |from: &str, to: &str| {
+            let text = format!("{HEADER}{good}\n{}", good.replacen(from, to, 1));
             ServerStates::parse(&text).unwrap_err().to_string()
         };
-        for (from, to, expected) in [
+        let admin = "expected 0 to 127 without both maintenance, 1, and drain, 8";
+        for (column, from, to, value, expected) in [
             (
+                "srv_op_state",
                 " 2 0 1 1",
                 " 4 0 1 1",
-                "line 5: srv_op_state is \"4\"; expected 0 to 3",
+                "4",
+                "expected 0 to 3",
             ),
+            ("srv_admin_state", " 2 0 1 1", " 2 9 1 1", "9", admin),
+            ("srv_admin_state", " 2 0 1 1", " 2 x 1 1", "x", admin),
             (
-                " 2 0 1 1",
-                " 2 9 1 1",
-                "line 5: srv_admin_state is \"9\"; expected 0 to 127 without both maintenance, 1, and drain, 8",
-            ),
-            (
-                " 2 0 1 1",
-                " 2 x 1 1",
-                "line 5: srv_admin_state is \"x\"; expected 0 to 127 without both maintenance, 1, and drain, 8",
-            ),
-            (
+                "srv_uweight",
                 " 2 0 1 1",
                 " 2 0 257 1",
-                "line 5: srv_uweight is \"257\"; expected 0 to 256",
+                "257",
+                "expected 0 to 256",
             ),
             (
+                "srv_iweight",
                 " 2 0 1 1",
                 " 2 0 1 x",
-                "line 5: srv_iweight is \"x\"; expected 0 to 256",
+                "x",
+                "expected 0 to 256",
             ),
-            (
-                " 1 1 0 4",
-                " x 1 0 4",
-                "line 5: srv_time_since_last_change is \"x\"; expected a number of seconds",
-            ),
-            (
-                "18080",
-                "70000",
-                "line 5: srv_port is \"70000\"; expected 0 to 65535",
-            ),
-            (
-                " - 18080 - 0 0 - - 0",
-                " - 18080",
-                "line 5: 19 columns; expected 20 or more",
-            ),
+            ("srv_port", "18080", "70000", "70000", "expected 0 to 65535"),
         ] {
-            assert_eq!(bad(&good.replacen(from, to, 1)), expected);
+            let expected = format!("line 5: {column} is {value:?}; {expected}");
+            assert_eq!(bad(from, to), expected);
         }
+        let expected = "line 5: srv_time_since_last_change is \"x\"; expected a number of seconds";
+        assert_eq!(bad(" 1 1 0 4", " x 1 0 4"), expected);
+        let expected = "line 5: 19 columns; expected 20 or more";
+        assert_eq!(bad(" - 18080 - 0 0 - - 0", " - 18080"), expected);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stickroute::haproxy::{Mode, Proxy, Timeout};
-use stickroute::{Backend, Failure, FieldEdit, Refusal, ResponseEdits, Retry, Selection};
+use stickroute::{Backend, Failure, FieldEdit, Now, Refusal, ResponseEdits, Retry, Selection};
 
 use super::counters::{BYTES_IN, BYTES_OUT, FAILURE, Tracked};
 use super::message::{Message, Reply};
@@ -59,6 +59,22 @@ pub(super) struct Exchange {
     arrival: Arrival,
     selection: Selection,
     server: String,
+}
+
+impl Exchange {
+    /// Counts a reply, and lets the library learn from it and edit it.
+    fn learn(&mut self, reply: &mut Reply, now: Now) {
+        let (backend, tracked) = (&self.arrival.backend, &self.arrival.tracked);
+        let edits = match self.arrival.mode {
+            Mode::Http => {
+                tracked.count_status(reply.status);
+                tracked.add(&BYTES_OUT, reply.size());
+                backend.respond(&mut self.selection, reply, now)
+            }
+            Mode::Tcp => backend.respond(&mut self.selection, &bytes_of(reply), now),
+        };
+        edit(reply, &edits);
+    }
 }
 
 /// A request on its way to a server that refused it.
@@ -203,7 +219,7 @@ impl Simulation {
     }
 
     /// From the server to the client.
-    pub(super) fn finish(&mut self, exchange: Exchange) -> Result<Answered, Trouble> {
+    fn finish(&mut self, mut exchange: Exchange) -> Result<Answered, Trouble> {
         let (mut reply, delay) = match serve(&exchange.server, &exchange.arrival.message) {
             Served::Reply(reply, delay) => (reply, delay),
             Served::Closed => {
@@ -214,23 +230,9 @@ impl Simulation {
             }
         };
         self.pass(delay);
-        let Exchange {
-            arrival,
-            mut selection,
-            server,
-        } = exchange;
-        let now = self.clock.now();
-        let backend = &arrival.backend;
-        let edits = match arrival.mode {
-            Mode::Http => {
-                arrival.tracked.count_status(reply.status);
-                arrival.tracked.add(&BYTES_OUT, reply.size());
-                backend.respond(&mut selection, &reply, now)
-            }
-            Mode::Tcp => backend.respond(&mut selection, &bytes_of(&reply), now),
-        };
-        edit(&mut reply, &edits);
-        for section in [backend.name(), &arrival.frontend] {
+        exchange.learn(&mut reply, self.clock.now());
+        let arrival = &exchange.arrival;
+        for section in [arrival.backend.name(), &arrival.frontend] {
             let verdict = self.rules(section)?.on_reply(&mut reply)?;
             if let Some(answered) = refused(verdict) {
                 return Ok(answered);
@@ -238,7 +240,7 @@ impl Simulation {
         }
         Ok(Answered {
             status: reply.status,
-            server: Some(server),
+            server: Some(exchange.server),
             set_cookie: reply.header("set-cookie"),
         })
     }
