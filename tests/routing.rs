@@ -129,6 +129,22 @@ fn stick_rules_learn_in_the_tables_of_the_configuration() {
 }
 
 #[test]
+fn what_is_stored_at_the_response_may_depend_on_the_connection() {
+    let routing = routing(&format!(
+        "frontend fe\n bind :80\n default_backend be\n\
+         backend be\n stick-table type ip size 9\n acl inside src 10.0.0.0/8\n \
+         stick store-response src if inside {{ status 200 }} !METH_POST\n{TWO_SERVERS}"
+    ));
+    let post = SimpleRequest::new("POST", "/").source("10.0.0.2".parse().unwrap());
+    for request in [get("/", "10.0.0.1"), get("/", "192.0.2.1"), post] {
+        send(&routing, "fe", &request);
+    }
+    let entries = routing.table("be").unwrap().entries(Now::system());
+    let keys: Vec<_> = entries.iter().map(|entry| entry.key.to_string()).collect();
+    assert_eq!(keys, ["10.0.0.1"]);
+}
+
+#[test]
 fn a_table_is_shared_by_all_whose_rules_name_it() {
     let routing = routing(&format!(
         "frontend fe\n bind :80\n use_backend b2 if {{ path_beg /b }}\n default_backend b1\n\
@@ -317,10 +333,6 @@ fn what_is_wrong_is_told_with_its_place() {
         (
             " stick-table type ip size 1\n stick on base32+src",
             "f:8:11: 'base32+src': gives binary, which is no key of a table of type ip",
-        ),
-        (
-            " stick-table type ip size 1\n stick store-response src if { src 10.0.0.1 }",
-            "f:8:27: 'if': not supported yet",
         ),
         (
             " use-server s1 if { path_reg ^/ }",

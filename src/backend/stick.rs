@@ -14,7 +14,7 @@ use crate::key::Key;
 use crate::message::{HeaderVisitor, Request, Response};
 use crate::selection::Selection;
 use crate::server::{Address, ServerId, Spec};
-use crate::stick::{Pending, StickAction, StickRule, Stores};
+use crate::stick::{Kept, Pending, StickAction, StickRule, Stores};
 use crate::table::{Entry, ServerNaming, StickTable, TableServer};
 use crate::time::Now;
 
@@ -215,13 +215,23 @@ impl<P> Sticking<'_, P> {
         (server, stores)
     }
 
-    /// Keeps the key of a rule that acts at the response and asks about the connection.
+    /// Keeps what a rule that acts at the response takes from the request.
     fn keep(&self, place: usize, rule: &StickRule, table: usize, stores: &mut Stores) {
-        if rule.key().origin() == Origin::Exchange {
-            let keeper = &self.policy.tables[table];
-            let key = rule.key_of_request(keeper, self.request, |key| key.clone().into_owned());
-            stores.keep(place, key);
+        let note = rule.note(self.request);
+        let is_here = rule.key().origin() == Origin::Exchange;
+        if note.is_none() && !is_here {
+            return;
         }
+        let keeper = &self.policy.tables[table];
+        let owned = |key: &Key<'_>| key.clone().into_owned();
+        let key = is_here.then(|| rule.key_of_request(keeper, self.request, owned));
+        stores.keep(
+            place,
+            Kept {
+                key: key.flatten(),
+                note: note.unwrap_or_default(),
+            },
+        );
     }
 
     fn look_up(&self, table: usize, key: &Key<'_>) -> Option<usize> {
@@ -264,16 +274,18 @@ impl<P: Send + Sync + 'static> Backend<P> {
         }
         let mut taken = Vec::new();
         for (place, TableRule { rule, table }) in self.policy.stick.rules.iter().enumerate() {
-            let acts = rule.action() == StickAction::StoreResponse
+            let may_act = rule.action() == StickAction::StoreResponse
                 && !taken.contains(table)
-                && selection.stores.has_room()
-                && rule.applies_to_response(response);
-            if !acts {
+                && selection.stores.has_room();
+            if !may_act {
+                continue;
+            }
+            let Kept { key, note } = selection.stores.kept(place);
+            if !rule.applies_to_response(note, response) {
                 continue;
             }
             let keeper = &self.policy.stick.tables[*table];
-            let kept = selection.stores.kept(place);
-            let key = kept.or_else(|| rule.key_of_response(keeper, response));
+            let key = key.or_else(|| rule.key_of_response(keeper, response));
             if let Some(key) = key
                 && let Ok(room) = keeper.reserve(now)
             {

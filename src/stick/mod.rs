@@ -17,7 +17,7 @@ mod pending;
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use pending::{Pending, Stores};
+pub(crate) use pending::{Kept, Pending, Stores};
 
 use crate::condition::Condition;
 use crate::fetch::{Expression, Moment};
@@ -48,7 +48,18 @@ pub struct StickRule {
     table: Option<Arc<StickTable>>,
     condition: Condition,
     response_condition: Option<Arc<ResponseQuestion>>,
+    exchange_condition: Option<ExchangeCondition>,
 }
+
+/// A condition on the response that knows what was noted of the request.
+#[derive(Clone)]
+struct ExchangeCondition {
+    note: Arc<Note>,
+    holds: Arc<NotedQuestion>,
+}
+
+type Note = dyn Fn(&dyn Request) -> u64 + Send + Sync;
+type NotedQuestion = dyn Fn(u64, &dyn Response) -> bool + Send + Sync;
 
 type ResponseQuestion = dyn Fn(&dyn Response) -> bool + Send + Sync;
 
@@ -124,6 +135,7 @@ impl StickRule {
             table: None,
             condition: Condition::always(),
             response_condition: None,
+            exchange_condition: None,
         }
     }
 
@@ -156,6 +168,32 @@ impl StickRule {
         self
     }
 
+    /// Applies a [`store_response`](Self::store_response) rule depending on both messages:
+    /// `note` keeps something about the request in a number of the caller's own, and
+    /// `holds` decides with it when the response is there. On other rules `build()` refuses
+    /// it; it takes the place of [`when_response`](Self::when_response).
+    ///
+    /// ```
+    /// use stickroute::{Fetch, Request, Response, StickRule};
+    ///
+    /// // Sessions begin with a POST that the server has accepted.
+    /// let rule = StickRule::store_response(Fetch::response_header("mcp-session-id"))
+    ///     .when_exchange(
+    ///         |request| u64::from(request.method() == b"POST"),
+    ///         |is_post, response| is_post == 1 && response.status() == 200,
+    ///     );
+    /// ```
+    #[must_use]
+    pub fn when_exchange(
+        mut self,
+        note: impl Fn(&dyn Request) -> u64 + Send + Sync + 'static,
+        holds: impl Fn(u64, &dyn Response) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let (note, holds) = (Arc::new(note), Arc::new(holds));
+        self.exchange_condition = Some(ExchangeCondition { note, holds });
+        self
+    }
+
     /// What the rule does.
     pub fn action(&self) -> StickAction {
         self.action
@@ -171,7 +209,8 @@ impl StickRule {
 
     /// Whether it asks a question about a response that is not there yet.
     pub(crate) fn asks_too_early(&self) -> bool {
-        self.response_condition.is_some() && self.action.moment() == Moment::Request
+        let is_asked = self.response_condition.is_some() || self.exchange_condition.is_some();
+        is_asked && self.action.moment() == Moment::Request
     }
 
     /// Whether it asks a question about a request that is gone.
@@ -183,7 +222,17 @@ impl StickRule {
         self.condition.holds(request)
     }
 
-    pub(crate) fn applies_to_response(&self, response: &dyn Response) -> bool {
+    /// What the condition on both messages keeps of the request, if there is one.
+    pub(crate) fn note(&self, request: &dyn Request) -> Option<u64> {
+        let condition = self.exchange_condition.as_ref()?;
+        Some((condition.note)(request))
+    }
+
+    /// `note` is what [`note`](Self::note) gave for the request.
+    pub(crate) fn applies_to_response(&self, note: u64, response: &dyn Response) -> bool {
+        if let Some(condition) = &self.exchange_condition {
+            return (condition.holds)(note, response);
+        }
         let question = self.response_condition.as_ref();
         question.is_none_or(|question| question(response))
     }

@@ -15,6 +15,15 @@ pub(crate) struct Pending {
     pub(crate) room: Reservation,
 }
 
+/// What a rule that acts at the response takes from the request.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// The key, if it is not in the response.
+    pub(crate) key: Option<Key<'static>>,
+    /// What its condition noted.
+    pub(crate) note: u64,
+}
+
 /// The keys a request has to be stored, in the order of their rules.
 ///
 /// Nearly every request has at most one, which takes no allocation.
@@ -22,8 +31,8 @@ pub(crate) struct Pending {
 pub(crate) struct Stores {
     first: Option<Pending>,
     more: Vec<Pending>,
-    /// Keys taken from the request for rules that act at the response, by place of rule.
-    kept: Vec<(usize, Key<'static>)>,
+    /// What rules that act at the response took from the request, by place of rule.
+    kept: Vec<(usize, Kept)>,
     /// Whether the response has been seen: later ones change nothing.
     closed: bool,
 }
@@ -47,15 +56,15 @@ impl Stores {
         }
     }
 
-    /// Keeps a key for the rule at this place until the response.
-    pub(crate) fn keep(&mut self, place: usize, key: Option<Key<'static>>) {
-        self.kept.extend(key.map(|key| (place, key)));
+    /// Keeps something for the rule at this place until the response.
+    pub(crate) fn keep(&mut self, place: usize, kept: Kept) {
+        self.kept.push((place, kept));
     }
 
-    /// The key that was kept for the rule at this place.
-    pub(crate) fn kept(&mut self, place: usize) -> Option<Key<'static>> {
-        let index = self.kept.iter().position(|(of, _)| *of == place)?;
-        Some(self.kept.swap_remove(index).1)
+    /// What was kept for the rule at this place; nothing by default.
+    pub(crate) fn kept(&mut self, place: usize) -> Kept {
+        let index = self.kept.iter().position(|(of, _)| *of == place);
+        index.map_or_else(Kept::default, |index| self.kept.swap_remove(index).1)
     }
 
     /// Says whether this is the first response.

@@ -16,16 +16,16 @@ use crate::words::Word;
 /// holds for nothing.
 #[derive(Clone, Debug, Default)]
 pub struct AclCondition {
-    is_unless: bool,
+    pub(super) is_unless: bool,
     /// Any of the groups, of which all terms.
-    groups: Vec<Vec<Term>>,
+    pub(super) groups: Vec<Vec<Term>>,
 }
 
 #[derive(Clone, Debug)]
-struct Term {
-    is_negated: bool,
+pub(super) struct Term {
+    pub(super) is_negated: bool,
     /// Any of them.
-    criteria: Arc<Vec<Criterion>>,
+    pub(super) criteria: Arc<Vec<Criterion>>,
 }
 
 impl AclCondition {

@@ -7,6 +7,7 @@ mod network;
 mod pattern;
 mod predefined;
 mod range;
+mod split;
 mod text;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::words::{self, Word};
 pub use condition::AclCondition;
 use criterion::Criterion;
 pub use error::{AclError, AclProblem};
+pub(super) use split::SplitCondition;
 
 /// The named ACLs of a proxy, and the reader of conditions made of them.
 ///

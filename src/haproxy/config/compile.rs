@@ -6,6 +6,7 @@ use super::location::{Location, Word};
 use super::proxy::Proxy;
 use super::rules::{ConditionWords, Ruleset};
 use crate::fetch::{Expression, Moment, Origin};
+use crate::haproxy::acl::SplitCondition;
 use crate::haproxy::expression as parse;
 use crate::haproxy::{AclError, AclProblem, Acls, ExpressionError, ExpressionProblem};
 use crate::stick::StickAction;
@@ -22,7 +23,7 @@ pub(super) fn all(proxies: &mut [Proxy], findings: &mut Vec<Finding>) {
         for rule in &proxy.backend.stick_rules {
             let condition = rule.condition.as_ref();
             let condition = condition.filter(|_| rule.kind == StickAction::StoreResponse);
-            findings.extend(condition.and_then(about_the_connection));
+            findings.extend(condition.and_then(too_long));
         }
     }
 }
@@ -95,11 +96,12 @@ fn compile(
     }
 }
 
-/// What is known of the connection is not kept for a condition on the response.
-fn about_the_connection(condition: &ConditionWords) -> Option<Finding> {
-    let message = "not supported yet: a condition on the connection or the method of a store-response rule; expected one on the response";
-    let found = condition.condition.looks_at(Origin::Exchange);
-    found.then(|| Finding::error(FindingKind::NotSupported, &condition.keyword, message))
+/// What is known of the connection is kept for a condition on the response, as far as it
+/// goes.
+fn too_long(condition: &ConditionWords) -> Option<Finding> {
+    let message = "asks too much about the connection; expected at most 64 tests on it";
+    let is_split = SplitCondition::of(&condition.condition).is_some();
+    (!is_split).then(|| Finding::error(FindingKind::Argument, &condition.keyword, message))
 }
 
 impl Ruleset {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tables::Tables;
+use crate::haproxy::acl::SplitCondition;
 use crate::haproxy::balance::{Tunable, tunable};
 use crate::haproxy::config::{
     ConditionWords, Finding, FindingKind, Proxy, ServerLine, StickLine, Timeout, Word, text,
@@ -124,8 +125,14 @@ fn stick_rule(proxy: &Proxy, line: &StickLine, tables: &Tables) -> StickRule {
     if line.kind != StickAction::StoreResponse {
         return rule.when(condition(Some(words)));
     }
-    let condition = words.condition().clone();
-    rule.when_response(move |response| condition.on_response(response))
+    let split = SplitCondition::of(words.condition());
+    // Longer ones were refused when they were read.
+    let condition = Arc::new(split.unwrap_or_default());
+    let asking = Arc::clone(&condition);
+    rule.when_exchange(
+        move |request| asking.ask(request),
+        move |answers, response| condition.holds(answers, response),
+    )
 }
 
 fn retry(proxy: &Proxy) -> RetryPolicy {
