@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use stickroute::haproxy::{ProxyId, Runtime, ServerData, Wish, selector};
+use stickroute::haproxy::{Level, ProxyId, Runtime, ServerData, Wish, selector};
 use stickroute::{Backend, Key, KeyType, Now, Server, StickTable};
 
 fn at(milliseconds: u64) -> Now {
@@ -208,6 +208,39 @@ fn weights_addresses_and_ids_are_read_as_haproxy_reads_them() {
              configuration file by 'stats socket command'",
         ),
     ]);
+}
+
+/// What HAProxy 2.6.12 answers on a socket of level operator.
+#[test]
+fn operators_change_tables_and_look_at_servers_only() {
+    let scene = Scene::new();
+    let runtime = scene.runtime().level(Level::Operator);
+    for (line, answer) in [
+        ("set table be key 10.0.0.1", "\n"),
+        ("clear table be key 10.0.0.1", "\n"),
+        ("get weight be/s2", "10 (initial 10)\n\n"),
+        ("set server be/s1 weight 5", "Permission denied\n\n"),
+        ("set server", "Permission denied\n\n"),
+        ("enable server be/nix", "Permission denied\n\n"),
+        ("disable server be/s1", "Permission denied\n\n"),
+        ("set weight be/s1 5", "Permission denied\n\n"),
+        ("enable dynamic-cookie backend be", "Permission denied\n\n"),
+        ("disable dynamic-cookie backend be", "Permission denied\n\n"),
+        (
+            "set dynamic-cookie-key backend be K",
+            "Permission denied\n\n",
+        ),
+        (
+            "disable server be/s1; get weight be/s1",
+            "Permission denied\n\n1 (initial 1)\n\n",
+        ),
+    ] {
+        let found = runtime.answer(line.as_bytes(), at(1_000));
+        assert_eq!(found.text(), answer, "{line}");
+    }
+    let state = runtime.answer(b"show servers state be", at(1_000));
+    let row = state.text().lines().nth(2).unwrap();
+    assert!(row.starts_with("3 be 1 s1 127.0.1.1 2 0 1 1 "), "{row}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ mod states;
 
 pub use acl::{AclCondition, AclError, AclProblem, Acls};
 pub use balance::{selector, selector_seeded};
-pub use command::{Answer, MAX_LINE, ProxyId, Runtime, ServerData, Wish};
+pub use command::{Answer, Level, MAX_LINE, ProxyId, Runtime, ServerData, Wish};
 pub use config::{
     Acl, BackendSettings, Bind, CheckLine, ConditionWords, ConditionalRule, Configuration,
     ConfigurationError, ConfigurationReader, Endpoint, Finding, FindingKind, FrontendSettings,

@@ -46,8 +46,9 @@ impl AclCondition {
             .all(|criterion| criterion.is_in_message_of(moment))
     }
 
-    /// Whether it asks about something that is found there.
-    pub(in crate::haproxy) fn looks_at(&self, origin: Origin) -> bool {
+    /// Whether it asks about something that is found there. What looks at nothing but the
+    /// connection, for example, is the same for every byte that follows.
+    pub fn looks_at(&self, origin: Origin) -> bool {
         self.criteria()
             .any(|criterion| criterion.origin() == origin)
     }

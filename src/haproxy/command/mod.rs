@@ -78,8 +78,21 @@ pub use words::MAX_LINE;
 #[derive(Debug)]
 pub struct Runtime<'a, P: Send + Sync + 'static = ()> {
     started: Now,
+    level: Level,
     backends: Vec<NumberedBackend<'a, P>>,
     tables: Vec<NamedTable<'a>>,
+}
+
+/// What an operator may do. HAProxy: `level`, but for `user`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Level {
+    /// Look at everything and change tables; `Permission denied` about servers and
+    /// backends. HAProxy's default.
+    Operator,
+    /// Everything; the default here.
+    #[default]
+    Admin,
 }
 
 #[derive(Debug)]
@@ -184,9 +197,18 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
     pub const fn new(started: Now) -> Self {
         Self {
             started,
+            level: Level::Admin,
             backends: Vec::new(),
             tables: Vec::new(),
         }
+    }
+
+    /// Sets what the operator may do; default everything. HAProxy: `level` of a
+    /// `stats socket`.
+    #[must_use]
+    pub const fn level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
     }
 
     /// Adds a backend; add them in the order of their declaration.
@@ -252,6 +274,9 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
     }
 
     fn run(&self, words: &[&[u8]], now: Now) -> Outcome {
+        if self.level == Level::Operator && changes_servers(words) {
+            return refused("Permission denied");
+        }
         match *words {
             [b"show", b"table", ref words @ ..] => self.show_table(words, now),
             [b"clear", b"table", ref words @ ..] => self.clear_table(words, now),
@@ -277,6 +302,17 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
             _ => refused(help::unknown(words)),
         }
     }
+}
+
+/// Whether a command is about more than tables, and does more than look.
+fn changes_servers(words: &[&[u8]]) -> bool {
+    matches!(
+        words,
+        [b"set" | b"enable" | b"disable", b"server", ..]
+            | [b"set", b"weight", ..]
+            | [b"enable" | b"disable", b"dynamic-cookie", b"backend", ..]
+            | [b"set", b"dynamic-cookie-key", b"backend", ..]
+    )
 }
 
 /// The n-th word, or an empty one: HAProxy does not tell the two apart.
