@@ -5,13 +5,18 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use stickroute::haproxy::{ProxyId, Runtime, Wish};
+use stickroute::haproxy::{Answer, Level, ProxyId, Runtime, Wish};
 use stickroute::{Backend, Now};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, split};
+use tokio::sync::Semaphore;
+use tokio::time;
 
 use crate::pool::Pool;
+use crate::site::Site;
+use crate::sockets::Listener;
+use crate::stream::Stream;
 
 /// More than any session of an operator needs.
 const MOST_BYTES: u64 = 1 << 20;
@@ -19,23 +24,89 @@ const MOST_BYTES: u64 = 1 << 20;
 /// What HAProxy would call this backend: it counts itself and the frontend first.
 const PROXY: ProxyId = ProxyId::Counted(3);
 
-/// Takes commands until the program ends.
-pub(crate) async fn serve(listener: TcpListener, backend: Arc<Backend<Pool>>) {
-    let started = Now::system();
-    while let Ok((stream, _)) = listener.accept().await {
-        let backend = Arc::clone(&backend);
-        tokio::spawn(async move { converse(stream, started, &backend).await });
+/// What commands are about.
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    Backend(Arc<Backend<Pool>>),
+    Site(Arc<Site>),
+}
+
+/// How a control port is served.
+#[derive(Clone, Debug)]
+pub(crate) struct Control {
+    pub(crate) subject: Subject,
+    pub(crate) started: Now,
+    pub(crate) level: Level,
+    /// Silence of the operator; `None` is for ever. HAProxy: `stats timeout`.
+    pub(crate) timeout: Option<Duration>,
+    /// Connections at a time. HAProxy: `stats maxconn`.
+    pub(crate) room: Arc<Semaphore>,
+}
+
+impl Control {
+    /// About one backend, for whoever reaches it and takes his time.
+    pub(crate) fn plain(backend: Arc<Backend<Pool>>) -> Self {
+        Self {
+            subject: Subject::Backend(backend),
+            started: Now::system(),
+            level: Level::Admin,
+            timeout: None,
+            room: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+        }
+    }
+
+    fn answer(&self, line: &[u8]) -> Answer {
+        let now = Now::system();
+        match &self.subject {
+            Subject::Backend(backend) => {
+                let runtime = Runtime::new(self.started).backend(PROXY, backend);
+                runtime.level(self.level).answer(line, now)
+            }
+            Subject::Site(site) => {
+                let runtime = site.routing.runtime(self.started);
+                let answer = runtime.level(self.level).answer(line, now);
+                // Servers may have become ready for those who wait.
+                for back in site.backs.values() {
+                    back.freed.notify_waiters();
+                }
+                answer
+            }
+        }
     }
 }
 
-async fn converse(mut stream: TcpStream, started: Now, backend: &Backend<Pool>) -> io::Result<()> {
-    let runtime = Runtime::new(started).backend(PROXY, backend);
-    let (reader, mut writer) = stream.split();
+/// Takes commands until the program ends.
+pub(crate) async fn serve(listener: Listener, control: Control) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely: some will come back.
+            time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let control = control.clone();
+        let room = Arc::clone(&control.room).acquire_owned().await;
+        tokio::spawn(async move {
+            let _room = room;
+            converse(stream, &control).await
+        });
+    }
+}
+
+async fn converse(stream: Box<dyn Stream>, control: &Control) -> io::Result<()> {
+    let (reader, mut writer) = split(stream);
     let mut reader = BufReader::new(reader.take(MOST_BYTES));
     let mut line = Vec::new();
     let mut has_prompt = false;
-    while reader.read_until(b'\n', &mut line).await? > 0 {
-        let answer = runtime.answer(&line, Now::system());
+    loop {
+        let read = reader.read_until(b'\n', &mut line);
+        let count = match control.timeout {
+            Some(limit) => time::timeout(limit, read).await??,
+            None => read.await?,
+        };
+        if count == 0 {
+            break;
+        }
+        let answer = control.answer(&line);
         writer.write_all(answer.text().as_bytes()).await?;
         has_prompt ^= answer.wish() == Some(Wish::Prompt);
         if !has_prompt || answer.wish() == Some(Wish::Quit) {
@@ -44,5 +115,5 @@ async fn converse(mut stream: TcpStream, started: Now, backend: &Backend<Pool>) 
         writer.write_all(b"> ").await?;
         line.clear();
     }
-    Ok(())
+    writer.shutdown().await
 }

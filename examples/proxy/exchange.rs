@@ -3,26 +3,33 @@
 
 use std::fmt;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use hyper::StatusCode;
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::http::request::Parts;
-use stickroute::{Now, SelectError, Selection};
+use stickroute::{Now, SelectError};
 
-use crate::pool::Pool;
+use crate::body::{BoxError, Patient};
+use crate::queue::Held;
+use crate::stream::{Counted, Ends};
 
 /// A request under way.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    client: SocketAddr,
+    client: Ends,
     request: String,
     started: Now,
+    /// The name of the backend, where there are several.
+    pub(crate) backend: String,
     pub(crate) outcome: Outcome,
     /// What the client is answered with, `None` as long as nothing is known.
     pub(crate) status: Option<StatusCode>,
+    /// How it has ended if there was no status.
+    otherwise: &'static str,
+    /// It is one of the requests of its connection that are under way.
+    counted: Option<Counted>,
 }
 
 /// How far the request has come.
@@ -31,20 +38,31 @@ pub(crate) enum Outcome {
     /// Nowhere: refused before a server was looked for.
     Unrouted,
     /// It has a server, and holds a slot there.
-    Selected(Selection<Pool>),
+    Selected(Held),
     /// There is no server for it.
     NoServer(SelectError),
 }
 
 impl Exchange {
     /// Begins with a request.
-    pub(crate) fn new(client: SocketAddr, parts: &Parts) -> Self {
+    pub(crate) fn new(client: Ends, parts: &Parts, counted: Counted) -> Self {
+        let mut exchange = Self::tcp(client, format!("{} {}", parts.method, parts.uri));
+        exchange.otherwise = "client left";
+        exchange.counted = Some(counted);
+        exchange
+    }
+
+    /// Begins with a connection to a frontend in mode tcp.
+    pub(crate) fn tcp(client: Ends, request: String) -> Self {
         Self {
             client,
-            request: format!("{} {}", parts.method, parts.uri),
+            request,
             started: Now::system(),
+            backend: String::new(),
             outcome: Outcome::Unrouted,
             status: None,
+            otherwise: "closed",
+            counted: None,
         }
     }
 }
@@ -59,10 +77,14 @@ impl Drop for Exchange {
 impl fmt::Display for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let taken = Now::system().mono().saturating_sub(self.started.mono());
-        write!(f, "{} {}: {}, ", self.client, self.request, self.outcome)?;
+        write!(f, "{} {}: ", self.client, self.request)?;
+        if !self.backend.is_empty() {
+            write!(f, "{}/", self.backend)?;
+        }
+        write!(f, "{}, ", self.outcome)?;
         match self.status {
             Some(status) => write!(f, "status {}", status.as_u16())?,
-            None => f.write_str("client left")?,
+            None => f.write_str(self.otherwise)?,
         }
         write!(f, ", {} ms", taken.as_millis())
     }
@@ -72,7 +94,8 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unrouted => f.write_str("not routed"),
-            Self::Selected(selection) => {
+            Self::Selected(held) => {
+                let selection = &held.selection;
                 write!(f, "{selection}, retries {}", selection.retries())?;
                 let moved = selection.is_redispatched();
                 f.write_str(if moved { ", redispatched" } else { "" })
@@ -91,13 +114,13 @@ impl fmt::Display for Outcome {
 /// The body of a response on its way through; its end is the end of the exchange.
 #[derive(Debug)]
 pub(crate) struct Streamed {
-    body: Incoming,
+    body: Patient,
     exchange: Option<Exchange>,
 }
 
 impl Streamed {
     /// Streams `body` and ends `exchange` with it.
-    pub(crate) fn new(body: Incoming, exchange: Exchange) -> Self {
+    pub(crate) fn new(body: Patient, exchange: Exchange) -> Self {
         Self {
             body,
             exchange: Some(exchange),
@@ -107,12 +130,12 @@ impl Streamed {
 
 impl Body for Streamed {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         if !matches!(frame, Some(Ok(_))) {
             self.exchange = None;

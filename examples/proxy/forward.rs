@@ -6,7 +6,6 @@
 
 use std::convert::Infallible;
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,161 +13,216 @@ use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::http::request::Parts;
 use hyper::http::{Version, response};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response};
 use stickroute::{
-    Backend, Failure, HttpRequest, HttpResponse, Now, RequestEdits, Retry, SelectError, Selection,
+    Backend, Failure, HttpRequest, HttpResponse, Now, RequestEdits, SelectError, Selection,
 };
 use tokio::time;
 
+use crate::answer::{self, Answer};
+use crate::body::{self, Patient, Pulse};
 use crate::exchange::{Exchange, Outcome, Streamed};
+use crate::forwardfor;
 use crate::headers;
 use crate::pool::{self, Connection, Pool, RequestBody};
+use crate::queue::{self, Held};
+use crate::site::{Back, Front};
+use crate::stream::{Ends, UnderWay};
 
 type Body = Either<Streamed, Full<Bytes>>;
 
-/// What all requests share.
-#[derive(Debug)]
-pub(crate) struct Proxy {
-    backend: Arc<Backend<Pool>>,
-    connect_timeout: Duration,
-}
-
-/// An answer the proxy makes itself.
-type Refusal = (StatusCode, &'static str);
-
-const NO_SERVER: Refusal = (StatusCode::SERVICE_UNAVAILABLE, "no server is available\n");
-const BAD_ANSWER: Refusal = (StatusCode::BAD_GATEWAY, "the server gave no valid answer\n");
-
 /// Answers one request.
 pub(crate) async fn handle(
-    proxy: Arc<Proxy>,
-    client: SocketAddr,
+    front: Arc<Front>,
+    ends: Ends,
+    under_way: UnderWay,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let (parts, body) = request.into_parts();
+    let exchange = Exchange::new(ends, &parts, under_way.begin());
     let mut way = Way {
-        proxy: &proxy,
-        client,
-        parts: &parts,
-        exchange: Exchange::new(client, &parts),
+        front: &front,
+        back: None,
+        ends,
+        parts,
+        exchange,
     };
     let answer = way.forward(body).await;
-    let mut exchange = way.exchange;
-    Ok(match answer {
-        Ok((parts, body)) => {
-            exchange.status = Some(parts.status);
-            Response::from_parts(parts, Either::Left(Streamed::new(body, exchange)))
-        }
-        Err((status, text)) => {
-            exchange.status = Some(status);
-            let mut response = Response::new(Either::Right(Full::from(text)));
-            *response.status_mut() = status;
-            response
-        }
+    let Way { back, exchange, .. } = way;
+    let mut response = match answer {
+        Ok((parts, body)) => Response::from_parts(parts, Either::Left(body)),
+        Err(answer) => (*answer).map(Either::Right),
+    };
+    let other = back.as_deref().and_then(|back| front.other_rules(back));
+    for rules in other.into_iter().chain([&*front.rules]) {
+        rules.filters.after_response(&mut response);
+    }
+    if !front.keeps_alive {
+        headers::close(&mut response);
+    }
+    Ok(end(response, exchange))
+}
+
+/// The exchange ends with the last byte of the response.
+fn end(response: Response<Either<Patient, Full<Bytes>>>, mut exchange: Exchange) -> Response<Body> {
+    exchange.status = Some(response.status());
+    response.map(|body| match body {
+        Either::Left(body) => Either::Left(Streamed::new(body, exchange)),
+        Either::Right(text) => Either::Right(text),
     })
 }
 
 /// One request on its way.
 struct Way<'a> {
-    proxy: &'a Proxy,
-    client: SocketAddr,
-    /// As the client sent it: what routing looks at, from the first to the last time.
-    parts: &'a Parts,
+    front: &'a Front,
+    back: Option<Arc<Back>>,
+    ends: Ends,
+    /// As the rules have left it: what routing looks at, from the first to the last time.
+    parts: Parts,
     exchange: Exchange,
 }
 
-impl Proxy {
-    /// A proxy for one backend.
-    pub(crate) fn new(backend: Arc<Backend<Pool>>, connect_timeout: Duration) -> Self {
-        Self {
-            backend,
-            connect_timeout,
-        }
+/// What routing sees of a request.
+pub(crate) fn view(parts: &Parts, ends: Ends) -> HttpRequest<'_> {
+    let mut view = HttpRequest::from_parts(parts, ends.source.map(|source| source.ip()));
+    if let Some(source) = ends.source {
+        view = view.source_port(source.port());
+    }
+    match ends.destination {
+        Some(destination) => view.destination(destination),
+        None => view,
     }
 }
 
-impl<'a> Way<'a> {
-    async fn forward(&mut self, body: Incoming) -> Result<(response::Parts, Incoming), Refusal> {
-        if let Some(refusal) = headers::unsupported(self.parts) {
-            return Err(refusal);
+impl Way<'_> {
+    async fn forward(&mut self, body: Incoming) -> Result<(response::Parts, Patient), Answer> {
+        if let Some((status, text)) = headers::unsupported(&self.parts) {
+            return Err(answer::text(status, text));
         }
-        self.select()?;
+        let (back, backend) = self.route()?;
+        self.select(&back, &backend).await?;
         let edits = self.edits()?;
-        let request = headers::outgoing(self.parts, body, &edits);
-        let response = self.send(request).await?;
+        let pulse = Pulse::default();
+        let body = Patient::new(body, self.front.client, pulse.clone());
+        let request = headers::outgoing(&self.parts, body, &edits);
+        let response = self.send(&back, &backend, request, &pulse).await?;
         let (mut parts, body) = response.into_parts();
-        self.respond(&mut parts)?;
-        Ok((parts, body))
+        self.respond(&back, &backend, &mut parts)?;
+        Ok((
+            parts,
+            Patient::new(body, back.timeouts.server, Pulse::default()),
+        ))
     }
 
-    fn view(&self) -> HttpRequest<'a> {
-        HttpRequest::from_parts(self.parts, Some(self.client.ip()))
+    fn view(&self) -> HttpRequest<'_> {
+        view(&self.parts, self.ends)
     }
 
-    fn edits(&mut self) -> Result<RequestEdits, Refusal> {
-        let view = self.view();
-        Ok(self.selection()?.request_edits(&view))
+    /// Follows the rules of the frontend, finds the backend, and follows its rules.
+    fn route(&mut self) -> Result<(Arc<Back>, Arc<Backend<Pool>>), Answer> {
+        let front = self.front;
+        front.rules.filters.on_request(self.ends, &mut self.parts)?;
+        let back = front.route(&self.view()).ok_or_else(answer::no_server)?;
+        self.exchange.backend.clone_from(&back.name);
+        self.back = Some(Arc::clone(&back));
+        if let Some(rules) = front.other_rules(&back) {
+            rules.filters.on_request(self.ends, &mut self.parts)?;
+        }
+        let options = [&front.rules, &back.rules].map(|rules| &rules.filters.forwardfor);
+        forwardfor::add(options, self.ends, &mut self.parts.headers);
+        let backend = back.backend.clone().ok_or_else(answer::no_server)?;
+        Ok((back, backend))
     }
 
-    fn select(&mut self) -> Result<(), Refusal> {
-        let selected = self.proxy.backend.select(&self.view(), Now::system());
-        self.settle(selected)
+    async fn select(&mut self, back: &Arc<Back>, backend: &Backend<Pool>) -> Result<(), Answer> {
+        let attempt = || backend.select(&self.view(), Now::system());
+        let held = queue::select(back, back.timeouts.queue, attempt).await;
+        self.settle(held)
     }
 
     /// Notes what was decided.
-    fn settle(&mut self, decided: Result<Selection<Pool>, SelectError>) -> Result<(), Refusal> {
+    fn settle(&mut self, decided: Result<Held, SelectError>) -> Result<(), Answer> {
         match decided {
-            Ok(selection) => {
-                self.exchange.outcome = Outcome::Selected(selection);
+            Ok(held) => {
+                self.exchange.outcome = Outcome::Selected(held);
                 Ok(())
             }
             Err(error) => {
                 self.exchange.outcome = Outcome::NoServer(error);
-                Err(NO_SERVER)
+                Err(answer::no_server())
             }
         }
     }
 
-    fn selection(&mut self) -> Result<&mut Selection<Pool>, Refusal> {
+    fn selection(&mut self) -> Result<&mut Selection<Pool>, Answer> {
         match &mut self.exchange.outcome {
-            Outcome::Selected(selection) => Ok(selection),
-            Outcome::Unrouted | Outcome::NoServer(_) => Err(NO_SERVER),
+            Outcome::Selected(held) => Ok(&mut held.selection),
+            Outcome::Unrouted | Outcome::NoServer(_) => Err(answer::no_server()),
+        }
+    }
+
+    fn edits(&self) -> Result<RequestEdits, Answer> {
+        match &self.exchange.outcome {
+            Outcome::Selected(held) => Ok(held.selection.request_edits(&self.view())),
+            Outcome::Unrouted | Outcome::NoServer(_) => Err(answer::no_server()),
         }
     }
 
     /// Sends the request, on an idle connection if it may be sent twice: the server may
     /// have closed that just now, and then a new one takes the request.
-    async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Refusal> {
+    async fn send(
+        &mut self,
+        back: &Arc<Back>,
+        backend: &Backend<Pool>,
+        request: Request<RequestBody>,
+        pulse: &Pulse,
+    ) -> Result<Response<Incoming>, Answer> {
+        let limit = back.timeouts.server;
         if let Some(copy) = headers::copy_if_repeatable(&request)
             && let Some(mut idle) = self.selection()?.server().payload().idle()
-            && let Ok(response) = idle.send_request(copy).await
         {
-            return self.received(idle, response);
+            pulse.beat();
+            let sent = body::within(limit, pulse, idle.send_request(copy)).await;
+            if let Ok(response) = sent.ok_or_else(answer::server_is_late)? {
+                return self.received(back, idle, response);
+            }
         }
-        let mut connection = self.connect().await?;
-        let response = connection.send_request(request).await;
-        self.received(connection, response.map_err(|_| BAD_ANSWER)?)
+        let mut connection = self.connect(back, backend).await?;
+        pulse.beat();
+        let sent = body::within(limit, pulse, connection.send_request(request)).await;
+        let response = match sent.ok_or_else(answer::server_is_late)? {
+            Ok(response) => response,
+            Err(_) if pulse.has_stopped() => return Err(answer::client_is_late()),
+            Err(_) => return Err(answer::bad_answer()),
+        };
+        self.received(back, connection, response)
     }
 
     fn received(
         &mut self,
+        back: &Back,
         connection: Connection,
         response: Response<Incoming>,
-    ) -> Result<Response<Incoming>, Refusal> {
-        self.selection()?.server().payload().keep(connection);
+    ) -> Result<Response<Incoming>, Answer> {
+        if back.keeps_alive {
+            self.selection()?.server().payload().keep(connection);
+        }
         Ok(response)
     }
 
     /// Connects to the selected server or, while that fails, to the one the library
     /// names next. Nothing of the request has been sent yet.
-    async fn connect(&mut self) -> Result<Connection, Refusal> {
-        let limit = self.proxy.connect_timeout;
+    async fn connect(
+        &mut self,
+        back: &Arc<Back>,
+        backend: &Backend<Pool>,
+    ) -> Result<Connection, Answer> {
         loop {
             let address = self.selection()?.server().address().clone();
-            match pool::open(&address, limit).await {
+            match pool::open(&address, back.timeouts.connect).await {
                 Ok(connection) => return Ok(connection),
                 Err(failure) => {
-                    let pause = self.redispatch(failure)?;
+                    let pause = self.redispatch(backend, failure)?;
                     time::sleep(pause).await;
                 }
             }
@@ -176,29 +230,37 @@ impl<'a> Way<'a> {
     }
 
     /// Selects anew after a failure; returns how long to wait before the next attempt.
-    fn redispatch(&mut self, failure: Failure) -> Result<Duration, Refusal> {
+    fn redispatch(
+        &mut self,
+        backend: &Backend<Pool>,
+        failure: Failure,
+    ) -> Result<Duration, Answer> {
         let outcome = mem::replace(&mut self.exchange.outcome, Outcome::Unrouted);
-        let Outcome::Selected(selection) = outcome else {
-            return Err(NO_SERVER);
+        let Outcome::Selected(held) = outcome else {
+            return Err(answer::no_server());
         };
-        let backend = &self.proxy.backend;
-        let retry = backend.redispatch(selection, &self.view(), failure, Now::system());
-        let (decided, pause) = match retry {
-            Retry::Same { selection, pause } | Retry::Other { selection, pause } => {
-                (Ok(selection), pause)
-            }
-            Retry::GiveUp(error) => (Err(error), Duration::ZERO),
-        };
-        self.settle(decided).map(|()| pause)
+        let retry = held.redispatch(|selection| {
+            backend.redispatch(selection, &self.view(), failure, Now::system())
+        });
+        let pause = retry.as_ref().map_or(Duration::ZERO, |(_, pause)| *pause);
+        self.settle(retry.map(|(held, _)| held))?;
+        Ok(pause)
     }
 
-    fn respond(&mut self, parts: &mut response::Parts) -> Result<(), Refusal> {
-        let backend = &self.proxy.backend;
+    fn respond(
+        &mut self,
+        back: &Back,
+        backend: &Backend<Pool>,
+        parts: &mut response::Parts,
+    ) -> Result<(), Answer> {
         let view = HttpResponse::from_parts(parts);
         let edits = backend.respond(self.selection()?, &view, Now::system());
         headers::remove_hop_by_hop(&mut parts.headers);
         edits.apply(&mut parts.headers);
         parts.version = Version::HTTP_11;
-        Ok(())
+        if let Some(rules) = self.front.other_rules(back) {
+            rules.filters.on_response(parts)?;
+        }
+        self.front.rules.filters.on_response(parts)
     }
 }

@@ -1,13 +1,14 @@
 //! What a proxy takes off a message and puts on it.
 
 use http_body_util::{Either, Empty};
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::{Method, Uri, Version};
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use stickroute::RequestEdits;
 
+use crate::body::Patient;
 use crate::pool::RequestBody;
 
 /// Fields that concern one connection only (RFC 9110 section 7.6.1).
@@ -42,11 +43,7 @@ fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 }
 
 /// The request for the server: HTTP/1.1 with the edits carried out.
-pub(crate) fn outgoing(
-    parts: &Parts,
-    body: Incoming,
-    edits: &RequestEdits,
-) -> Request<RequestBody> {
+pub(crate) fn outgoing(parts: &Parts, body: Patient, edits: &RequestEdits) -> Request<RequestBody> {
     let mut request = Request::new(Either::Left(body));
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = origin_form(&parts.uri);
@@ -97,4 +94,10 @@ pub(crate) fn unsupported(parts: &Parts) -> Option<(StatusCode, &'static str)> {
     let is_optional = protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
     let answer = (StatusCode::NOT_IMPLEMENTED, "Upgrade is not supported\n");
     (!is_optional).then_some(answer)
+}
+
+/// Lets the connection to the client end with this response.
+pub(crate) fn close<B>(response: &mut Response<B>) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
 }

@@ -8,7 +8,19 @@ use std::time::Duration;
 pub(crate) const HELP: &str = "\
 A sticky reverse proxy.
 
-usage: proxy [OPTION]...
+usage: proxy -f FILE [-f FILE]... [-L NAME] [-c]
+       proxy [OPTION]...
+
+The first runs HAProxy configurations: frontend, backend and listen sections, mode http
+and tcp, cookies, stick tables and rules, stats sockets. What it cannot do is refused
+with its place, exit status 1; what can be left undone (health checks, replication to
+peers) is told in warnings.
+
+  -f FILE                   a configuration file; several are read as one
+  -L NAME                   the name of the local peer
+  -c                        only check, and say whether it can be run
+
+The second is a proxy for one backend.
 
 Without --server it starts three demo servers of its own. Texts in quotes are
 HAProxy's words.
@@ -35,6 +47,7 @@ HAProxy's words.
 /// How to run.
 #[derive(Debug)]
 pub(crate) struct Options {
+    pub(crate) files: Files,
     pub(crate) listen: SocketAddr,
     pub(crate) servers: Vec<String>,
     pub(crate) cookie: Option<String>,
@@ -49,9 +62,18 @@ pub(crate) struct Options {
     pub(crate) admin: Option<SocketAddr>,
 }
 
+/// Configuration files.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    pub(crate) paths: Vec<String>,
+    pub(crate) local_peer: Option<String>,
+    pub(crate) is_check: bool,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
+            files: Files::default(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             servers: Vec::new(),
             cookie: None,
@@ -73,13 +95,28 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Op
     let arguments: Vec<String> = arguments.collect();
     let mut rest = Arguments(&arguments);
     let mut options = Options::default();
+    let mut of_backend = None;
     while let Some(name) = rest.next() {
-        if name == "--help" {
-            return Ok(None);
+        match name {
+            "--help" => return Ok(None),
+            "-f" => options.files.paths.push(rest.text(name)?),
+            "-c" => options.files.is_check = true,
+            "-L" => options.files.local_peer = Some(rest.text(name)?),
+            _ => {
+                options.set(name, &mut rest)?;
+                of_backend = Some(name);
+            }
         }
-        options.set(name, &mut rest)?;
     }
-    Ok(Some(options))
+    let is_configured = !options.files.paths.is_empty();
+    match of_backend {
+        Some(name) if is_configured => Err(format!("{name} has no place beside -f")),
+        _ if !is_configured && options.files.is_check => Err("-c has no place without -f".into()),
+        _ if !is_configured && options.files.local_peer.is_some() => {
+            Err("-L has no place without -f".into())
+        }
+        _ => Ok(Some(options)),
+    }
 }
 
 impl Options {

@@ -7,20 +7,23 @@
 //! only when it has sent a request there. So idle connections are for requests that may
 //! be sent twice; see `forward.rs`.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{Either, Empty};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
 use stickroute::{Address, Failure};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time;
 
+use crate::body::Patient;
+use crate::stream::Stream;
+
 /// The body of a request: streamed from the client, or none.
-pub(crate) type RequestBody = Either<Incoming, Empty<Bytes>>;
+pub(crate) type RequestBody = Either<Patient, Empty<Bytes>>;
 
 /// A connection that can take a request.
 pub(crate) type Connection = SendRequest<RequestBody>;
@@ -63,33 +66,44 @@ impl Pool {
     }
 }
 
+/// Opens a connection to a server and starts to speak HTTP/1.1; `None` waits for ever.
+pub(crate) async fn open(
+    address: &Address,
+    limit: Option<Duration>,
+) -> Result<Connection, Failure> {
+    let stream = connect(address, limit).await?;
+    speak(stream).await.map_err(|_| Failure::Refused)
+}
+
 /// Opens a connection to a server.
-pub(crate) async fn open(address: &Address, limit: Duration) -> Result<Connection, Failure> {
-    match time::timeout(limit, connect(address)).await {
+pub(crate) async fn connect(
+    address: &Address,
+    limit: Option<Duration>,
+) -> Result<Box<dyn Stream>, Failure> {
+    let connecting = stream(address);
+    let connected = match limit {
+        Some(limit) => time::timeout(limit, connecting).await,
+        None => Ok(connecting.await),
+    };
+    match connected {
         Ok(connected) => connected.map_err(|_| Failure::Refused),
         Err(_) => Err(Failure::TimedOut),
     }
 }
 
-async fn connect(address: &Address) -> Result<Connection, Box<dyn std::error::Error>> {
-    match address {
-        Address::Ip(socket) => tcp(TcpStream::connect(socket).await?).await,
-        Address::Host(name, port) => tcp(TcpStream::connect((&**name, *port)).await?).await,
-        Address::Unix(path) => speak(UnixStream::connect(path).await?).await,
-        _ => Err(format!("{address}: this kind of address is not known here").into()),
-    }
-}
-
-async fn tcp(stream: TcpStream) -> Result<Connection, Box<dyn std::error::Error>> {
+async fn stream(address: &Address) -> io::Result<Box<dyn Stream>> {
+    let stream = match address {
+        Address::Ip(socket) => TcpStream::connect(socket).await?,
+        Address::Host(name, port) => TcpStream::connect((&**name, *port)).await?,
+        Address::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
+        // Another kind of address, not known here.
+        _ => return Err(io::ErrorKind::Unsupported.into()),
+    };
     stream.set_nodelay(true)?;
-    speak(stream).await
+    Ok(Box::new(stream))
 }
 
-/// Starts to speak HTTP/1.1.
-async fn speak<S>(stream: S) -> Result<Connection, Box<dyn std::error::Error>>
-where
-    TokioIo<S>: Read + Write + Unpin + Send + 'static,
-{
+async fn speak(stream: Box<dyn Stream>) -> hyper::Result<Connection> {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // It ends when the server closes it or when nobody holds the sender any more.
     tokio::spawn(connection);

@@ -1,0 +1,292 @@
+//! From the words of rules to what they do; a rule this program cannot follow is refused.
+
+use std::slice;
+
+use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue};
+use stickroute::haproxy::{
+    AclCondition, ConditionWords, Format, Proxy, Rule, Ruleset, Word, expression,
+};
+use stickroute::{Moment, Origin};
+
+use crate::fault::Fault;
+use crate::filters::{Action, Filters, HttpRule, Redirect, RedirectKind, Reply};
+use crate::forwardfor::ForwardFor;
+use crate::network;
+
+type Read<T> = Result<T, Fault>;
+
+/// The rules of a section on HTTP messages.
+pub(crate) fn filters(proxy: &Proxy, faults: &mut Vec<Fault>) -> Filters {
+    let mut filters = Filters::default();
+    for rule in &proxy.rules {
+        let list = match rule.ruleset {
+            Ruleset::HttpRequest => &mut filters.request,
+            Ruleset::HttpResponse => &mut filters.response,
+            Ruleset::HttpAfterResponse => &mut filters.after,
+            Ruleset::Redirect => &mut filters.redirect,
+            _ => continue,
+        };
+        match http_rule(rule) {
+            Ok(rule) => list.push(rule),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    match proxy
+        .forwardfor
+        .as_ref()
+        .map(|words| forwardfor(&words.value))
+    {
+        Some(Ok(option)) => filters.forwardfor = Some(option),
+        Some(Err(fault)) => faults.push(fault),
+        None => {}
+    }
+    filters
+}
+
+fn http_rule(rule: &Rule) -> Read<HttpRule> {
+    let moment = match rule.ruleset {
+        Ruleset::HttpRequest | Ruleset::Redirect => Moment::Request,
+        _ => Moment::Response,
+    };
+    let mut words = Words {
+        rest: rule.arguments.iter(),
+        last: &rule.action,
+        moment,
+    };
+    let action = if rule.ruleset == Ruleset::Redirect {
+        redirect(&rule.action, &mut words)?
+    } else {
+        action(rule, &mut words)?
+    };
+    words.end()?;
+    let condition = rule.condition.as_ref();
+    Ok(HttpRule {
+        action,
+        condition: condition
+            .map(|words| condition_of(words, moment))
+            .transpose()?,
+    })
+}
+
+/// A condition that can be asked at that moment. What it asks about the other message
+/// never matches, as in HAProxy, and has been warned of.
+pub(crate) fn condition_of(words: &ConditionWords, moment: Moment) -> Read<AclCondition> {
+    if moment == Moment::Response && words.condition().looks_at(Origin::Exchange) {
+        let message = "not supported here: a condition on the connection or the method";
+        return Err(Fault::new(&words.keyword, message));
+    }
+    Ok(words.condition().clone())
+}
+
+fn action(rule: &Rule, words: &mut Words<'_>) -> Read<Action> {
+    let is_after = rule.ruleset == Ruleset::HttpAfterResponse;
+    let is_request = words.moment == Moment::Request;
+    Ok(match rule.action.as_str().unwrap_or_default() {
+        "allow" => Action::Allow,
+        "add-header" => Action::AddHeader(words.header()?, words.format()?),
+        "set-header" => Action::SetHeader(words.header()?, words.format()?),
+        "del-header" => Action::DelHeader(words.header()?),
+        "set-status" => set_status(words)?,
+        "deny" if is_request => Action::Answer(denial(words, StatusCode::FORBIDDEN)?),
+        "deny" if !is_after => Action::Answer(denial(words, StatusCode::BAD_GATEWAY)?),
+        "return" if !is_after => Action::Answer(reply(words, StatusCode::OK)?),
+        "redirect" if is_request => {
+            let kind = words.next("location, prefix or scheme")?;
+            redirect(kind, words)?
+        }
+        _ => {
+            let message = "this action is not supported by this program; expected one of allow, \
+                 add-header, set-header, del-header, set-status, deny, return, redirect \
+                 where HAProxy has it";
+            return Err(Fault::new(&rule.action, message));
+        }
+    })
+}
+
+fn set_status(words: &mut Words<'_>) -> Read<Action> {
+    let status = words.status(100..=999)?;
+    if let Some(word) = words.rest.next() {
+        // The reason is no part of HTTP/2, and hyper has its own in HTTP/1.
+        let message = "a reason is not supported by this program; expected nothing more";
+        return Err(Fault::new(word, message));
+    }
+    Ok(Action::SetStatus(status))
+}
+
+/// A `deny` says so, unless it is to say something else.
+fn denial(words: &mut Words<'_>, status: StatusCode) -> Read<Reply> {
+    let mut reply = reply(words, status)?;
+    if reply.text.is_none() && reply.content_type.is_none() {
+        reply.text = Format::parse("forbidden by a rule of the proxy\n").ok();
+        reply.content_type = Some(HeaderValue::from_static("text/plain"));
+    }
+    Ok(reply)
+}
+
+/// What is behind `deny` and `return`.
+fn reply(words: &mut Words<'_>, status: StatusCode) -> Read<Reply> {
+    let mut reply = Reply {
+        status,
+        content_type: None,
+        headers: Vec::new(),
+        text: None,
+    };
+    while let Some(word) = words.rest.next() {
+        words.last = word;
+        match word.as_str().unwrap_or_default() {
+            "status" | "deny_status" => reply.status = words.status(200..=599)?,
+            "content-type" => reply.content_type = Some(words.value()?),
+            "string" => reply.text = Some(words.literal()?),
+            "lf-string" => reply.text = Some(words.format()?),
+            "hdr" => reply.headers.push((words.header()?, words.format()?)),
+            _ => {
+                let message = "not supported by this program; expected one of status, \
+                     content-type, string, lf-string, hdr";
+                return Err(Fault::new(word, message));
+            }
+        }
+    }
+    Ok(reply)
+}
+
+fn redirect(kind: &Word, words: &mut Words<'_>) -> Read<Action> {
+    let kind = match kind.as_str() {
+        Some("location") => RedirectKind::Location,
+        Some("prefix") => RedirectKind::Prefix,
+        Some("scheme") => RedirectKind::Scheme,
+        _ => return Err(Fault::new(kind, "expected one of location, prefix, scheme")),
+    };
+    let mut redirect = Redirect {
+        kind,
+        target: words.format()?,
+        status: StatusCode::FOUND,
+        drops_query: false,
+    };
+    while let Some(word) = words.rest.next() {
+        words.last = word;
+        match word.as_str() {
+            Some("code") => redirect.status = words.status(301..=308)?,
+            Some("drop-query") => redirect.drops_query = true,
+            _ => {
+                let message = "not supported by this program; expected code or drop-query";
+                return Err(Fault::new(word, message));
+            }
+        }
+    }
+    Ok(Action::Redirect(redirect))
+}
+
+fn forwardfor(words: &[Word]) -> Read<ForwardFor> {
+    let mut option = ForwardFor {
+        header: None,
+        except: None,
+        if_none: false,
+    };
+    let Some(first) = words.first() else {
+        return Ok(option);
+    };
+    let mut words = Words {
+        rest: words.iter(),
+        last: first,
+        moment: Moment::Request,
+    };
+    while let Some(word) = words.rest.next() {
+        words.last = word;
+        match word.as_str() {
+            Some("header") => option.header = Some(words.header()?),
+            Some("except") => {
+                let word = words.next("a network")?;
+                let network = word.as_str().and_then(network::parse);
+                let refused = || Fault::new(word, "expected an address or a network");
+                option.except = Some(network.ok_or_else(refused)?);
+            }
+            _ => option.if_none = true,
+        }
+    }
+    Ok(option)
+}
+
+/// Words of a rule that are not read yet.
+struct Words<'w> {
+    rest: slice::Iter<'w, Word>,
+    /// The last one that was read.
+    last: &'w Word,
+    moment: Moment,
+}
+
+impl<'w> Words<'w> {
+    fn next(&mut self, expected: &str) -> Read<&'w Word> {
+        let word = self
+            .rest
+            .next()
+            .ok_or_else(|| Fault::new(self.last, format!("expected {expected} behind it")))?;
+        self.last = word;
+        Ok(word)
+    }
+
+    fn end(&mut self) -> Read<()> {
+        match self.rest.next() {
+            Some(word) => Err(Fault::new(
+                word,
+                "not supported by this program; expected nothing more",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn header(&mut self) -> Read<HeaderName> {
+        let word = self.next("the name of a header")?;
+        let name = HeaderName::from_bytes(word.bytes());
+        name.map_err(|_| Fault::new(word, "expected the name of a header"))
+    }
+
+    fn value(&mut self) -> Read<HeaderValue> {
+        let word = self.next("a text")?;
+        let value = HeaderValue::from_bytes(word.bytes());
+        value.map_err(|_| Fault::new(word, "expected a text without control characters"))
+    }
+
+    fn format(&mut self) -> Read<Format> {
+        let word = self.next("a text")?;
+        let format = Format::parse(word.bytes());
+        let format = format.map_err(|error| Fault::new(word, error.to_string()))?;
+        if self.moment == Moment::Response && looks_beyond_the_response(word.bytes()) {
+            let message = "not supported here: a sample of more than the response";
+            return Err(Fault::new(word, message));
+        }
+        Ok(format)
+    }
+
+    /// A text without samples in it.
+    fn literal(&mut self) -> Read<Format> {
+        let word = self.next("a text")?;
+        let pieces: Vec<_> = word.bytes().split(|byte| *byte == b'%').collect();
+        let format = Format::parse(pieces.join(&b"%%"[..]));
+        format.map_err(|error| Fault::new(word, error.to_string()))
+    }
+
+    fn status(&mut self, range: std::ops::RangeInclusive<u16>) -> Read<StatusCode> {
+        let word = self.next("a status")?;
+        let number = word.as_str().and_then(|text| text.parse().ok());
+        let number = number.filter(|number| range.contains(number));
+        let status = number.and_then(|number| StatusCode::from_u16(number).ok());
+        let (least, most) = range.into_inner();
+        status.ok_or_else(|| Fault::new(word, format!("expected a status from {least} to {most}")))
+    }
+}
+
+/// Whether a sample in a format is of the request or of the connection, neither of which a
+/// rule on responses sees here.
+fn looks_beyond_the_response(format: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(format);
+    // An end too early makes an expression that cannot be read, which is refused, too.
+    text.split("%[").skip(1).any(|rest| {
+        let sample = rest.split(']').next().unwrap_or_default();
+        let origin = expression(sample).map(|expression| expression.origin());
+        !matches!(
+            origin,
+            Ok(Origin::Constant | Origin::Response | Origin::Message)
+        )
+    })
+}

@@ -1,0 +1,221 @@
+//! The life of one connection in mode tcp: bytes both ways.
+//!
+//! The library is asked for a server ([`Backend::select`]), for what to do when it cannot
+//! be reached ([`Backend::redispatch`]), and told when it is ([`Backend::connected`]).
+
+use std::io;
+use std::mem;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use stickroute::{Backend, Now, Request, SimpleResponse};
+use tokio::io::{AsyncRead, AsyncWriteExt, WriteHalf, split};
+use tokio::time;
+
+use crate::body::{Pulse, silence};
+use crate::exchange::{Exchange, Outcome};
+use crate::inspect::{Inspection, Verdict};
+use crate::pool::{self, Pool};
+use crate::queue::{self, Held};
+use crate::relay::{Side, pump};
+use crate::site::{Back, Front};
+use crate::stream::{Ends, Stream};
+
+/// What routing sees of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) ends: Ends,
+    pub(crate) payload: &'a [u8],
+}
+
+impl Request for View<'_> {
+    fn source(&self) -> Option<IpAddr> {
+        self.ends.source.map(|source| source.ip())
+    }
+
+    fn source_port(&self) -> Option<u16> {
+        self.ends.source.map(|source| source.port())
+    }
+
+    fn destination(&self) -> Option<SocketAddr> {
+        self.ends.destination
+    }
+
+    fn payload(&self) -> &[u8] {
+        self.payload
+    }
+}
+
+/// Serves one connection to its end. How it ends is in the log.
+pub(crate) async fn handle(front: Arc<Front>, ends: Ends, client: Box<dyn Stream>) {
+    let mut session = Session {
+        exchange: Exchange::tcp(ends, front.name.clone()),
+        front,
+        ends,
+        payload: Vec::new(),
+    };
+    // A connection that breaks is as good as one that ends.
+    let _ = session.run(client).await;
+}
+
+struct Session {
+    front: Arc<Front>,
+    ends: Ends,
+    /// What the client has said before there was a server.
+    payload: Vec<u8>,
+    exchange: Exchange,
+}
+
+impl Session {
+    async fn run(&mut self, mut client: Box<dyn Stream>) -> io::Result<()> {
+        let front = Arc::clone(&self.front);
+        self.inspect(&mut client, &front.rules.content).await?;
+        let Some(back) = front.route(&self.view()) else {
+            return Ok(());
+        };
+        self.exchange.backend.clone_from(&back.name);
+        if let Some(rules) = front.other_rules(&back) {
+            self.inspect(&mut client, &rules.content).await?;
+        }
+        let Some(backend) = back.backend.clone() else {
+            return Ok(());
+        };
+        let server = self.connect(&back, &backend).await?;
+        self.relay(client, server, &back, &backend).await
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            ends: self.ends,
+            payload: &self.payload,
+        }
+    }
+
+    /// Reads what the rules want to see.
+    async fn inspect(
+        &mut self,
+        client: &mut Box<dyn Stream>,
+        rules: &Inspection,
+    ) -> io::Result<()> {
+        let ends = self.ends;
+        let decided = rules.decide(client, &mut self.payload, |condition, payload| {
+            condition.on_request(&View { ends, payload })
+        });
+        let limit = self.front.client.filter(|_| !rules.rules.is_empty());
+        let verdict = match limit {
+            Some(limit) => time::timeout(limit.max(rules.delay), decided).await??,
+            None => decided.await?,
+        };
+        accepted(verdict)
+    }
+
+    /// Selects a server and connects to it or, while that fails, to the one the library
+    /// names next.
+    async fn connect(
+        &mut self,
+        back: &Arc<Back>,
+        backend: &Backend<Pool>,
+    ) -> io::Result<Box<dyn Stream>> {
+        let attempt = || backend.select(&self.view(), Now::system());
+        let mut held = match queue::select(back, back.timeouts.queue, attempt).await {
+            Ok(held) => held,
+            Err(error) => {
+                self.exchange.outcome = Outcome::NoServer(error);
+                return Err(io::ErrorKind::NotConnected.into());
+            }
+        };
+        loop {
+            let address = held.selection.server().address().clone();
+            let failure = match pool::connect(&address, back.timeouts.connect).await {
+                Ok(server) => {
+                    self.exchange.outcome = Outcome::Selected(held);
+                    return Ok(server);
+                }
+                Err(failure) => failure,
+            };
+            let retry = held.redispatch(|selection| {
+                backend.redispatch(selection, &self.view(), failure, Now::system())
+            });
+            match retry {
+                Ok((next, pause)) => {
+                    held = next;
+                    time::sleep(pause).await;
+                }
+                Err(error) => {
+                    self.exchange.outcome = Outcome::NoServer(error);
+                    return Err(io::ErrorKind::NotConnected.into());
+                }
+            }
+        }
+    }
+
+    /// Carries bytes both ways until both are at their end, or nothing moves for too long.
+    async fn relay(
+        &mut self,
+        client: Box<dyn Stream>,
+        server: Box<dyn Stream>,
+        back: &Back,
+        backend: &Backend<Pool>,
+    ) -> io::Result<()> {
+        let (mut from_client, mut to_client) = split(client);
+        let (mut from_server, mut to_server) = split(server);
+        let pulse = Pulse::default();
+        let (front, payload) = (Arc::clone(&self.front), mem::take(&mut self.payload));
+        let client_side = Side::new(front.client, front.client_fin);
+        let server_side = Side::new(back.timeouts.server, back.timeouts.server_fin);
+        let up = async {
+            to_server.write_all(&payload).await?;
+            pump(&mut from_client, &mut to_server, &pulse, &client_side).await
+        };
+        let down = async {
+            let Outcome::Selected(held) = &mut self.exchange.outcome else {
+                return Ok(());
+            };
+            learn(held, back, backend, &mut from_server, &mut to_client).await?;
+            pump(&mut from_server, &mut to_client, &pulse, &server_side).await
+        };
+        let limit = || {
+            let is_open = client_side.is_open() && server_side.is_open();
+            let tunnel = back.timeouts.tunnel.filter(|_| is_open);
+            tunnel.or_else(|| Side::shorter(&client_side, &server_side))
+        };
+        tokio::select! {
+            ended = async { tokio::try_join!(up, down) } => ended.map(drop),
+            () = silence(limit, &pulse) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+/// Lets the stick rules store, once the first bytes of the server have been seen, if
+/// rules want to see them.
+async fn learn(
+    held: &mut Held,
+    back: &Back,
+    backend: &Backend<Pool>,
+    from_server: &mut (impl AsyncRead + Unpin),
+    to_client: &mut WriteHalf<Box<dyn Stream>>,
+) -> io::Result<()> {
+    let rules = &back.rules.response;
+    if rules.rules.is_empty() {
+        backend.connected(&mut held.selection, Now::system());
+        return Ok(());
+    }
+    let response = |payload: &[u8]| SimpleResponse::new(200).payload(payload);
+    let mut seen = Vec::new();
+    let holds = |condition: &_, seen: &[u8]| {
+        let condition: &stickroute::haproxy::AclCondition = condition;
+        condition.on_response(&response(seen))
+    };
+    let verdict = rules.decide(from_server, &mut seen, holds).await?;
+    // There are no headers that could be edited.
+    let _ = backend.respond(&mut held.selection, &response(&seen), Now::system());
+    accepted(verdict)?;
+    to_client.write_all(&seen).await
+}
+
+fn accepted(verdict: Verdict) -> io::Result<()> {
+    match verdict {
+        Verdict::Accept => Ok(()),
+        Verdict::Reject => Err(io::ErrorKind::ConnectionRefused.into()),
+    }
+}
