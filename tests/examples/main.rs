@@ -1,6 +1,8 @@
 //! The examples do what they say: each is started as its documentation tells, and used.
 
 mod client;
+mod configured;
+mod published;
 mod server;
 #[path = "../support/mod.rs"]
 mod support;

@@ -5,10 +5,9 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use tokio::net::TcpSocket;
-
 use crate::hex;
 use crate::origin::{SEEN, SERVER};
+use crate::support;
 
 /// Where HAProxy tells [`Answer::state`].
 pub(crate) const STATE: &str = "x-state";
@@ -63,7 +62,7 @@ pub(crate) fn begin(
     source: Ipv4Addr,
     request: &[u8],
 ) -> io::Result<(Answer, Pending)> {
-    let mut stream = connect(proxy, source)?;
+    let mut stream = support::connect_from(source, proxy)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     stream.write_all(request)?;
     let mut reader = BufReader::new(stream);
@@ -75,20 +74,6 @@ pub(crate) fn begin(
     }
     let answer = parse(&head);
     Ok((answer.clone(), Pending(reader, answer)))
-}
-
-/// The standard library cannot choose the source address, tokio can.
-fn connect(proxy: SocketAddr, source: Ipv4Addr) -> io::Result<TcpStream> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
-    runtime.block_on(async {
-        let socket = TcpSocket::new_v4()?;
-        socket.bind((source, 0).into())?;
-        let stream = socket.connect(proxy).await?.into_std()?;
-        stream.set_nonblocking(false)?;
-        Ok(stream)
-    })
 }
 
 fn parse(response: &[u8]) -> Answer {

@@ -30,6 +30,7 @@ mod generator;
 mod haproxy;
 mod hex;
 mod origin;
+mod published;
 mod scenario;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,12 +1,16 @@
 //! What the tests that start whole programs share: examples, ports, processes.
 
-use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
+pub(crate) mod configuration;
+
+use std::io::{self, BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::thread::sleep;
 use std::time::Duration;
+
+use tokio::net::TcpSocket;
 
 /// Builds an example, unless it is up to date, and tells where it is.
 pub(crate) fn example(name: &str) -> PathBuf {
@@ -74,6 +78,20 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Connects from a loopback address. The standard library cannot choose one, tokio can.
+pub(crate) fn connect_from(source: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    runtime.block_on(async {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        let stream = socket.connect(to).await?.into_std()?;
+        stream.set_nonblocking(false)?;
+        Ok(stream)
+    })
 }
 
 /// A loopback address nobody listens on.
