@@ -23,7 +23,7 @@ pub(crate) struct ForwardFor {
 pub(crate) fn add(options: [&Option<ForwardFor>; 2], ends: Ends, headers: &mut HeaderMap) {
     let (front, back) = (options[0].as_ref(), options[1].as_ref());
     let all = || front.into_iter().chain(back);
-    let Some(source) = ends.source.map(|source| source.ip().to_canonical()) else {
+    let Some(source) = ends.source.map(|source| source.ip()) else {
         return;
     };
     if all().next().is_none() || all().any(|option| option.excepts(source)) {
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(added(None, None, "192.0.2.7:1"), [sent]);
         let expected = [sent, "x-forwarded-for: 192.0.2.7"];
         assert_eq!(added(Some(&OPTION), None, "192.0.2.7:1"), expected);
-        assert_eq!(added(None, Some(&OPTION), "[::ffff:192.0.2.7]:1"), expected);
+        assert_eq!(added(None, Some(&OPTION), "192.0.2.7:1"), expected);
         let named = ForwardFor {
             header: Some(HeaderName::from_static("x-client")),
             ..OPTION
@@ -114,6 +114,8 @@ mod tests {
             (except("2001:db8::", 32), "[2001:db8::7]:1", false),
             (except("2001:db8::", 32), "[2001:db9::7]:1", true),
             (except("2001:db8::", 32), "192.0.2.7:1", true),
+            // As HAProxy: an address in the clothes of another family is one of that.
+            (except("192.0.2.0", 24), "[::ffff:192.0.2.7]:1", true),
         ] {
             let count = added(Some(&option), Some(&OPTION), source).len();
             assert_eq!(count == 2, is_added, "{option:?} {source}");

@@ -94,9 +94,8 @@ async fn second<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Ends>
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
     match (order, family) {
-        // LOCAL: the other proxy speaks for itself, to see whether this one is alive. Or
-        // it does not know its client.
-        (0x20, _) | (0x21, 0x00) => Ok(None),
+        // LOCAL: the other proxy speaks for itself, to see whether this one is alive.
+        (0x20, _) => Ok(None),
         (0x21, 0x11) => parse_addresses::<4>(&body).map(Some).ok_or_else(malformed),
         (0x21, 0x21) => parse_addresses::<16>(&body).map(Some).ok_or_else(malformed),
         // PROXY about something that is neither TCP over IPv4 nor over IPv6.
@@ -178,7 +177,7 @@ mod tests {
         (body[15], body[31], body[33], body[35]) = (1, 2, 3, 4);
         let expected = some("[::1]:3", "[::2]:4");
         assert_eq!(read_from(&v2(0x21, 0x21, &body)), Ok((expected, 0)));
-        for local in [v2(0x20, 0, b""), v2(0x20, 0x11, &[9; 12]), v2(0x21, 0, b"")] {
+        for local in [v2(0x20, 0, b""), v2(0x20, 0x11, &[9; 12])] {
             assert_eq!(read_from(&local), Ok((HERE, 0)));
         }
     }
@@ -199,6 +198,7 @@ mod tests {
             &v2(0x21, 0x11, &[0; 11]),
             &v2(0x21, 0x21, &[0; 35]),
             &v2(0x21, 0x31, &[0; 216]),
+            &v2(0x21, 0x00, b""),
             &v2(0x22, 0x11, &[0; 12]),
             &v2(0x21, 0x11, &[0; LONGEST_BODY + 1]),
         ] {
