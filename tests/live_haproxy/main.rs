@@ -31,6 +31,7 @@ mod haproxy;
 mod hex;
 mod origin;
 mod published;
+mod rules;
 mod scenario;
 #[path = "../support/mod.rs"]
 mod support;
