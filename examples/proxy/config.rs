@@ -18,6 +18,7 @@ use crate::pool::Pool;
 use crate::rules::Rules;
 use crate::site::{Back, BackTimeouts, Front, Route, Site};
 use crate::stream::Patience;
+use crate::told;
 
 /// A configuration that has been read, told about, and built.
 pub(crate) struct Loaded {
@@ -43,7 +44,7 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     // server is drawn next.
     let routing = routing.seed(RandomState::new().hash_one("routing"));
     let routing = tell(routing.build(), &errors)?;
-    for fault in honour::warnings(&configuration) {
+    for fault in told::warnings(&configuration) {
         eprintln!("[WARNING] {fault}");
     }
     let backs = proxies.iter().filter(|(proxy, _)| proxy.kind.is_backend());

@@ -1,8 +1,8 @@
 //! What a configuration may say that this program does not do. What would change what a
-//! client gets is refused; the rest is told.
+//! client gets is refused, here; the rest is told, in `told.rs`.
 
 use stickroute::haproxy::{
-    Bind, Configuration, Host, Location, Mode, Proxy, Rule, Ruleset, ServerLine, Timeout, Word,
+    Bind, Configuration, Host, Mode, Proxy, Rule, Ruleset, ServerLine, Timeout, Word,
 };
 
 use crate::fault::Fault;
@@ -54,7 +54,7 @@ fn upgrades(configuration: &Configuration) -> Vec<Fault> {
     targets.filter(|name| is_http(name)).map(refuse).collect()
 }
 
-fn enabled(configuration: &Configuration) -> impl Iterator<Item = &Proxy> {
+pub(crate) fn enabled(configuration: &Configuration) -> impl Iterator<Item = &Proxy> {
     let proxies = configuration.proxies.iter();
     proxies.filter(|proxy| !proxy.disabled)
 }
@@ -135,7 +135,7 @@ fn proxy_errors(proxy: &Proxy, faults: &mut Vec<Fault>) {
 }
 
 /// What only costs or saves time.
-const UNNOTICED: [&str; 10] = [
+pub(crate) const UNNOTICED: [&str; 10] = [
     "defer-accept",
     "expose-fd",
     "id",
@@ -156,7 +156,13 @@ fn bind_errors(bind: &Bind, is_stats: bool, faults: &mut Vec<Fault>) {
             faults.push(Fault::at(place, endpoint.to_string(), message));
         }
     }
-    let known = ["accept-proxy", "backlog", "maxconn", "mode", "name"];
+    // Operators come without a PROXY header, and stats maxconn says how many.
+    let of_clients: &[&str] = if is_stats {
+        &[]
+    } else {
+        &["accept-proxy", "maxconn"]
+    };
+    let known = [&["backlog", "mode", "name"], of_clients].concat();
     for (name, word) in &bind.options {
         let is_known = known.contains(name) || UNNOTICED.contains(name);
         let is_level = is_stats && *name == "level";
@@ -184,113 +190,4 @@ fn server_errors(server: &ServerLine) -> Option<Fault> {
     };
     let message = format!("{name} is not supported by this program");
     Some(Fault::new(&server.name, message))
-}
-
-/// What is told and does not keep the configuration from being run.
-pub(crate) fn warnings(configuration: &Configuration) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let checks = checks(configuration);
-    if let Some((first, word)) = checks.first() {
-        let lines: Vec<_> = checks.iter().map(|(place, _)| line(place)).collect();
-        let message = format!(
-            "health checks come later: servers are taken to be up; see {}",
-            distinct(lines)
-        );
-        faults.push(Fault::at(first, *word, message));
-    }
-    for section in configuration.peers.iter().filter(|peers| !peers.disabled) {
-        let message = "tables are not replicated to peers yet";
-        let name = &section.name;
-        faults.push(Fault::at(&name.location, &name.value, message));
-    }
-    let details = details(configuration);
-    if let Some((first, word)) = details.first() {
-        let told: Vec<_> = details
-            .iter()
-            .map(|(place, word)| format!("{word} at {}", line(place)))
-            .collect();
-        let message = format!("no effect in this program: {}", distinct(told));
-        faults.push(Fault::at(first, *word, message));
-    }
-    faults
-}
-
-fn line(place: &Location) -> String {
-    format!("{}:{}", place.file(), place.line())
-}
-
-fn distinct(mut texts: Vec<String>) -> String {
-    // `default-server` repeats itself with every server, next to each other.
-    texts.dedup();
-    texts.join(", ")
-}
-
-/// Everything about health checks.
-fn checks(configuration: &Configuration) -> Vec<(&Location, &'static str)> {
-    let mut found = Vec::new();
-    for proxy in enabled(configuration).filter(|proxy| proxy.kind.is_backend()) {
-        let backend = &proxy.backend;
-        if let Some(check) = &backend.check {
-            found.push((check.kind.location(), "option"));
-        }
-        let rules = backend.check_rules.iter().filter_map(|words| words.first());
-        found.extend(rules.map(|word| (word.location(), "check")));
-        let servers = backend.servers.iter();
-        let checked = servers.filter(|server| server.settings.check || server.settings.agent_check);
-        found.extend(checked.map(|server| (server.name.location(), "check")));
-        if let Some(timeout) = proxy.timeouts.get(&Timeout::Check) {
-            found.push((&timeout.location, "timeout check"));
-        }
-    }
-    found.sort();
-    found
-}
-
-/// What saves time or memory in HAProxy and does neither here.
-fn details(configuration: &Configuration) -> Vec<(&Location, &'static str)> {
-    /// Options of servers about their pools, sockets and logs.
-    const OF_SERVERS: [&str; 7] = [
-        "init-addr",
-        "log-proto",
-        "max-reuse",
-        "pool-low-conn",
-        "pool-max-conn",
-        "pool-purge-delay",
-        "tcp-ut",
-    ];
-    const OF_PROXIES: [&str; 3] = [
-        "abortonclose",
-        "http-pretend-keepalive",
-        "idle-close-on-response",
-    ];
-    let mut found = Vec::new();
-    for proxy in enabled(configuration) {
-        for name in OF_PROXIES.iter().filter(|name| proxy.is_on(name)) {
-            found.push((&proxy.switches[name].location, *name));
-        }
-        let binds = proxy.frontend.binds.iter();
-        for bind in binds.chain(&configuration.global.stats_sockets) {
-            let options = UNNOTICED
-                .iter()
-                .filter(|name| bind.options.contains_key(*name));
-            found.extend(options.map(|name| (&bind.addresses.location, *name)));
-        }
-        if let Some(fullconn) = &proxy.backend.fullconn {
-            found.push((&fullconn.location, "fullconn"));
-        }
-        let reuse = proxy.backend.http_reuse.as_ref();
-        let never_or_safe = |text: Option<&str>| matches!(text, Some("never" | "safe"));
-        if let Some(word) = reuse.filter(|word| !never_or_safe(word.as_str())) {
-            found.push((word.location(), "http-reuse"));
-        }
-        for server in &proxy.backend.servers {
-            let options = &server.settings.options;
-            let known = OF_SERVERS.iter().chain(&["tfo"]);
-            let known = known.filter(|name| options.contains_key(*name));
-            found.extend(known.map(|name| (server.name.location(), *name)));
-        }
-    }
-    found.sort();
-    found.dedup();
-    found
 }

@@ -12,8 +12,8 @@
 //! * `options.rs`: the command line;
 //! * `setup.rs`: from its texts to a [`Backend`](stickroute::Backend);
 //! * `config.rs`: from the files of `-f` to a [`Routing`](stickroute::haproxy::Routing),
-//!   with `rules.rs`, `rule_words.rs` and `network.rs`; `honour.rs` and `fault.rs` say
-//!   what is not done;
+//!   with `rules.rs`, `rule_words.rs`, `words.rs` and `network.rs`; `honour.rs`, `told.rs`
+//!   and `fault.rs` say what is not done;
 //! * `site.rs`: frontends and backends, wherever they come from;
 //! * `serve.rs`: puts a configuration into service;
 //! * `demo.rs`: servers to play with.
@@ -62,7 +62,9 @@ mod site;
 mod sockets;
 mod stream;
 mod tcp;
+mod told;
 mod upkeep;
+mod words;
 
 use std::error::Error;
 use std::net::SocketAddr;

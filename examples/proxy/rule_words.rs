@@ -1,20 +1,15 @@
 //! From the words of rules to what they do; a rule this program cannot follow is refused.
 
-use std::slice;
-
 use hyper::StatusCode;
-use hyper::header::{HeaderName, HeaderValue};
-use stickroute::haproxy::{
-    AclCondition, ConditionWords, Format, Proxy, Rule, Ruleset, Word, expression,
-};
+use hyper::header::HeaderValue;
+use stickroute::haproxy::{AclCondition, ConditionWords, Format, Proxy, Rule, Ruleset, Word};
 use stickroute::{Moment, Origin};
 
 use crate::fault::Fault;
 use crate::filters::{Action, Filters, HttpRule, Redirect, RedirectKind, Reply};
 use crate::forwardfor::ForwardFor;
 use crate::network;
-
-type Read<T> = Result<T, Fault>;
+use crate::words::{Read, Words};
 
 /// The rules of a section on HTTP messages.
 pub(crate) fn filters(proxy: &Proxy, faults: &mut Vec<Fault>) -> Filters {
@@ -205,88 +200,4 @@ fn forwardfor(words: &[Word]) -> Read<ForwardFor> {
         }
     }
     Ok(option)
-}
-
-/// Words of a rule that are not read yet.
-struct Words<'w> {
-    rest: slice::Iter<'w, Word>,
-    /// The last one that was read.
-    last: &'w Word,
-    moment: Moment,
-}
-
-impl<'w> Words<'w> {
-    fn next(&mut self, expected: &str) -> Read<&'w Word> {
-        let word = self
-            .rest
-            .next()
-            .ok_or_else(|| Fault::new(self.last, format!("expected {expected} behind it")))?;
-        self.last = word;
-        Ok(word)
-    }
-
-    fn end(&mut self) -> Read<()> {
-        match self.rest.next() {
-            Some(word) => Err(Fault::new(
-                word,
-                "not supported by this program; expected nothing more",
-            )),
-            None => Ok(()),
-        }
-    }
-
-    fn header(&mut self) -> Read<HeaderName> {
-        let word = self.next("the name of a header")?;
-        let name = HeaderName::from_bytes(word.bytes());
-        name.map_err(|_| Fault::new(word, "expected the name of a header"))
-    }
-
-    fn value(&mut self) -> Read<HeaderValue> {
-        let word = self.next("a text")?;
-        let value = HeaderValue::from_bytes(word.bytes());
-        value.map_err(|_| Fault::new(word, "expected a text without control characters"))
-    }
-
-    fn format(&mut self) -> Read<Format> {
-        let word = self.next("a text")?;
-        let format = Format::parse(word.bytes());
-        let format = format.map_err(|error| Fault::new(word, error.to_string()))?;
-        if self.moment == Moment::Response && looks_beyond_the_response(word.bytes()) {
-            let message = "not supported here: a sample of more than the response";
-            return Err(Fault::new(word, message));
-        }
-        Ok(format)
-    }
-
-    /// A text without samples in it.
-    fn literal(&mut self) -> Read<Format> {
-        let word = self.next("a text")?;
-        let pieces: Vec<_> = word.bytes().split(|byte| *byte == b'%').collect();
-        let format = Format::parse(pieces.join(&b"%%"[..]));
-        format.map_err(|error| Fault::new(word, error.to_string()))
-    }
-
-    fn status(&mut self, range: std::ops::RangeInclusive<u16>) -> Read<StatusCode> {
-        let word = self.next("a status")?;
-        let number = word.as_str().and_then(|text| text.parse().ok());
-        let number = number.filter(|number| range.contains(number));
-        let status = number.and_then(|number| StatusCode::from_u16(number).ok());
-        let (least, most) = range.into_inner();
-        status.ok_or_else(|| Fault::new(word, format!("expected a status from {least} to {most}")))
-    }
-}
-
-/// Whether a sample in a format is of the request or of the connection, neither of which a
-/// rule on responses sees here.
-fn looks_beyond_the_response(format: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(format);
-    // An end too early makes an expression that cannot be read, which is refused, too.
-    text.split("%[").skip(1).any(|rest| {
-        let sample = rest.split(']').next().unwrap_or_default();
-        let origin = expression(sample).map(|expression| expression.origin());
-        !matches!(
-            origin,
-            Ok(Origin::Constant | Origin::Response | Origin::Message)
-        )
-    })
 }

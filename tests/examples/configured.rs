@@ -173,6 +173,10 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             ":8:15: 'level user': this level",
         ),
         (
+            "global\n stats socket /x accept-proxy",
+            ":8:15: 'accept-proxy': this option",
+        ),
+        (
             " mode tcp\n default_backend b\nbackend b",
             ":8:18: 'b': a backend in mode http behind",
         ),
@@ -193,6 +197,37 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
     assert_eq!(missing.status.code(), Some(1));
     let both = client::run(Command::new(example("proxy")).args(["-f", "/x", "--persist"]));
     assert_eq!(both.status.code(), Some(2));
+}
+
+#[test]
+fn what_is_left_undone_is_told_once_with_its_lines() {
+    let folder = Folder::new("told");
+    let file = folder.file("x.cfg");
+    let text = format!(
+        "{TIMEOUTS}listen l\n bind :80 defer-accept\n option abortonclose\n timeout tunnel 1h\n \
+         server a 10.0.0.1:80 check inter 1s\n server b 10.0.0.2:80 on-marked-down shutdown-sessions\n \
+         server c 10.0.0.3:80\n server d 10.0.0.4:80 pool-max-conn 3\n\
+         peers p\n peer x 127.0.0.1:1000\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let mut check = Command::new(example("proxy"));
+    let output = client::run(check.args(["-c", "-L", "x", "-f"]).arg(&file));
+    assert!(output.status.success(), "{output:?}");
+    let log = String::from_utf8(output.stderr).unwrap();
+    let log = log.replace(&*file.to_string_lossy(), "x");
+    let told: Vec<_> = log
+        .lines()
+        .map(|line| line.trim_start_matches("[WARNING] "))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "x:10:9: 'check': health checks come later: servers are taken to be up; see x:10, x:11",
+            "x:14:7: 'p': tables are not replicated to peers yet",
+            "x:7:7: 'defer-accept': no effect in this program: defer-accept at x:7, \
+             abortonclose at x:8, timeout tunnel at x:9, pool-max-conn at x:13",
+        ]
+    );
 }
 
 #[test]

@@ -96,36 +96,26 @@ fn compare(case: &Case) {
     let [theirs, ours] = &folders;
     let theirs = Side::haproxy(case, theirs, &origins);
     let ours = Side::ours(case, ours, &origins);
+    let sides = [&theirs, &ours];
     let mut served = 0;
     for round in 0..REQUESTS {
         if random.percent(8) {
             let order = event(case, &mut random);
             println!("{order}");
-            assert_eq!(ask(&ours.socket, &order), ask(&theirs.socket, &order));
+            let [expected, found] = sides.map(|side| ask(&side.socket, &order));
+            assert_eq!(found, expected, "{order}");
         }
         let request = request(case, &mut random);
-        let (expected, found) = (theirs.send(&request), ours.send(&request));
-        let shown = request.escape_ascii();
-        // Answers of the proxies themselves have texts of their own.
-        let is_same = match expected.server {
-            Some(_) => found == expected,
-            None => (found.status, &found.server) == (expected.status, &None),
-        };
+        let [expected, found] = sides.map(|side| side.send(&request));
         assert!(
-            is_same,
-            "request {round}: {shown}\nHAProxy: {expected:?}\nours: {found:?}\n{}{}",
-            theirs.table(case),
-            ours.table(case)
+            is_same(&expected, &found),
+            "request {round}: {}\nHAProxy: {expected:?}\nours: {found:?}\n{:?}",
+            request.escape_ascii(),
+            sides.map(|side| side.table(case))
         );
         served += usize::from(expected.server.is_some());
         if round % 25 == 0 || round == REQUESTS - 1 {
-            // The end of a session may be noticed a little later than its client does.
-            let is_same = || theirs.table(case) == ours.table(case);
-            let (expected, found) = (theirs.table(case), ours.table(case));
-            assert!(
-                support::eventually(is_same),
-                "after request {round}:\n{expected}\n{found}"
-            );
+            tables_are_the_same(case, sides);
         }
     }
     let entries = theirs.table(case).lines().count();
@@ -137,6 +127,24 @@ fn compare(case: &Case) {
         served > REQUESTS / 4 && entries > 10,
         "hardly anything was compared"
     );
+}
+
+/// Answers of the proxies themselves have texts of their own.
+fn is_same(expected: &Answer, found: &Answer) -> bool {
+    match expected.server {
+        Some(_) => found == expected,
+        None => (found.status, &found.server) == (expected.status, &None),
+    }
+}
+
+/// The end of a session may be noticed a little later than its client does.
+fn tables_are_the_same(case: &Case, sides: [&Side; 2]) {
+    let mut tables = sides.map(|side| side.table(case));
+    let is_same = || {
+        tables = sides.map(|side| side.table(case));
+        tables[0] == tables[1]
+    };
+    assert!(support::eventually(is_same), "{tables:#?}");
 }
 
 impl Side {

@@ -1,0 +1,163 @@
+//! What a configuration may say that this program leaves undone: it is told in warnings,
+//! and does not keep the configuration from being run.
+
+use stickroute::haproxy::{Bind, Configuration, Location, Mode, Proxy, ServerLine, Timeout};
+
+use crate::fault::Fault;
+use crate::honour::{UNNOTICED, enabled};
+
+/// Everything that is told.
+pub(crate) fn warnings(configuration: &Configuration) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let checks = checks(configuration);
+    if let Some((first, word)) = checks.first() {
+        let lines: Vec<_> = checks.iter().map(|(place, _)| line(place)).collect();
+        let message = format!(
+            "health checks come later: servers are taken to be up; see {}",
+            distinct(lines)
+        );
+        faults.push(Fault::at(first, *word, message));
+    }
+    for section in configuration.peers.iter().filter(|peers| !peers.disabled) {
+        let message = "tables are not replicated to peers yet";
+        let name = &section.name;
+        faults.push(Fault::at(&name.location, &name.value, message));
+    }
+    let details = details(configuration);
+    if let Some((first, word)) = details.first() {
+        let told: Vec<_> = details
+            .iter()
+            .map(|(place, word)| format!("{word} at {}", line(place)))
+            .collect();
+        let message = format!("no effect in this program: {}", distinct(told));
+        faults.push(Fault::at(first, *word, message));
+    }
+    faults
+}
+
+fn line(place: &Location) -> String {
+    format!("{}:{}", place.file(), place.line())
+}
+
+fn distinct(mut texts: Vec<String>) -> String {
+    // `default-server` repeats itself with every server, next to each other.
+    texts.dedup();
+    texts.join(", ")
+}
+
+/// Everything about health checks.
+fn checks(configuration: &Configuration) -> Vec<(&Location, &'static str)> {
+    let mut found = Vec::new();
+    for proxy in enabled(configuration).filter(|proxy| proxy.kind.is_backend()) {
+        let backend = &proxy.backend;
+        if let Some(check) = &backend.check {
+            found.push((check.kind.location(), "option"));
+        }
+        let rules = backend.check_rules.iter().filter_map(|words| words.first());
+        found.extend(rules.map(|word| (word.location(), "check")));
+        let servers = backend.servers.iter();
+        let checked = servers.filter(|server| is_checked(server));
+        found.extend(checked.map(|server| (server.name.location(), "check")));
+        if let Some(timeout) = proxy.timeouts.get(&Timeout::Check) {
+            found.push((&timeout.location, "timeout check"));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Whether a server is to be checked, or something depends on that.
+fn is_checked(server: &ServerLine) -> bool {
+    const NAMES: [&str; 17] = [
+        "addr",
+        "agent-addr",
+        "agent-inter",
+        "agent-port",
+        "agent-send",
+        "check-proto",
+        "check-send-proxy",
+        "check-via-socks4",
+        "downinter",
+        "error-limit",
+        "fastinter",
+        "inter",
+        "observe",
+        "on-error",
+        "on-marked-down",
+        "on-marked-up",
+        "port",
+    ];
+    let settings = &server.settings;
+    let mut names = NAMES.iter().chain(&["fall", "rise"]);
+    let depends = names.any(|name| settings.options.contains_key(name));
+    settings.check || settings.agent_check || depends
+}
+
+/// What saves time or memory in HAProxy and does neither here, or is about something that
+/// never happens here.
+fn details(configuration: &Configuration) -> Vec<(&Location, &'static str)> {
+    let mut found = Vec::new();
+    for bind in &configuration.global.stats_sockets {
+        found.extend(of_bind(bind));
+    }
+    for proxy in enabled(configuration) {
+        found.extend(proxy.frontend.binds.iter().flat_map(of_bind));
+        found.extend(proxy.backend.servers.iter().flat_map(of_server));
+        of_proxy(proxy, &mut found);
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn of_bind(bind: &Bind) -> impl Iterator<Item = (&Location, &'static str)> {
+    let names = UNNOTICED.iter();
+    let names = names.filter(|name| bind.options.contains_key(*name));
+    names.map(|name| (&bind.addresses.location, *name))
+}
+
+/// Options of servers about their pools, sockets and logs.
+fn of_server(server: &ServerLine) -> impl Iterator<Item = (&Location, &'static str)> {
+    const NAMES: [&str; 8] = [
+        "init-addr",
+        "log-proto",
+        "max-reuse",
+        "pool-low-conn",
+        "pool-max-conn",
+        "pool-purge-delay",
+        "tcp-ut",
+        "tfo",
+    ];
+    let options = &server.settings.options;
+    let names = NAMES.iter().filter(|name| options.contains_key(*name));
+    names.map(|name| (server.name.location(), *name))
+}
+
+fn of_proxy<'c>(proxy: &'c Proxy, found: &mut Vec<(&'c Location, &'static str)>) {
+    const NAMES: [&str; 3] = [
+        "abortonclose",
+        "http-pretend-keepalive",
+        "idle-close-on-response",
+    ];
+    // HTTP has neither tunnels nor half closed connections here.
+    const OF_TCP: [(Timeout, &str); 3] = [
+        (Timeout::ClientFin, "timeout client-fin"),
+        (Timeout::ServerFin, "timeout server-fin"),
+        (Timeout::Tunnel, "timeout tunnel"),
+    ];
+    for name in NAMES.iter().filter(|name| proxy.is_on(name)) {
+        found.push((&proxy.switches[name].location, *name));
+    }
+    for (timeout, name) in OF_TCP.iter().filter(|_| proxy.mode == Mode::Http) {
+        let place = proxy.timeouts.get(timeout).map(|time| &time.location);
+        found.extend(place.map(|place| (place, *name)));
+    }
+    if let Some(fullconn) = &proxy.backend.fullconn {
+        found.push((&fullconn.location, "fullconn"));
+    }
+    let reuse = proxy.backend.http_reuse.as_ref();
+    let never_or_safe = |text: Option<&str>| matches!(text, Some("never" | "safe"));
+    if let Some(word) = reuse.filter(|word| !never_or_safe(word.as_str())) {
+        found.push((word.location(), "http-reuse"));
+    }
+}
