@@ -1,5 +1,9 @@
 //! `tcp-request content`, `tcp-response content` and `inspect-delay`: looking at the
 //! first bytes before anything is done with them.
+//!
+//! The verdicts are HAProxy's. It sometimes knows earlier than this that a condition can
+//! never hold any more, of a first byte that begins no TLS for example; here the delay is
+//! waited out then.
 
 use std::io;
 use std::time::Duration;

@@ -56,7 +56,9 @@ impl Held {
 /// taken, and no longer than `limit`; `None` is for ever. HAProxy: `timeout queue`.
 ///
 /// Whoever waits is woken by every slot and takes it if it is one he can use: one who
-/// insists on a server does not keep others from theirs.
+/// insists on a server does not keep others from theirs. Those who wait are woken in
+/// their order, but one who comes at that very moment may be faster. A request that is
+/// redispatched to servers that are all full does not wait: it is answered 503.
 pub(crate) async fn select(
     back: &Arc<Back>,
     limit: Option<Duration>,
