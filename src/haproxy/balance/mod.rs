@@ -1,13 +1,20 @@
 //! The `balance` and `hash-type` lines.
 
+mod algorithm;
+mod hash_type;
+mod words;
+
 use std::sync::Arc;
 
-use super::{DirectiveError, expression, is_token};
-use crate::hash::HashFunction;
+use super::DirectiveError;
+#[cfg(doc)]
+use super::expression;
 use crate::{
-    ConsistentHash, FirstFree, HashInput, HeaderInput, LeastConnections, MapHash, Moment, Random,
-    RoundRobin, Selector, StaticRoundRobin, UriInput,
+    ConsistentHash, FirstFree, LeastConnections, MapHash, Random, RoundRobin, Selector,
+    StaticRoundRobin,
 };
+use algorithm::{Algorithm, algorithm};
+use hash_type::{HashType, Method};
 
 /// The selector that a `balance` line and its `hash-type` line ask for.
 ///
@@ -110,256 +117,11 @@ pub(super) fn tunable(
     })
 }
 
-enum Algorithm {
-    RoundRobin,
-    StaticRoundRobin,
-    LeastConnections,
-    FirstFree,
-    Random { draws: u32 },
-    Hash(HashInput),
-}
-
-fn algorithm(balance: &str) -> Result<Algorithm, DirectiveError> {
-    const EXPECTED: &str = "roundrobin, static-rr, leastconn, first, random(N), source, uri, url_param NAME, hdr(NAME), \
-         hash EXPRESSION or rdp-cookie(NAME)";
-    let mut words = Words::new("balance", balance);
-    let Some(word) = words.next() else {
-        return Ok(Algorithm::RoundRobin);
-    };
-    let algorithm = match word {
-        "roundrobin" => Algorithm::RoundRobin,
-        "static-rr" => Algorithm::StaticRoundRobin,
-        "leastconn" => Algorithm::LeastConnections,
-        "first" => Algorithm::FirstFree,
-        "source" => Algorithm::Hash(HashInput::source()),
-        "uri" => Algorithm::Hash(uri(&mut words)?.into()),
-        "url_param" => Algorithm::Hash(url_param(&mut words)?),
-        "hash" => Algorithm::Hash(sample(&mut words)?),
-        "rdp-cookie" => Algorithm::Hash(HashInput::rdp_cookie("mstshash")),
-        _ => match call(word) {
-            ("hdr", Some(name)) => Algorithm::Hash(header(name, word, &mut words)?.into()),
-            ("rdp-cookie", Some(name)) if !name.is_empty() => {
-                Algorithm::Hash(HashInput::rdp_cookie(name))
-            }
-            ("random", draws) => Algorithm::Random {
-                draws: draws_of(draws, word, &words)?,
-            },
-            ("sticky", None) => return Err(words.not_supported_yet(word)),
-            _ => return Err(words.unexpected(word, EXPECTED)),
-        },
-    };
-    words.end()?;
-    Ok(algorithm)
-}
-
-/// HAProxy counts in `int`, from 1.
-fn draws_of(text: Option<&str>, word: &str, words: &Words<'_>) -> Result<u32, DirectiveError> {
-    const DEFAULT: u32 = 2;
-    let Some(text) = text.filter(|text| !text.is_empty()) else {
-        return Ok(DEFAULT);
-    };
-    match text.parse() {
-        Ok(draws @ 1..=0x7fff_ffff) => Ok(draws),
-        _ => Err(words.unexpected(word, "random(N) with a number of draws from 1")),
-    }
-}
-
-fn uri(words: &mut Words<'_>) -> Result<UriInput, DirectiveError> {
-    let mut uri = HashInput::uri();
-    while let Some(word) = words.next() {
-        uri = match word {
-            "len" => uri.len(words.positive()?),
-            "depth" => uri.depth(words.positive()?),
-            "whole" => uri.whole(),
-            "path-only" => uri.path_only(),
-            _ => return Err(words.unexpected(word, "len N, depth N, whole or path-only")),
-        };
-    }
-    Ok(uri)
-}
-
-fn url_param(words: &mut Words<'_>) -> Result<HashInput, DirectiveError> {
-    let name = words.required("the name of a parameter")?;
-    match words.next() {
-        None => Ok(HashInput::url_param(name)),
-        Some("check_post") => Err(words.not_supported_yet("check_post")),
-        Some(word) => Err(words.unexpected(word, NOTHING)),
-    }
-}
-
-fn header(name: &str, word: &str, words: &mut Words<'_>) -> Result<HeaderInput, DirectiveError> {
-    if !is_token(name) {
-        return Err(words.unexpected(word, "hdr(NAME) with the name of a header field"));
-    }
-    let header = HashInput::header(name);
-    match words.next() {
-        None => Ok(header),
-        Some("use_domain_only") => Ok(header.use_domain_only()),
-        Some(word) => Err(words.unexpected(word, "use_domain_only or nothing more")),
-    }
-}
-
-fn sample(words: &mut Words<'_>) -> Result<HashInput, DirectiveError> {
-    let word = words.required("a sample expression")?;
-    let expression = expression(word).map_err(|error| DirectiveError::Expression {
-        directive: words.directive,
-        position: words.read,
-        error,
-    })?;
-    if !expression.is_available(Moment::Request) {
-        return Err(words.unexpected(word, "a sample of the request"));
-    }
-    Ok(HashInput::expression(expression))
-}
-
-struct HashType {
-    method: Method,
-    function: Option<HashFunction>,
-    avalanche: bool,
-}
-
-enum Method {
-    Map,
-    Consistent,
-}
-
-impl Default for HashType {
-    /// As without a `hash-type` line.
-    fn default() -> Self {
-        Self {
-            method: Method::Map,
-            function: None,
-            avalanche: false,
-        }
-    }
-}
-
-impl HashType {
-    fn read(text: &str) -> Result<Self, DirectiveError> {
-        let mut words = Words::new("hash-type", text);
-        let mut hash = Self::default();
-        match words.required(METHODS)? {
-            "map-based" => hash.method = Method::Map,
-            "consistent" => hash.method = Method::Consistent,
-            word => return Err(words.unexpected(word, METHODS)),
-        }
-        if let Some(word) = words.next() {
-            hash.function = Some(function(word, &words)?);
-            hash.avalanche = match words.next() {
-                None => false,
-                Some("avalanche") => true,
-                Some(word) => return Err(words.unexpected(word, "avalanche or nothing more")),
-            };
-        }
-        words.end()?;
-        Ok(hash)
-    }
-
-    /// Without a function there is an avalanche, with one only if it is asked for.
-    fn consistent(&self, input: HashInput) -> ConsistentHash {
-        let hash = ConsistentHash::new(input);
-        match (self.function, self.avalanche) {
-            (None, _) => hash,
-            (Some(function), false) => hash.function(function),
-            (Some(function), true) => hash.function(function).avalanche(true),
-        }
-    }
-}
-
-fn function(word: &str, words: &Words<'_>) -> Result<HashFunction, DirectiveError> {
-    match word {
-        "sdbm" => Ok(HashFunction::Sdbm),
-        "djb2" => Ok(HashFunction::Djb2),
-        "wt6" => Ok(HashFunction::Wt6),
-        "crc32" => Ok(HashFunction::Crc32),
-        "none" => Ok(HashFunction::Decimal),
-        _ => Err(words.unexpected(word, "sdbm, djb2, wt6, crc32 or none")),
-    }
-}
-
-const METHODS: &str = "map-based or consistent";
-const NOTHING: &str = "nothing more";
-
-/// The words of a line, counted for the sake of errors.
-struct Words<'a> {
-    directive: &'static str,
-    rest: std::str::SplitWhitespace<'a>,
-    /// Words read so far, hence the number of the last one.
-    read: usize,
-}
-
-impl<'a> Words<'a> {
-    fn new(directive: &'static str, text: &'a str) -> Self {
-        Self {
-            directive,
-            rest: text.split_whitespace(),
-            read: 0,
-        }
-    }
-
-    fn next(&mut self) -> Option<&'a str> {
-        let word = self.rest.next()?;
-        self.read += 1;
-        Some(word)
-    }
-
-    fn required(&mut self, expected: &'static str) -> Result<&'a str, DirectiveError> {
-        let missing = DirectiveError::MissingWord {
-            directive: self.directive,
-            position: self.read + 1,
-            expected,
-        };
-        self.next().ok_or(missing)
-    }
-
-    fn positive(&mut self) -> Result<usize, DirectiveError> {
-        const EXPECTED: &str = "a whole number from 1";
-        let word = self.required(EXPECTED)?;
-        match word.parse() {
-            Ok(number) if number > 0 => Ok(number),
-            _ => Err(self.unexpected(word, EXPECTED)),
-        }
-    }
-
-    fn end(&mut self) -> Result<(), DirectiveError> {
-        match self.next() {
-            None => Ok(()),
-            Some(word) => Err(self.unexpected(word, NOTHING)),
-        }
-    }
-
-    /// The word just read means nothing.
-    fn unexpected(&self, word: &str, expected: &'static str) -> DirectiveError {
-        DirectiveError::UnexpectedWord {
-            directive: self.directive,
-            position: self.read,
-            found: word.into(),
-            expected,
-        }
-    }
-
-    /// The word just read means something to HAProxy only.
-    fn not_supported_yet(&self, word: &str) -> DirectiveError {
-        DirectiveError::NotSupportedYet {
-            directive: self.directive,
-            position: self.read,
-            found: word.into(),
-        }
-    }
-}
-
-/// `name(argument)` or `name`.
-fn call(word: &str) -> (&str, Option<&str>) {
-    match word.strip_suffix(')').and_then(|word| word.split_once('(')) {
-        Some((name, argument)) => (name, Some(argument)),
-        None => (word, None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::WeightScale;
+    use crate::hash::HashFunction;
+    use crate::{HashInput, WeightScale};
 
     #[test]
     fn every_supported_line_is_read() {
