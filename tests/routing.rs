@@ -1,8 +1,12 @@
 //! Promise: a configuration put into service routes as its lines say, and what it cannot
 //! do is refused with its place.
 
+use std::time::Duration;
+
 use stickroute::haproxy::{Configuration, ConfigurationReader, Routing};
-use stickroute::{Condition, Fetch, Now, Reason, SimpleRequest, SimpleResponse, StickRule};
+use stickroute::{
+    Condition, DataKind, Fetch, Key, Now, Reason, SimpleRequest, SimpleResponse, StickRule,
+};
 
 const DEFAULTS: &str =
     "defaults\n mode http\n timeout connect 1s\n timeout client 1s\n timeout server 1s\n";
@@ -371,4 +375,196 @@ fn conditions_that_never_hold_are_warned_about() {
         "{found:?}"
     );
     assert!(configuration.build().is_ok());
+}
+
+/// A table with counters, one in a `peers` section, and three backends.
+const COUNTED: &str = "peers p\n peer a 127.0.0.1:1024\n table known type ip size 10\n\
+    backend counters\n stick-table type ip size 10 expire 10s store gpc0,gpt0,http_req_rate(10s)\n";
+
+fn address(source: &str) -> Key<'static> {
+    Key::from(source.parse::<std::net::Ipv4Addr>().unwrap())
+}
+
+#[test]
+fn rules_of_frontends_read_tables_of_other_sections() {
+    let routing = routing(&format!(
+        "frontend fe\n bind :80\n acl abuser src_get_gpc0(counters) ge 3\n \
+         use_backend jail if abuser\n \
+         use_backend old if {{ src,in_table(p/known) }} !{{ src,table_gpt0(counters) 1 }}\n \
+         use_backend tag-%[src_get_gpt0(counters)] if {{ src,in_table(counters) }}\n \
+         default_backend new\n{COUNTED}{}",
+        sections(&["jail", "old", "new", "tag-1"])
+    ));
+    let (client, key) = (get("/", "192.0.2.1"), address("192.0.2.1"));
+    let now = Now::system();
+    let counters = routing.table("counters").unwrap();
+    assert_eq!(server(&routing, &client), "new");
+    let _ = routing.table("p/known").unwrap().insert(&key, now).unwrap();
+    assert_eq!(server(&routing, &client), "old");
+    let _ = counters.insert(&key, now).unwrap();
+    assert!(counters.set_data(&key, DataKind::Tag0, 0, 1, now));
+    assert_eq!(server(&routing, &client), "tag-1");
+    assert!(counters.set_data(&key, DataKind::Counter0, 0, 3, now));
+    assert_eq!(server(&routing, &client), "jail");
+    assert_eq!(server(&routing, &get("/", "192.0.2.2")), "new");
+    // Reading has refreshed nothing.
+    let later = Now::new(now.mono() + Duration::from_secs(10), now.wall());
+    let _ = counters.maintain(later, 0);
+    assert_eq!(server(&routing, &client), "old");
+}
+
+#[test]
+fn rules_of_backends_read_tables_their_own_too() {
+    let routing = routing(&format!(
+        "frontend fe\n bind :80\n default_backend be\n{COUNTED}\
+         backend be\n stick-table type ip size 10\n \
+         use-server s2 if {{ src_http_req_rate(counters) gt 1 }}\n \
+         use-server s2 unless {{ src,in_table }} || {{ path / }}\n \
+         stick on src if {{ src,in_table(counters) }}\n{TWO_SERVERS}"
+    ));
+    let (client, key) = (get("/", "192.0.2.1"), address("192.0.2.1"));
+    let now = Now::system();
+    let own = routing.table("be").unwrap();
+    let reason = |request: &SimpleRequest| send(&routing, "fe", request).1;
+    assert_eq!(reason(&client), Reason::Balance);
+    assert_eq!(own.len(), 0, "the client is not in the other table");
+    let x = get("/x", "192.0.2.1");
+    assert_eq!(reason(&x), Reason::UseServer);
+    let held = routing.table("counters").unwrap().hold(&key, now).unwrap();
+    assert_eq!(reason(&client), Reason::Balance);
+    assert_eq!(reason(&client), Reason::StickTable);
+    assert_eq!(reason(&x), Reason::StickTable, "it is in the backend's own");
+    assert!(held.add_data(DataKind::RequestRate, 0, 2, now));
+    assert_eq!(
+        send(&routing, "fe", &client),
+        ("s2".into(), Reason::UseServer)
+    );
+}
+
+#[test]
+fn a_value_in_a_table_may_be_the_key_of_another() {
+    let routing = routing(&format!(
+        "frontend fe\n bind :80\n default_backend be\n{COUNTED}\
+         backend be\n stick-table type integer size 10\n \
+         stick on src table_gpt0(counters)\n{TWO_SERVERS}"
+    ));
+    let counters = routing.table("counters").unwrap();
+    let sources = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+    for source in &sources[..2] {
+        let _ = counters.insert(&address(source), Now::system()).unwrap();
+        assert!(counters.set_data(&address(source), DataKind::Tag0, 0, 7, Now::system()));
+    }
+    let picked = sources.map(|source| send(&routing, "fe", &get("/", source)));
+    assert_eq!(picked[0], ("s1".into(), Reason::Balance));
+    assert_eq!(picked[1], ("s1".into(), Reason::StickTable));
+    assert_eq!(picked[2], ("s2".into(), Reason::Balance));
+    let own = routing.table("be").unwrap();
+    assert!(
+        [0, 7]
+            .map(Key::from)
+            .iter()
+            .all(|key| own.peek(key, Now::system()).is_some())
+    );
+}
+
+#[test]
+fn conditions_and_formats_of_other_rules_are_given_their_tables() {
+    let configuration = configuration(&format!(
+        "frontend fe\n bind :80\n acl busy src_get_gpc0 gt 1\n stick-table type ip size 1 store gpc0\n \
+         http-request deny if busy\n http-request deny unless {{ src,in_table(counters) }}\n{COUNTED}"
+    ));
+    let routing = configuration.build().unwrap();
+    let rules = &configuration.proxies[0].rules;
+    let words = |rule: usize| rules[rule].condition.as_ref().unwrap();
+    let busy = routing.condition("fe", words(0));
+    let unknown = routing.condition("fe", words(1));
+    let format = routing
+        .format("fe", "%[src_get_gpc0]/%[src,in_table(counters)]")
+        .unwrap();
+    let (client, key) = (get("/", "192.0.2.1"), address("192.0.2.1"));
+    assert!(!busy.on_request(&client) && unknown.on_request(&client));
+    assert_eq!(format.on_request(&client), b"0/0");
+    for (name, value) in [("fe", 2), ("counters", 0)] {
+        let table = routing.table(name).unwrap();
+        let _ = table.insert(&key, Now::system()).unwrap();
+        assert!(table.set_data(&key, DataKind::Counter0, 0, value, Now::system()));
+    }
+    assert!(busy.on_request(&client) && !unknown.on_request(&client));
+    assert_eq!(format.on_request(&client), b"2/1");
+    assert!(
+        !words(0).condition().on_request(&client),
+        "it knows no tables"
+    );
+    for (text, expected) in [
+        (
+            "a%[src_conn_cnt(nosuch)]",
+            "character 17: there is no stick table \"nosuch\"",
+        ),
+        ("a%[pth]", "character 4: there is no fetch \"pth\""),
+    ] {
+        let error = routing.format("fe", text).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn tables_that_are_not_there_are_told_with_their_place() {
+    let front = |line: &str| format!("{COUNTED}frontend fe\n bind :80\n{line}\n");
+    for (line, expected) in [
+        (
+            " acl a src,in_table(counter)",
+            "f:13:21: 'counter': there is no stick table of this name; did you mean 'counters'?",
+        ),
+        (
+            " http-request deny if { src_conn_cnt gt 1 }",
+            "f:13:25: 'fe': there is no stick table of this name",
+        ),
+        (
+            " use_backend counters if TRUE { src_get_gpc(1,p/knwn) gt 0 }",
+            "f:13:47: 'p/knwn': there is no stick table of this name; did you mean 'p/known'?",
+        ),
+        (
+            " use_backend %[src_conn_cnt(none)]",
+            "f:13:14: '%[src_conn_cnt(none)]': character 16: there is no stick table \"none\"",
+        ),
+    ] {
+        let found = refusal(&front(line));
+        assert!(found.starts_with(expected), "{line}:\n{found}");
+    }
+    let back = format!("{COUNTED}backend be\n stick on src, table_gpc0(none) table counters\n");
+    let found = refusal(&back);
+    assert!(
+        found.starts_with("f:12:27: 'none': there is no stick table"),
+        "{found}"
+    );
+}
+
+#[test]
+fn what_a_table_does_not_store_is_warned_about() {
+    let read = |lines: &str| {
+        let array = "backend array\n stick-table type ip size 1 store gpc(2)\n";
+        let configuration = configuration(&format!("{COUNTED}{array}backend be\n{lines}"));
+        let findings = configuration.findings().iter();
+        findings.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let found = read(" use-server s if { src_conn_cur(counters) gt 1 }\n server s 10.0.0.1:80\n");
+    assert_eq!(found.len(), 1, "{found:?}");
+    let expected = "f:14:33: 'counters': the table does not store what \"src_conn_cur\" reads";
+    assert!(found[0].starts_with(expected), "{found:?}");
+    for (expression, warnings) in [
+        ("src_get_gpc0(counters)", 0),
+        ("src,in_table(counters)", 0),
+        ("src,table_server_id(counters)", 0),
+        ("src_kbytes_in(counters)", 1),
+        ("src_get_gpc1(array)", 0),
+        ("src_get_gpc(1,array)", 0),
+        ("src_get_gpc(2,array)", 1),
+        ("src_get_gpc(0,counters)", 1),
+        ("src_gpc1_rate(array)", 1),
+    ] {
+        let found = read(&format!(
+            " acl a {expression} -m found\n server s 10.0.0.1:80\n"
+        ));
+        assert_eq!(found.len(), warnings, "{expression}: {found:?}");
+    }
 }

@@ -6,11 +6,13 @@ use super::connection::Connection;
 use super::cookies::{CookieFetch, CookieView};
 use super::fields::{FieldView, HeaderFetch};
 use super::payload::Payload;
+use super::tables::Question;
 use super::target::Target;
-use super::{Custom, Fetch, Kind, Side};
+use super::{Custom, Fetch, Kind, Side, TableRead};
 use crate::cookie::Name;
 use crate::message::{Request, Response};
 use crate::sample::Sample;
+use crate::table::{DataKind, StickTable};
 
 /// The connection.
 impl Fetch {
@@ -32,6 +34,20 @@ impl Fetch {
     /// The port the client connected to. HAProxy: `dst_port`.
     pub fn dst_port() -> Self {
         Self(Kind::Connection(Connection::DestinationPort))
+    }
+
+    /// A value that a stick table stores with the entry of the client's address, 0 without
+    /// an entry. HAProxy: `src_get_gpc0(T)`, `src_conn_rate(T)`, `src_get_gpc(I,T)` and so
+    /// on.
+    ///
+    /// It is what [`Converter::table_data`](crate::Converter::table_data) makes of
+    /// [`src`](Self::src).
+    pub fn source_data(table: Arc<StickTable>, kind: DataKind, element: u32) -> Self {
+        Self::about_source(TableRead::new(Question::Data(kind, element), table))
+    }
+
+    pub(crate) fn about_source(read: TableRead) -> Self {
+        Self(Kind::Source(read))
     }
 
     /// Whether the client's connection is encrypted. HAProxy: `ssl_fc`.

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-#[cfg(feature = "haproxy")]
-use super::Message;
 use super::{Converter, Fetch, HeaderFetch, Moment, Origin};
+#[cfg(feature = "haproxy")]
+use super::{FindTable, Message};
 use crate::message::{Request, Response};
 use crate::sample::{Sample, SampleType};
 
@@ -66,6 +66,22 @@ impl Expression {
     #[cfg(feature = "haproxy")]
     pub(crate) fn has_converters(&self) -> bool {
         !self.converters.is_empty()
+    }
+
+    /// Whether there is a table to be put in.
+    #[cfg(feature = "haproxy")]
+    pub(crate) fn reads_tables(&self) -> bool {
+        self.fetch.reads_table() || self.converters.iter().any(Converter::reads_table)
+    }
+
+    /// Puts tables in the place of their names; a name that is not found stays, and has no
+    /// value.
+    #[cfg(feature = "haproxy")]
+    pub(crate) fn bind(&mut self, find: &FindTable<'_>) {
+        self.fetch.bind(find);
+        for converter in &mut self.converters {
+            converter.bind(find);
+        }
     }
 
     fn convert<'a>(&self, sample: Sample<'a>) -> Option<Sample<'a>> {

@@ -13,6 +13,7 @@ mod cookies;
 mod expression;
 mod fields;
 mod payload;
+mod tables;
 mod target;
 mod url;
 
@@ -29,9 +30,14 @@ pub use expression::{Expression, TypeMismatch};
 pub use fields::HeaderFetch;
 pub(crate) use fields::element_end;
 pub(crate) use payload::{Payload, rdp_cookie};
+pub(crate) use tables::TableRead;
 pub(crate) use url::{path, url_param};
 #[cfg(feature = "haproxy")]
-pub(crate) use {cookies::CookieView, fields::FieldView};
+pub(crate) use {
+    cookies::CookieView,
+    fields::FieldView,
+    tables::{FindTable, Question, TableRef},
+};
 
 use connection::Connection;
 use cookies::CookieFetch;
@@ -68,6 +74,8 @@ enum Kind {
     Cookie(Side, Box<CookieFetch>),
     Status,
     Payload(Side, Payload),
+    /// About the client's address.
+    Source(TableRead),
     Custom(Custom),
 }
 
@@ -132,6 +140,7 @@ impl Fetch {
             Kind::Connection(connection) => connection.of(request),
             Kind::Method => non_empty(request.method()).map(|m| Sample::Method(m.into())),
             Kind::Target(target) => target.of(request),
+            Kind::Source(read) => read.about(&request.source()?.into()),
             Kind::Custom(Custom::Request { extract, .. }) => extract(request),
             _ => self.on_message(Message::Request(request)),
         }
@@ -180,6 +189,19 @@ impl Fetch {
         }
     }
 
+    #[cfg(feature = "haproxy")]
+    fn reads_table(&self) -> bool {
+        matches!(self.0, Kind::Source(_))
+    }
+
+    /// Puts the table in the place of its name.
+    #[cfg(feature = "haproxy")]
+    fn bind(&mut self, find: &FindTable<'_>) {
+        if let Kind::Source(read) = &mut self.0 {
+            read.bind(find);
+        }
+    }
+
     /// The type of the value, as far as it is known before there is one.
     ///
     /// HAProxy 2.6 takes every address for an IPv4 one here, and so does this: what
@@ -194,6 +216,7 @@ impl Fetch {
             Kind::Cookie(_, cookie) => cookie.output(),
             Kind::Status => SampleType::Integer,
             Kind::Payload(_, payload) => payload.output(),
+            Kind::Source(read) => read.output(),
             Kind::Custom(_) => SampleType::Any,
         }
     }
@@ -202,7 +225,7 @@ impl Fetch {
     pub fn origin(&self) -> Origin {
         match &self.0 {
             Kind::Constant(_) => Origin::Constant,
-            Kind::Connection(_) | Kind::Method => Origin::Exchange,
+            Kind::Connection(_) | Kind::Method | Kind::Source(_) => Origin::Exchange,
             Kind::Target(_) | Kind::Custom(Custom::Request { .. }) => Origin::Request,
             Kind::Status | Kind::Custom(Custom::Response { .. }) => Origin::Response,
             Kind::Fields(side, _) | Kind::Cookie(side, _) | Kind::Payload(side, _) => side.origin(),

@@ -1,6 +1,7 @@
 //! Describing a table.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use ahash::RandomState;
@@ -123,6 +124,7 @@ impl StickTableBuilder {
             named_by: self.named_by,
             servers: Servers::new(self.hasher(2)),
             storage,
+            latest: AtomicU64::new(0),
         })
     }
 

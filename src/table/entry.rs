@@ -171,6 +171,7 @@ impl Held {
 
     fn refresh_if(&self, is_stored: bool, now: Now) -> bool {
         if is_stored {
+            self.table.tell(now);
             self.table.refresh(self.slot, Moment::of(now));
         }
         is_stored

@@ -2,6 +2,7 @@
 
 use std::net::Ipv6Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::builder::StickTableBuilder;
@@ -50,6 +51,8 @@ pub struct StickTable {
     pub(super) named_by: ServerNaming,
     pub(super) servers: Servers,
     pub(super) storage: Storage,
+    /// The latest time it was told of, in milliseconds.
+    pub(super) latest: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -141,6 +144,7 @@ impl StickTable {
 
     /// Removes the entry of a key, unless somebody holds it. HAProxy: `clear table T key K`.
     pub fn remove(&self, key: &Key<'_>, now: Now) -> Removal {
+        self.tell(now);
         let at = Moment::of(now);
         with_key!(
             self,
@@ -183,6 +187,7 @@ impl StickTable {
         now: Now,
         mut filter: impl FnMut(&TableEntry<'_>) -> bool,
     ) -> Vec<TableEntry<'_>> {
+        self.tell(now);
         let at = Moment::of(now);
         let mut entries = Vec::new();
         let mut add = |key, visit| {
@@ -209,7 +214,14 @@ impl StickTable {
     ///
     /// Expired entries are never found, so this is only about room: they count until they
     /// are removed, here or when room is needed.
+    ///
+    /// It also tells the table the time. Sample expressions, which have no clock, read
+    /// entries ([`Converter::in_table`](crate::Converter::in_table) and the like) as of the
+    /// latest time that this or anything else that creates, removes, changes, holds,
+    /// reserves or lists entries was given. A lookup tells nothing, nor does storing
+    /// a server again that is stored already.
     pub fn maintain(&self, now: Now, budget: usize) -> Upkeep {
+        self.tell(now);
         with_storage!(self, |shared| {
             let (slots, mut keeper) = shared.locked();
             keeper.maintain(slots, Moment::of(now), budget)
@@ -222,6 +234,7 @@ impl StickTable {
     /// # Errors
     /// As [`set`](Self::set).
     pub fn hold(self: &Arc<Self>, key: &Key<'_>, now: Now) -> Result<Held, StoreError> {
+        self.tell(now);
         let at = Moment::of(now);
         let refused = || Err(StoreError::key_type(key, self.key_type));
         let slot = with_key!(self, key, |shared, key| shared.hold(key, at), refused())?;
@@ -233,6 +246,7 @@ impl StickTable {
     /// # Errors
     /// [`StoreError::Full`].
     pub fn reserve(self: &Arc<Self>, now: Now) -> Result<Reservation, StoreError> {
+        self.tell(now);
         with_storage!(self, |shared| shared.reserve(Moment::of(now)))?;
         Ok(Reservation::new(Arc::clone(self)))
     }
@@ -245,6 +259,7 @@ impl StickTable {
     /// The entry of a key as [`entries`](Self::entries) lists it, left as it is. HAProxy:
     /// `show table T key K`. Takes the table's lock.
     pub fn entry(&self, key: &Key<'_>, now: Now) -> Option<TableEntry<'_>> {
+        self.tell(now);
         let at = Moment::of(now);
         let visit = with_key!(self, key, |shared, key| shared.visit_one(key, at), None)?;
         Some(self.listed(key.clone().into_owned(), visit, now))
@@ -264,6 +279,7 @@ impl StickTable {
         value: u64,
         now: Now,
     ) -> bool {
+        self.tell(now);
         let Some(rows) = self.rows() else {
             return false;
         };
@@ -284,6 +300,20 @@ impl StickTable {
         let Visit { slot, hit, uses } = visit;
         let entry = Entry::new(self, hit, Moment::of(now));
         TableEntry::new(key, entry, uses, slot, milliseconds(now))
+    }
+
+    /// Keeps a time that is later than all before.
+    pub(super) fn tell(&self, now: Now) {
+        let now = milliseconds(now);
+        if self.latest.load(Relaxed) < now {
+            self.latest.fetch_max(now, Relaxed);
+        }
+    }
+
+    /// The latest time it was told of, for those who have no clock.
+    pub(crate) fn latest(&self) -> Now {
+        let latest = Duration::from_millis(self.latest.load(Relaxed));
+        Now::new(latest, Duration::ZERO)
     }
 
     pub(super) fn rows(&self) -> Option<&Rows> {
@@ -350,12 +380,16 @@ impl StickTable {
     ) -> Result<Stored, StoreError> {
         let at = Moment::of(now);
         let refused = || Err(StoreError::key_type(key, self.key_type));
-        with_key!(
+        let stored = with_key!(
             self,
             key,
             |shared, key| shared.store(key, server, at),
             refused()
-        )
+        );
+        if stored == Ok(Stored::Created) {
+            self.tell(now);
+        }
+        stored
     }
 
     pub(super) fn set_reserved(
@@ -364,6 +398,7 @@ impl StickTable {
         server: TableServer,
         now: Now,
     ) -> Result<Stored, StoreError> {
+        self.tell(now);
         let at = Moment::of(now);
         let refused = || {
             self.give_back();

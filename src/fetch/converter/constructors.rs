@@ -1,11 +1,15 @@
 //! The converters by name.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use super::number::{Arithmetic, Unary};
 use super::pieces::Pieces;
 use super::{Converter, Op};
+use crate::fetch::TableRead;
+use crate::fetch::tables::Question;
 use crate::hash::HashFunction;
+use crate::table::{DataKind, StickTable};
 
 /// Letters and addresses.
 impl Converter {
@@ -220,6 +224,56 @@ impl Converter {
     /// Whether the number is 0. HAProxy: `not`.
     pub fn not() -> Self {
         Self(Op::Not)
+    }
+}
+
+/// What a stick table says about the sample as a key.
+///
+/// There is no value where the sample cannot be a key of the table, see
+/// [`KeyType::key`](crate::KeyType::key). Reading refreshes nothing. Expressions have no
+/// clock: entries are read as of the latest time the table was told of, see
+/// [`StickTable::maintain`].
+impl Converter {
+    /// Whether there is an entry. HAProxy: `in_table(T)`.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use stickroute::{Converter, Expression, Fetch, KeyType, Sample, SimpleRequest, StickTable};
+    ///
+    /// let abusers = Arc::new(StickTable::builder(KeyType::Ip).size(1_000).build()?);
+    /// let is_abuser = Converter::in_table(Arc::clone(&abusers));
+    /// let is_abuser = Expression::from(Fetch::src()).then(is_abuser)?;
+    /// let request = SimpleRequest::default().source("192.0.2.7".parse()?);
+    /// assert_eq!(is_abuser.on_request(&request), Some(Sample::Bool(false)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn in_table(table: Arc<StickTable>) -> Self {
+        Self::of_table(TableRead::new(Question::IsThere, table))
+    }
+
+    /// The id of the server of the entry, 0 without either. HAProxy: `table_server_id(T)`.
+    pub fn table_server_id(table: Arc<StickTable>) -> Self {
+        Self::of_table(TableRead::new(Question::ServerId, table))
+    }
+
+    /// How many [hold](StickTable::hold) the entry, and one more for who asks; 0 without
+    /// an entry. HAProxy 2.6: `table_trackers(T)`.
+    pub fn table_trackers(table: Arc<StickTable>) -> Self {
+        Self::of_table(TableRead::new(Question::Trackers, table))
+    }
+
+    /// A value stored with the entry, 0 without an entry; no value if the entry is there
+    /// and does not store it. HAProxy: `table_gpc0(T)`, `table_conn_rate(T)`,
+    /// `table_gpc(I,T)` and so on.
+    ///
+    /// `element` is 0 but in arrays, whose first two elements also stand for the single
+    /// ones of the kind. It takes the lock of the table.
+    pub fn table_data(table: Arc<StickTable>, kind: DataKind, element: u32) -> Self {
+        Self::of_table(TableRead::new(Question::Data(kind, element), table))
+    }
+
+    pub(crate) fn of_table(read: TableRead) -> Self {
+        Self(Op::Table(read))
     }
 }
 

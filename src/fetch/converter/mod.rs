@@ -10,6 +10,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use super::TableRead;
 use crate::hash::{self, HashFunction, full_hash};
 use crate::sample::{Sample, SampleType};
 
@@ -67,6 +68,7 @@ enum Op {
     Unary(Unary),
     Not,
     Bool,
+    Table(TableRead),
 }
 
 impl Converter {
@@ -83,6 +85,7 @@ impl Converter {
             | Op::Xxh64(_) => SampleType::Binary,
             Op::Arithmetic(..) | Op::Unary(_) | Op::Bool => SampleType::Integer,
             Op::Not => SampleType::Bool,
+            Op::Table(_) => SampleType::Any,
             _ => SampleType::Str,
         }
     }
@@ -101,6 +104,7 @@ impl Converter {
             | Op::Arithmetic(..) => SampleType::Integer,
             Op::Unary(unary) => unary.output(),
             Op::Bool | Op::Not => SampleType::Bool,
+            Op::Table(read) => read.output(),
             _ => SampleType::Str,
         }
     }
@@ -108,6 +112,7 @@ impl Converter {
     /// Converts a sample; `None` where the conversion fails.
     pub fn apply<'a>(&self, sample: Sample<'a>) -> Option<Sample<'a>> {
         match (&self.0, sample.cast(self.input())?) {
+            (Op::Table(read), sample) => read.about(&sample),
             (_, Sample::Str(text)) => self.of_text(text),
             (_, Sample::Binary(bytes)) => Some(self.of_bytes(bytes)),
             (Op::IpMask(mask, _), Sample::Ipv4(v4)) => Some(Sample::Ipv4(v4 & *mask)),
@@ -122,6 +127,19 @@ impl Converter {
             (Op::Bool, Sample::Integer(number)) => Some(Sample::Bool(number != 0)),
             (Op::Not, Sample::Bool(bool)) => Some(Sample::Bool(!bool)),
             _ => None,
+        }
+    }
+
+    #[cfg(feature = "haproxy")]
+    pub(super) fn reads_table(&self) -> bool {
+        matches!(self.0, Op::Table(_))
+    }
+
+    /// Puts the table in the place of its name.
+    #[cfg(feature = "haproxy")]
+    pub(super) fn bind(&mut self, find: &super::FindTable<'_>) {
+        if let Op::Table(read) = &mut self.0 {
+            read.bind(find);
         }
     }
 

@@ -6,7 +6,8 @@ use super::criterion::{self, Criterion};
 use super::error::{missing, unexpected};
 use super::{AclError, Acls};
 use crate::Condition;
-use crate::fetch::{Message, Moment, Origin};
+use crate::fetch::{FindTable, Message, Moment, Origin};
+use crate::haproxy::expression::Reference;
 use crate::message::{Request, Response};
 use crate::words::Word;
 
@@ -53,6 +54,17 @@ impl AclCondition {
             .any(|criterion| criterion.origin() == origin)
     }
 
+    /// Puts tables in the place of their names.
+    pub(in crate::haproxy) fn bind(&mut self, find: &FindTable<'_>) {
+        for term in self.groups.iter_mut().flatten() {
+            if term.criteria.iter().any(Criterion::reads_tables) {
+                for criterion in Arc::make_mut(&mut term.criteria) {
+                    criterion.bind(find);
+                }
+            }
+        }
+    }
+
     fn criteria(&self) -> impl Iterator<Item = &Criterion> {
         let terms = self.groups.iter().flatten();
         terms.flat_map(|term| &*term.criteria)
@@ -84,6 +96,7 @@ pub(super) fn read(
     words: &[Word],
     end: usize,
     place: u64,
+    references: &mut Vec<Reference>,
 ) -> Result<AclCondition, AclError> {
     let Some((keyword, rest)) = words.split_first() else {
         return Err(missing(end, "if or unless"));
@@ -98,6 +111,7 @@ pub(super) fn read(
         words: rest,
         end,
         place,
+        references,
     }
     .read()?;
     Ok(AclCondition { is_unless, groups })
@@ -108,6 +122,7 @@ struct Groups<'a> {
     words: &'a [Word],
     end: usize,
     place: u64,
+    references: &'a mut Vec<Reference>,
 }
 
 impl<'a> Groups<'a> {
@@ -170,6 +185,6 @@ impl<'a> Groups<'a> {
         };
         let (inside, rest) = self.words.split_at(length);
         self.words = &rest[1..];
-        criterion::read(inside, rest[0].position)
+        criterion::read(inside, rest[0].position, self.references)
     }
 }

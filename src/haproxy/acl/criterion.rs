@@ -3,8 +3,8 @@
 use super::AclError;
 use super::error::{AclProblem, at, missing, unexpected};
 use super::pattern::{Method, Patterns};
-use crate::fetch::{Expression, Fetch, Message, Moment, Origin};
-use crate::haproxy::expression;
+use crate::fetch::{Expression, Fetch, FindTable, Message, Moment, Origin};
+use crate::haproxy::expression::{self, Reference};
 use crate::sample::SampleType;
 use crate::words::Word;
 
@@ -29,6 +29,14 @@ impl Criterion {
             .any(message, &mut |sample| self.patterns.hold(sample))
     }
 
+    pub(super) fn reads_tables(&self) -> bool {
+        self.expression.reads_tables()
+    }
+
+    pub(super) fn bind(&mut self, find: &FindTable<'_>) {
+        self.expression.bind(find);
+    }
+
     pub(super) fn origin(&self) -> Origin {
         self.expression.origin()
     }
@@ -42,12 +50,17 @@ impl Criterion {
     }
 }
 
-/// Reads a criterion and what follows it; `end` is where the line ends.
-pub(super) fn read(words: &[Word], end: usize) -> Result<Criterion, AclError> {
+/// Reads a criterion and what follows it; `end` is where the line ends. Tables are added to
+/// `references`.
+pub(super) fn read(
+    words: &[Word],
+    end: usize,
+    references: &mut Vec<Reference>,
+) -> Result<Criterion, AclError> {
     let Some((word, rest)) = words.split_first() else {
         return Err(missing(end, "a criterion"));
     };
-    let (expression, implied) = criterion(word)?;
+    let (expression, implied) = criterion(word, references)?;
     let flags = Flags::read(rest, end)?;
     let method = match flags.method.or(implied) {
         Some(method) => method,
@@ -66,7 +79,10 @@ pub(super) fn read(words: &[Word], end: usize) -> Result<Criterion, AclError> {
 
 /// The expression, and the matching method its keyword implies. Behind a converter the
 /// type of what comes out decides.
-fn criterion(word: &Word) -> Result<(Expression, Option<Method>), AclError> {
+fn criterion(
+    word: &Word,
+    references: &mut Vec<Reference>,
+) -> Result<(Expression, Option<Method>), AclError> {
     let name = expression::leading_name(&word.bytes);
     let (alias, implied) = match keyword(name) {
         Some(("", _)) => {
@@ -76,10 +92,15 @@ fn criterion(word: &Word) -> Result<(Expression, Option<Method>), AclError> {
         Some((fetch, method)) => (Some(fetch), method),
         None => (None, None),
     };
-    let expression = expression::read(&word.bytes, alias).map_err(|error| {
+    let mut found = Vec::new();
+    let expression = expression::read(&word.bytes, alias, &mut found).map_err(|error| {
         let position = word.position + error.position();
         at(position, AclProblem::Expression(error))
     })?;
+    references.extend(found.into_iter().map(|found| Reference {
+        start: word.position,
+        ..found
+    }));
     let implied = implied.filter(|_| !expression.has_converters());
     Ok((expression, implied))
 }

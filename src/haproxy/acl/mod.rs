@@ -13,6 +13,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::expression::{self, Reference};
 use crate::words::{self, Word};
 
 pub use condition::AclCondition;
@@ -79,29 +80,35 @@ impl Acls {
     /// The first thing that is wrong, with its place. Nothing was added then.
     pub fn declare(&mut self, text: impl AsRef<[u8]>) -> Result<(), AclError> {
         let text = text.as_ref();
-        self.declare_words(&split(text)?, text.len(), 0)
+        let mut references = Vec::new();
+        let (words, end) = (split(text)?, text.len());
+        let (name, criterion) = declaration(&words, end, &mut references)?;
+        no_tables(references)?;
+        self.add(name, criterion, 0);
+        Ok(())
     }
 
     /// As [`declare`](Self::declare), with the words of a line that ends at `end`;
-    /// `place` grows from line to line.
+    /// `place` grows from line to line. Tables are added to `references`.
     pub(super) fn declare_words(
         &mut self,
         words: &[Word],
         end: usize,
         place: u64,
+        references: &mut Vec<Reference>,
     ) -> Result<(), AclError> {
-        no_empty_word(words)?;
-        let Some((name, rest)) = words.split_first() else {
-            return Err(error::missing(end, "the name of an ACL"));
-        };
-        let criterion = criterion::read(rest, end)?;
-        let named = self.named.entry(name_of(name)?);
+        let (name, criterion) = declaration(words, end, references)?;
+        self.add(name, criterion, place);
+        Ok(())
+    }
+
+    fn add(&mut self, name: String, criterion: Criterion, place: u64) {
+        let named = self.named.entry(name);
         let named = named.or_insert_with(|| Named {
             since: place,
             criteria: Arc::default(),
         });
         Arc::make_mut(&mut named.criteria).push(criterion);
-        Ok(())
     }
 
     /// Reads a condition: `if` or `unless`, then ACLs by name or between braces, in
@@ -111,18 +118,23 @@ impl Acls {
     /// The first thing that is wrong, with its place.
     pub fn condition(&self, text: impl AsRef<[u8]>) -> Result<AclCondition, AclError> {
         let text = text.as_ref();
-        self.condition_words(&split(text)?, text.len(), u64::MAX)
+        let mut references = Vec::new();
+        let (words, end) = (split(text)?, text.len());
+        let condition = self.condition_words(&words, end, u64::MAX, &mut references)?;
+        no_tables(references).map(|()| condition)
     }
 
-    /// As [`condition`](Self::condition), with the words of a line at `place`.
+    /// As [`condition`](Self::condition), with the words of a line at `place`. Tables are
+    /// added to `references`.
     pub(super) fn condition_words(
         &self,
         words: &[Word],
         end: usize,
         place: u64,
+        references: &mut Vec<Reference>,
     ) -> Result<AclCondition, AclError> {
         no_empty_word(words)?;
-        condition::read(self, words, end, place)
+        condition::read(self, words, end, place, references)
     }
 
     fn find(&self, name: &Word, place: u64) -> Result<Arc<Vec<Criterion>>, AclError> {
@@ -143,6 +155,28 @@ impl Acls {
             )),
         }
     }
+}
+
+/// The name of an ACL, and one test.
+fn declaration(
+    words: &[Word],
+    end: usize,
+    references: &mut Vec<Reference>,
+) -> Result<(String, Criterion), AclError> {
+    no_empty_word(words)?;
+    let Some((name, rest)) = words.split_first() else {
+        return Err(error::missing(end, "the name of an ACL"));
+    };
+    let criterion = criterion::read(rest, end, references)?;
+    Ok((name_of(name)?, criterion))
+}
+
+fn no_tables(references: Vec<Reference>) -> Result<(), AclError> {
+    let start = references.first().map_or(0, |reference| reference.start);
+    expression::no_tables(references).map_err(|error| {
+        let position = start + error.position();
+        error::at(position, AclProblem::Expression(error))
+    })
 }
 
 fn split(text: &[u8]) -> Result<Vec<Word>, AclError> {
@@ -321,6 +355,14 @@ mod tests {
                 "character 6: in the criterion, character 1: there is no fetch",
             ),
             (
+                "if { src_conn_cur gt 1 }",
+                "character 6: in the criterion, character 1: \"src_conn_cur\" reads a stick table",
+            ),
+            (
+                "if TRUE { src,in_table(t) }",
+                "character 24: in the criterion, character 14: \"in_table\" reads a stick",
+            ),
+            (
                 "if { path,lowr /a }",
                 "character 11: in the criterion, character 6",
             ),
@@ -399,6 +441,10 @@ mod tests {
             ),
             ("a{b path /", "character 1: found \"a{b\"; expected a name"),
             ("a", "character 2: the line ends; expected a criterion"),
+            (
+                "a src,in_table(t)",
+                "character 16: in the criterion, character 14: \"in_table\" reads",
+            ),
         ] {
             let error = acls.declare(acl).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{acl}: {error}");

@@ -28,7 +28,7 @@ pub(super) fn find(name: &str) -> Option<Criterion> {
         _ => return None,
     };
     let words = words::split(text.as_bytes()).ok()?;
-    criterion::read(&words, text.len()).ok()
+    criterion::read(&words, text.len(), &mut Vec::new()).ok()
 }
 
 /// Whether `://` stands behind something without these characters.

@@ -7,17 +7,18 @@ use super::location::Word;
 use super::peers::Peers;
 use super::proxy::{Mode, Proxy, Timeout};
 use super::rules::ConditionalRule;
-use super::targets;
+use super::targets::{self, TableUse};
 
 /// Checks everything, and leaves out what has no effect.
 pub(super) fn all(
     proxies: &mut [Proxy],
     peers: &[Peers],
+    reads: &[TableUse],
     local_peer: Option<&str>,
     findings: &mut Vec<Finding>,
 ) {
     unique_names(proxies, peers, findings);
-    targets::check(proxies, peers, findings);
+    targets::check(proxies, peers, reads, findings);
     for proxy in proxies.iter_mut() {
         unique_servers(proxy, findings);
         modes(proxy, findings);

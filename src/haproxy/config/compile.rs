@@ -5,20 +5,27 @@ use super::finding::{Finding, FindingKind};
 use super::location::{Location, Word};
 use super::proxy::Proxy;
 use super::rules::{ConditionWords, Ruleset};
+use super::targets::TableUse;
 use crate::fetch::{Expression, Moment, Origin};
 use crate::haproxy::acl::SplitCondition;
-use crate::haproxy::expression as parse;
+use crate::haproxy::expression::{Reference, read};
 use crate::haproxy::{AclError, AclProblem, Acls, ExpressionError, ExpressionProblem};
 use crate::stick::StickAction;
 use crate::words;
 
 /// Gives every condition its meaning. ACLs count from the line of the first one of their
-/// name on, and later ones of that name count for the conditions before them, too.
-pub(super) fn all(proxies: &mut [Proxy], findings: &mut Vec<Finding>) {
+/// name on, and later ones of that name count for the conditions before them, too. Gives
+/// back which tables are read.
+pub(super) fn all(proxies: &mut [Proxy], findings: &mut Vec<Finding>) -> Vec<TableUse> {
+    let mut all = Vec::new();
     for proxy in proxies {
-        let acls = acls(proxy, findings);
+        let mut tables = Vec::new();
+        let acls = acls(proxy, &mut tables, findings);
         for (condition, moment) in conditions(proxy) {
-            compile(condition, &acls, moment, findings);
+            compile(condition, &acls, moment, &mut tables, findings);
+        }
+        if !proxy.disabled {
+            all.extend(table_uses(proxy, tables));
         }
         for rule in &proxy.backend.stick_rules {
             let condition = rule.condition.as_ref();
@@ -26,17 +33,32 @@ pub(super) fn all(proxies: &mut [Proxy], findings: &mut Vec<Finding>) {
             findings.extend(condition.and_then(too_long));
         }
     }
+    all
 }
 
-fn acls(proxy: &Proxy, findings: &mut Vec<Finding>) -> Acls {
+/// The tables that the conditions and the stick rules of a section read.
+fn table_uses(proxy: &Proxy, conditions: Reads) -> impl Iterator<Item = TableUse> {
+    let own = proxy.name.value.as_str();
+    let rules = proxy.backend.stick_rules.iter();
+    let keys = rules.flat_map(|rule| rule.reads.iter().cloned());
+    let all = conditions.into_iter().chain(keys);
+    all.map(|(place, reference)| TableUse::new(own, place, reference))
+}
+
+/// Tables that are read, and where their names are.
+pub(super) type Reads = Vec<(Word, Reference)>;
+
+fn acls(proxy: &Proxy, tables: &mut Reads, findings: &mut Vec<Finding>) -> Acls {
     let mut acls = Acls::new();
     for acl in &proxy.acls {
         let mut words = vec![acl.name.clone()];
         words.extend_from_slice(&acl.expression);
         let line = Line::of(&words, 1);
         let place = place(&acl.name.location);
-        if let Err(error) = acls.declare_words(&line.plain(), line.end(), place) {
-            findings.push(line.acl_error(&error));
+        let mut references = Vec::new();
+        match acls.declare_words(&line.plain(), line.end(), place, &mut references) {
+            Ok(()) => tables.extend(line.reads(references)),
+            Err(error) => findings.push(line.acl_error(&error)),
         }
     }
     acls
@@ -71,14 +93,19 @@ fn compile(
     condition: &mut ConditionWords,
     acls: &Acls,
     moment: Moment,
+    tables: &mut Reads,
     findings: &mut Vec<Finding>,
 ) {
     let mut words = vec![condition.keyword.clone()];
     words.extend_from_slice(&condition.words);
     let line = Line::of(&words, 1);
     let place = place(&condition.keyword.location);
-    match acls.condition_words(&line.plain(), line.end(), place) {
-        Ok(compiled) => condition.condition = compiled,
+    let mut references = Vec::new();
+    match acls.condition_words(&line.plain(), line.end(), place, &mut references) {
+        Ok(compiled) => {
+            tables.extend(line.reads(references));
+            condition.condition = compiled;
+        }
         Err(error) => return findings.push(line.acl_error(&error)),
     }
     let other = match moment {
@@ -118,8 +145,8 @@ impl Ruleset {
 }
 
 /// Reads a sample expression. Converters may be words of their own, as in HAProxy:
-/// `hdr(x) lower` and `hdr(x), lower`.
-pub(super) fn expression(words: &[Word]) -> Result<Expression, Finding> {
+/// `hdr(x) lower` and `hdr(x), lower`. Gives back which tables are read, too.
+pub(super) fn expression(words: &[Word]) -> Result<(Expression, Reads), Finding> {
     let mut text = Vec::new();
     let mut line = Line::default();
     for word in words {
@@ -129,7 +156,10 @@ pub(super) fn expression(words: &[Word]) -> Result<Expression, Finding> {
         line.words.push((text.len(), word));
         text.extend_from_slice(&word.bytes);
     }
-    parse(&text).map_err(|error| line.expression_error(&error))
+    let mut references = Vec::new();
+    let expression = read(&text, None, &mut references);
+    let expression = expression.map_err(|error| line.expression_error(&error))?;
+    Ok((expression, line.reads(references)))
 }
 
 /// Words, and where each begins in a text made of them, so that a place in the text is
@@ -181,6 +211,12 @@ impl<'w> Line<'w> {
             bytes,
             location: word.location.at(column),
         }
+    }
+
+    fn reads(&self, references: Vec<Reference>) -> Reads {
+        let place =
+            |reference: Reference| (self.at(reference.start + reference.position), reference);
+        references.into_iter().map(place).collect()
     }
 
     fn acl_error(&self, error: &AclError) -> Finding {

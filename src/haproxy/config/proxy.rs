@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::bind::Bind;
+use super::compile::Reads;
 use super::location::{Located, Location, Word};
 use super::rules::{ConditionWords, ConditionalRule, Rule};
 use super::server::{ServerLine, ServerSettings};
@@ -271,8 +272,10 @@ pub struct StickLine {
     pub kind: StickAction,
     /// The words of the expression.
     pub words: Vec<Word>,
-    /// What the words mean.
+    /// What the words mean. Stick tables are not found by it.
     pub expression: Expression,
+    /// The tables it reads.
+    pub(super) reads: Reads,
     /// The table; `None` is the backend's own.
     pub table: Option<Word>,
     /// When it applies; `None` is always.

@@ -338,8 +338,9 @@ impl<'r> Reading<'r> {
         // What is missing may be in lines that were not read.
         if !self.gave_up {
             let local = local.as_deref();
-            compile::all(&mut self.proxies, &mut self.findings);
-            check::all(&mut self.proxies, &self.peers, local, &mut self.findings);
+            let reads = compile::all(&mut self.proxies, &mut self.findings);
+            let findings = &mut self.findings;
+            check::all(&mut self.proxies, &self.peers, &reads, local, findings);
         }
         self.findings.extend(no_effect(&self.no_effect));
         self.findings.sort_by(|a, b| a.location.cmp(&b.location));

@@ -4,6 +4,7 @@ use super::args::{Args, argument, missing};
 use super::finding::{Finding, FindingKind};
 use super::location::Word;
 use super::suggest::expected_one_of;
+use crate::fetch::FindTable;
 use crate::haproxy::AclCondition;
 
 /// `if ...` or `unless ...`.
@@ -20,8 +21,18 @@ pub struct ConditionWords {
 
 impl ConditionWords {
     /// What the words mean, with the ACLs of the section.
+    ///
+    /// It knows no stick tables: what reads one (`src_get_gpc0`, `in_table` ...) has no
+    /// value. [`Routing::condition`](crate::haproxy::Routing::condition) gives one that does.
     pub fn condition(&self) -> &AclCondition {
         &self.condition
+    }
+
+    /// The condition with the tables that `find` knows.
+    pub(in crate::haproxy) fn with_tables(&self, find: &FindTable<'_>) -> AclCondition {
+        let mut condition = self.condition.clone();
+        condition.bind(find);
+        condition
     }
 
     /// Whether the keyword is `unless`.

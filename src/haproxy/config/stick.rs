@@ -45,13 +45,14 @@ pub(super) fn rule(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Result<(), Fin
     };
     let first = words.first();
     let first = first.ok_or_else(|| missing(end, "a sample expression, src for example"))?;
-    let expression = compile::expression(&words)?;
+    let (expression, reads) = compile::expression(&words)?;
     at_hand(&expression, kind, first)?;
     scope.proxy.backend.stick_rules.push(StickLine {
         location,
         kind,
         words,
         expression,
+        reads,
         table,
         condition,
     });

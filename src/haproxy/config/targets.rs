@@ -7,8 +7,29 @@ use super::finding::{Finding, FindingKind};
 use super::location::Word;
 use super::peers::Peers;
 use super::proxy::{Mode, Proxy, StickLine};
+use super::store::StoredData;
 use super::suggest::nearest;
 use super::table::{TableLine, tables_of};
+use crate::haproxy::expression::Reference;
+
+/// A stick table that an expression reads.
+pub(super) struct TableUse {
+    /// The name, where it is written or left out.
+    name: Word,
+    reference: Reference,
+}
+
+impl TableUse {
+    /// Read at `place` in the section `own`.
+    pub(super) fn new(own: &str, place: Word, reference: Reference) -> Self {
+        let name = reference.table.as_deref().unwrap_or(own);
+        let name = Word {
+            bytes: name.as_bytes().to_vec(),
+            location: place.location,
+        };
+        Self { name, reference }
+    }
+}
 
 /// How many names are compared with one that does not exist: none after many findings,
 /// so that the work stays bounded.
@@ -26,13 +47,45 @@ struct Names<'c> {
 }
 
 /// Checks every name in every section that is not disabled.
-pub(super) fn check(proxies: &[Proxy], peers: &[Peers], findings: &mut Vec<Finding>) {
+pub(super) fn check(
+    proxies: &[Proxy],
+    peers: &[Peers],
+    reads: &[TableUse],
+    findings: &mut Vec<Finding>,
+) {
     let names = Names::of(proxies, peers);
     for proxy in proxies.iter().filter(|proxy| !proxy.disabled) {
         backends(proxy, &names, findings);
         servers(proxy, &names, findings);
         tables(proxy, &names, findings);
     }
+    for read in reads {
+        let found = table_use(read, &names, hints(findings));
+        findings.extend(found);
+    }
+}
+
+/// What is wrong with a table that is read: it is not there, or does not store it.
+fn table_use(read: &TableUse, names: &Names<'_>, hints: usize) -> Option<Finding> {
+    let Some(table) = names.tables.get(read.name.text()) else {
+        return Some(names.unknown_table(&read.name, hints));
+    };
+    let mut needed = read.reference.question.stored().peekable();
+    needed.peek()?;
+    let types = table.store.iter().filter_map(StoredData::data_type);
+    let stores = |(kind, element)| {
+        types
+            .clone()
+            .any(|data| data.kind() == kind && element < data.len())
+    };
+    if needed.any(stores) {
+        return None;
+    }
+    let message = format!(
+        "the table does not store what {:?} reads, so there is 0 or no value",
+        read.reference.of
+    );
+    Some(Finding::warning(FindingKind::Doubtful, &read.name, message))
 }
 
 impl<'c> Names<'c> {
@@ -55,6 +108,11 @@ impl<'c> Names<'c> {
                 .map(|section| section.name.value.as_str())
                 .collect(),
         }
+    }
+
+    fn unknown_table(&self, name: &Word, hints: usize) -> Finding {
+        let known = self.tables.keys().map(String::as_str).take(hints);
+        unknown(name, "stick table", &known.collect::<Vec<_>>())
     }
 }
 
@@ -161,17 +219,11 @@ fn tables(proxy: &Proxy, names: &Names<'_>, findings: &mut Vec<Finding>) {
 fn stick_rule(proxy: &Proxy, rule: &StickLine, names: &Names<'_>, hints: usize) -> Option<Finding> {
     let name = rule.table_name(proxy);
     let Some(table) = names.tables.get(name) else {
-        let known: Vec<_> = names
-            .tables
-            .keys()
-            .map(String::as_str)
-            .take(hints)
-            .collect();
         let word = rule.table.clone().unwrap_or_else(|| Word {
             bytes: name.as_bytes().to_vec(),
             location: rule.location.clone(),
         });
-        return Some(unknown(&word, "stick table", &known));
+        return Some(names.unknown_table(&word, hints));
     };
     let (found, expected) = (rule.expression.output(), table.key_type);
     if expected.accepts(found) {

@@ -211,8 +211,13 @@ impl Arguments {
         argument.map_or_else(String::new, |argument| printable(&argument.bytes))
     }
 
+    /// Name of the fetch or converter.
+    pub(super) fn of(&self) -> &str {
+        &self.of
+    }
+
     /// Where the argument taken last is, or would be.
-    fn here(&self) -> usize {
+    pub(super) fn here(&self) -> usize {
         let argument = self.list.get(self.taken.saturating_sub(1));
         argument.map_or(self.end, |argument| argument.position)
     }

@@ -78,6 +78,16 @@ pub enum ExpressionProblem {
         /// The rest of the text.
         found: String,
     },
+    /// A fetch or converter that reads a stick table, in a text that is read for itself.
+    NoTables {
+        /// Its name.
+        of: String,
+    },
+    /// A name of no stick table.
+    UnknownTable {
+        /// The name.
+        found: String,
+    },
     /// A converter that cannot read what comes before it.
     Type(TypeMismatch),
 }
@@ -141,6 +151,11 @@ impl fmt::Display for ExpressionProblem {
             }
             Self::Unclosed => f.write_str("nothing closes this"),
             Self::Junk { found } => write!(f, "found {found:?}; expected a comma or the end"),
+            Self::NoTables { of } => write!(
+                f,
+                "{of:?} reads a stick table; tables are only known to the rules and conditions of a configuration"
+            ),
+            Self::UnknownTable { found } => write!(f, "there is no stick table {found:?}"),
             Self::Type(mismatch) => mismatch.fmt(f),
         }
     }

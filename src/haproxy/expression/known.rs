@@ -49,13 +49,9 @@ const FETCHES: &str = "
     sc_get_gpc0 sc_get_gpc1 sc_get_gpt sc_get_gpt0 sc_gpc0_rate sc_gpc1_rate sc_gpc_rate
     sc_http_err_cnt sc_http_err_rate sc_http_fail_cnt sc_http_fail_rate sc_http_req_cnt
     sc_http_req_rate sc_inc_gpc sc_inc_gpc0 sc_inc_gpc1 sc_kbytes_in sc_kbytes_out sc_sess_cnt
-    sc_sess_rate sc_tracked sc_trackers so_id so_name src_bytes_in_rate src_bytes_out_rate
-    src_clr_gpc src_clr_gpc0 src_clr_gpc1 src_conn_cnt src_conn_cur src_conn_rate src_get_gpc
-    src_get_gpc0 src_get_gpc1 src_get_gpt src_get_gpt0 src_gpc0_rate src_gpc1_rate src_gpc_rate
-    src_http_err_cnt src_http_err_rate src_http_fail_cnt src_http_fail_rate src_http_req_cnt
-    src_http_req_rate src_inc_gpc src_inc_gpc0 src_inc_gpc1 src_is_local src_kbytes_in
-    src_kbytes_out src_sess_cnt src_sess_rate src_updt_conn_cnt srv_conn srv_conn_free srv_id
-    srv_is_up srv_iweight srv_name srv_queue srv_sess_rate srv_uweight srv_weight ssl_bc
+    sc_sess_rate sc_tracked sc_trackers so_id so_name src_clr_gpc src_clr_gpc0 src_clr_gpc1
+    src_inc_gpc src_inc_gpc0 src_inc_gpc1 src_is_local src_updt_conn_cnt srv_conn srv_conn_free
+    srv_id srv_is_up srv_iweight srv_name srv_queue srv_sess_rate srv_uweight srv_weight ssl_bc
     ssl_bc_alg_keysize ssl_bc_alpn ssl_bc_cipher ssl_bc_client_random ssl_bc_err ssl_bc_err_str
     ssl_bc_is_resumed ssl_bc_npn ssl_bc_protocol ssl_bc_server_random ssl_bc_session_id
     ssl_bc_session_key ssl_bc_unique_id ssl_bc_use_keysize ssl_c_ca_err ssl_c_ca_err_depth
@@ -78,16 +74,11 @@ const FETCHES: &str = "
 
 const CONVERTERS: &str = "
     add_item aes_gcm_dec be2dec be2hex capture-req capture-res cut_crlf debug digest
-    fix_is_valid fix_tag_value hmac htonl http_date iif in_table json json_query
-    jwt_header_query jwt_payload_query jwt_verify language ltime map map_beg map_beg_int
-    map_beg_ip map_dir map_dir_int map_dir_ip map_dom map_dom_int map_dom_ip map_end map_end_int
-    map_end_ip map_int map_int_int map_int_ip map_ip map_ip_int map_ip_ip map_reg map_reg_int
-    map_reg_ip map_regm map_str map_str_int map_str_ip map_sub map_sub_int map_sub_ip
-    mqtt_field_value mqtt_is_valid nbsrv port_only protobuf regsub secure_memcmp set-var sha1
-    sha2 srv_queue strcmp table_bytes_in_rate table_bytes_out_rate table_conn_cnt table_conn_cur
-    table_conn_rate table_expire table_gpc table_gpc0 table_gpc0_rate table_gpc1 table_gpc1_rate
-    table_gpc_rate table_gpt table_gpt0 table_http_err_cnt table_http_err_rate
-    table_http_fail_cnt table_http_fail_rate table_http_req_cnt table_http_req_rate table_idle
-    table_kbytes_in table_kbytes_out table_server_id table_sess_cnt table_sess_rate
-    table_trackers ub64dec ub64enc ungrpc unset-var utime xxh3
+    fix_is_valid fix_tag_value hmac htonl http_date iif json json_query jwt_header_query
+    jwt_payload_query jwt_verify language ltime map map_beg map_beg_int map_beg_ip map_dir
+    map_dir_int map_dir_ip map_dom map_dom_int map_dom_ip map_end map_end_int map_end_ip map_int
+    map_int_int map_int_ip map_ip map_ip_int map_ip_ip map_reg map_reg_int map_reg_ip map_regm
+    map_str map_str_int map_str_ip map_sub map_sub_int map_sub_ip mqtt_field_value mqtt_is_valid
+    nbsrv port_only protobuf regsub secure_memcmp set-var sha1 sha2 srv_queue strcmp
+    table_expire table_idle ub64dec ub64enc ungrpc unset-var utime xxh3
 ";

@@ -5,6 +5,7 @@ mod converters;
 mod error;
 mod fetches;
 mod known;
+mod tables;
 
 use crate::fetch::{Converter, Expression, Fetch};
 
@@ -13,6 +14,7 @@ pub(super) use arguments::integer;
 pub(super) use converters::{ipv4_mask, ipv6_mask};
 pub use error::{ExpressionError, ExpressionProblem};
 pub(super) use fetches::{binary, ipv6};
+pub(super) use tables::Reference;
 
 /// Reads a sample expression: a fetch, and converters behind commas.
 ///
@@ -38,6 +40,7 @@ pub(super) use fetches::{binary, ipv6};
 /// | header fields | `req.hdr(NAME,N)` `req.fhdr(NAME,N)` `req.hdr_ip(NAME,N)` `req.hdr_val(NAME,N)` `req.hdr_cnt(NAME)` `req.fhdr_cnt(NAME)`, without `req.` too |
 /// | cookies | `req.cook(NAME)` `req.cook_val(NAME)` `req.cook_cnt(NAME)`, without `req.` too |
 /// | first bytes | `req.payload(OFFSET,LENGTH)` `req.payload_lv(OFFSET,SIZE)` `req.len` `req.rdp_cookie(NAME)` `req.rdp_cookie_cnt(NAME)` `req.ssl_hello_type` |
+/// | stick tables, about the client's address | `src_conn_cnt(T)` `src_conn_cur(T)` `src_conn_rate(T)` `src_sess_cnt(T)` `src_sess_rate(T)` `src_http_req_cnt(T)` `src_http_req_rate(T)` `src_http_err_cnt(T)` `src_http_err_rate(T)` `src_http_fail_cnt(T)` `src_http_fail_rate(T)` `src_bytes_in_rate(T)` `src_bytes_out_rate(T)` `src_kbytes_in(T)` `src_kbytes_out(T)` `src_get_gpt0(T)` `src_get_gpc0(T)` `src_get_gpc1(T)` `src_gpc0_rate(T)` `src_gpc1_rate(T)` `src_get_gpt(N,T)` `src_get_gpc(N,T)` `src_gpc_rate(N,T)` |
 /// | constants | `always_true` `always_false` `bool(B)` `int(N)` `str(TEXT)` `bin(HEX)` `ipv4(A)` `ipv6(A)` `meth(M)` |
 ///
 /// Of a response there are `status`, `res.` instead of `req.` in all of these but
@@ -50,22 +53,51 @@ pub(super) use fetches::{binary, ipv6};
 /// | pieces | `field(N,DELIMITERS,COUNT)` `word(N,DELIMITERS,COUNT)` `bytes(OFFSET,LENGTH)` `ltrim(BYTES)` `rtrim(BYTES)` `host_only` `length` `concat(TEXT)` |
 /// | addresses | `ipmask(BITS,BITS)` |
 /// | hashes | `sdbm` `djb2` `wt6` `crc32` `crc32c`, each with `(1)` for the avalanche, `xxh32(SEED)` `xxh64(SEED)` |
+/// | stick tables | `in_table(T)` `table_server_id(T)` `table_trackers(T)`, and as those of fetches `table_conn_cnt(T)` to `table_kbytes_out(T)`, `table_gpt0(T)` `table_gpc0(T)` `table_gpc1(T)` `table_gpc0_rate(T)` `table_gpc1_rate(T)` `table_gpt(N,T)` `table_gpc(N,T)` `table_gpc_rate(N,T)` |
 /// | numbers | `add(N)` `sub(N)` `mul(N)` `div(N)` `mod(N)` `and(N)` `or(N)` `xor(N)` `neg` `cpl` `odd` `even` `bool` `not` |
+///
+/// Those about stick tables are for the rules and conditions of a
+/// [`Configuration`](super::Configuration), which has tables; T is the section's own if it
+/// is left out. Here they are refused. In Rust,
+/// [`Converter::in_table`](crate::Converter::in_table) and its neighbours take a table.
 ///
 /// # Errors
 /// The first thing that is wrong, with its place and what would be right. A name that
 /// HAProxy 2.6 knows and this library does not is told apart from one nobody knows.
 pub fn expression(text: impl AsRef<[u8]>) -> Result<Expression, ExpressionError> {
-    read(text.as_ref(), None)
+    let mut references = Vec::new();
+    let expression = read(text.as_ref(), None, &mut references)?;
+    no_tables(references).map(|()| expression)
 }
 
-/// As [`expression`]; the fetch is read as if it had the name `alias`.
-pub(super) fn read(text: &[u8], alias: Option<&str>) -> Result<Expression, ExpressionError> {
+/// That no table is named where none is known.
+pub(super) fn no_tables(references: Vec<Reference>) -> Result<(), ExpressionError> {
+    match references.into_iter().next() {
+        Some(Reference { position, of, .. }) => {
+            Err(error::problem(position, ExpressionProblem::NoTables { of }))
+        }
+        None => Ok(()),
+    }
+}
+
+/// That a table is not there.
+pub(super) fn unknown_table(position: usize, found: &str) -> ExpressionError {
+    let found = found.to_owned();
+    error::problem(position, ExpressionProblem::UnknownTable { found })
+}
+
+/// As [`expression`], with tables added to `references`; the fetch is read as if it had
+/// the name `alias`.
+pub(super) fn read(
+    text: &[u8],
+    alias: Option<&str>,
+    references: &mut Vec<Reference>,
+) -> Result<Expression, ExpressionError> {
     let mut reader = Reader::new(text);
-    let mut expression = Expression::from(fetch(&mut reader, alias)?);
+    let mut expression = Expression::from(fetch(&mut reader, alias, references)?);
     while reader.comma()? {
         let position = reader.position();
-        let converter = converter(&mut reader)?;
+        let converter = converter(&mut reader, references)?;
         expression = expression
             .then(converter)
             .map_err(|mismatch| error::problem(position, ExpressionProblem::Type(mismatch)))?;
@@ -78,12 +110,23 @@ pub(super) fn leading_name(text: &[u8]) -> &str {
     Reader::new(text).name()
 }
 
-fn fetch(reader: &mut Reader<'_>, alias: Option<&str>) -> Result<Fetch, ExpressionError> {
+fn fetch(
+    reader: &mut Reader<'_>,
+    alias: Option<&str>,
+    references: &mut Vec<Reference>,
+) -> Result<Fetch, ExpressionError> {
     let position = reader.position();
     let written = reader.name();
     let name = alias.unwrap_or(written);
     let mut arguments = reader.arguments(written)?;
-    let Some(fetch) = fetches::read(name, &mut arguments)? else {
+    let fetch = match tables::of_fetch(name) {
+        Some(question) => {
+            let read = tables::read(question, position, &mut arguments, references)?;
+            Some(Fetch::about_source(read))
+        }
+        None => fetches::read(name, &mut arguments)?,
+    };
+    let Some(fetch) = fetch else {
         let found = name.to_owned();
         return Err(error::problem(
             position,
@@ -98,11 +141,21 @@ fn fetch(reader: &mut Reader<'_>, alias: Option<&str>) -> Result<Fetch, Expressi
     Ok(fetch)
 }
 
-fn converter(reader: &mut Reader<'_>) -> Result<Converter, ExpressionError> {
+fn converter(
+    reader: &mut Reader<'_>,
+    references: &mut Vec<Reference>,
+) -> Result<Converter, ExpressionError> {
     let position = reader.position();
     let name = reader.name();
     let mut arguments = reader.arguments(name)?;
-    let Some(converter) = converters::read(name, &mut arguments)? else {
+    let converter = match tables::of_converter(name) {
+        Some(question) => {
+            let read = tables::read(question, position, &mut arguments, references)?;
+            Some(Converter::of_table(read))
+        }
+        None => converters::read(name, &mut arguments)?,
+    };
+    let Some(converter) = converter else {
         let found = name.to_owned();
         return Err(error::problem(
             position,
@@ -322,6 +375,134 @@ mod tests {
         ] {
             let error = super::expression(expression).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{expression}: {error}");
+        }
+    }
+
+    #[test]
+    fn tables_are_refused_with_their_place() {
+        for (expression, expected) in [
+            (
+                "src_get_gpc0(t)",
+                "character 14: \"src_get_gpc0\" reads a stick table; tables are only known to",
+            ),
+            (
+                "src,in_table",
+                "character 5: \"in_table\" reads a stick table",
+            ),
+            (
+                "src,lower,table_gpc(1,t)",
+                "character 23: \"table_gpc\" reads a stick table",
+            ),
+            (
+                "src_get_gpc(t)",
+                "character 13: argument 1 of \"src_get_gpc\" is \"t\"; expected a number from 0",
+            ),
+            (
+                "src_get_gpc(1)",
+                "character 15: argument 2 of \"src_get_gpc\" is missing; expected the name",
+            ),
+            (
+                "src,table_gpc(-1,t)",
+                "character 15: argument 1 of \"table_gpc\" is \"-1\"; expected a number",
+            ),
+            (
+                "src_conn_cnt(t,u)",
+                "character 16: \"src_conn_cnt\" has no argument 2",
+            ),
+            (
+                "src_inc_gpc0(t)",
+                "character 1: the fetch \"src_inc_gpc0\" is not supported yet",
+            ),
+        ] {
+            let error = super::expression(expression).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{expression}: {error}");
+        }
+    }
+
+    fn read_of_table(text: &str) -> Option<super::Reference> {
+        let mut references = Vec::new();
+        super::read(text.as_bytes(), None, &mut references).ok()?;
+        references.pop()
+    }
+
+    // The names are those of HAProxy 2.6.12.
+    #[test]
+    fn names_about_tables_are_those_of_haproxy() {
+        const DATA: [&str; 18] = [
+            "conn_cnt",
+            "conn_cur",
+            "conn_rate",
+            "sess_cnt",
+            "sess_rate",
+            "http_req_cnt",
+            "http_req_rate",
+            "http_err_cnt",
+            "http_err_rate",
+            "http_fail_cnt",
+            "http_fail_rate",
+            "bytes_in_rate",
+            "bytes_out_rate",
+            "kbytes_in",
+            "kbytes_out",
+            "gpc0_rate",
+            "gpc1_rate",
+            "gpc_rate",
+        ];
+        let arguments = |name: &str| match name {
+            "gpc" | "gpt" | "gpc_rate" => "(0,t)",
+            _ => "(t)",
+        };
+        for name in DATA {
+            let arguments = arguments(name);
+            for text in [
+                format!("src_{name}{arguments}"),
+                format!("src,table_{name}{arguments}"),
+            ] {
+                assert!(read_of_table(&text).is_some(), "{text}");
+            }
+        }
+        for name in ["gpc", "gpc0", "gpc1", "gpt", "gpt0"] {
+            let arguments = arguments(name);
+            for text in [
+                format!("src_get_{name}{arguments}"),
+                format!("src,table_{name}{arguments}"),
+            ] {
+                assert!(read_of_table(&text).is_some(), "{text}");
+            }
+            assert!(read_of_table(&format!("src_{name}{arguments}")).is_none());
+        }
+        for text in [
+            "src_get_conn_cnt(t)",
+            "src_get_gpc0_rate(t)",
+            "src_bytes_in_cnt(t)",
+            "src,table_bytes_in_cnt(t)",
+            "src,table_get_gpc0(t)",
+            "src_server_id(t)",
+            "src_trackers(t)",
+            "src,table_(t)",
+            "src_(t)",
+            "src_updt_conn_cnt(t)",
+            "src_clr_gpc0(t)",
+            "src,table_expire(t)",
+            "src,table_idle(t)",
+            "in_table(t)",
+        ] {
+            assert!(read_of_table(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_table_left_out_is_that_of_the_section() {
+        for (text, position, table) in [
+            ("src_conn_cnt", 0, None),
+            ("src_conn_cnt()", 0, None),
+            ("src,lower,in_table", 10, None),
+            ("src,in_table( 't' )", 13, Some(" t ")),
+            ("src_get_gpc(3,p/t)", 14, Some("p/t")),
+        ] {
+            let reference = read_of_table(text).expect(text);
+            let found = (reference.position, reference.table.as_deref());
+            assert_eq!(found, (position, table), "{text}");
         }
     }
 

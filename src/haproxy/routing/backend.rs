@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tables::Tables;
+use crate::fetch::FindTable;
 use crate::haproxy::acl::SplitCondition;
 use crate::haproxy::balance::{Tunable, tunable};
 use crate::haproxy::config::{
@@ -82,8 +83,9 @@ fn rules<P: Send + Sync + 'static>(
     mut builder: BackendBuilder<P>,
 ) -> BackendBuilder<P> {
     let settings = &proxy.backend;
+    let find = tables.finder(&proxy.name.value);
     for line in &settings.persist_rules {
-        let condition = condition(Some(&line.condition));
+        let condition = condition(Some(&line.condition), &find);
         builder = if line.force {
             builder.force_persist(condition)
         } else {
@@ -91,7 +93,7 @@ fn rules<P: Send + Sync + 'static>(
         };
     }
     for rule in &settings.use_server {
-        let condition = condition(rule.condition.as_ref());
+        let condition = condition(rule.condition.as_ref(), &find);
         builder = builder.use_server(rule.target.text(), condition);
     }
     if let Some(table) = tables.find(&proxy.name.value) {
@@ -103,12 +105,14 @@ fn rules<P: Send + Sync + 'static>(
     builder
 }
 
-fn condition(words: Option<&ConditionWords>) -> Condition {
-    words.map_or_else(Condition::always, |words| words.condition().clone().into())
+fn condition(words: Option<&ConditionWords>, find: &FindTable<'_>) -> Condition {
+    words.map_or_else(Condition::always, |words| words.with_tables(find).into())
 }
 
 fn stick_rule(proxy: &Proxy, line: &StickLine, tables: &Tables) -> StickRule {
-    let key = line.expression.clone();
+    let find = tables.finder(&proxy.name.value);
+    let mut key = line.expression.clone();
+    key.bind(&find);
     let mut rule = match line.kind {
         StickAction::On => StickRule::on(key),
         StickAction::Match => StickRule::matching(key),
@@ -123,9 +127,9 @@ fn stick_rule(proxy: &Proxy, line: &StickLine, tables: &Tables) -> StickRule {
         return rule;
     };
     if line.kind != StickAction::StoreResponse {
-        return rule.when(condition(Some(words)));
+        return rule.when(condition(Some(words), &find));
     }
-    let split = SplitCondition::of(words.condition());
+    let split = SplitCondition::of(&words.with_tables(&find));
     // Longer ones were refused when they were read.
     let condition = Arc::new(split.unwrap_or_default());
     let asking = Arc::clone(&condition);

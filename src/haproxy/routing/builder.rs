@@ -95,7 +95,7 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
                 backends.push(NamedBackend { name, id, backend });
             }
         }
-        let frontends = build_frontends(&frontends, &backends, &mut findings);
+        let frontends = build_frontends(&frontends, &tables, &backends, &mut findings);
         if findings.is_empty() {
             let tables = tables.all;
             return Ok(Routing {
@@ -135,6 +135,7 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
 
 fn build_frontends<P: Send + Sync + 'static>(
     proxies: &[&Proxy],
+    tables: &Tables,
     backends: &[NamedBackend<P>],
     findings: &mut Vec<Finding>,
 ) -> Vec<Frontend> {
@@ -144,7 +145,9 @@ fn build_frontends<P: Send + Sync + 'static>(
             .map(|backend| backend.name.clone())
             .collect(),
     );
-    let built = proxies.iter().map(|proxy| Frontend::new(proxy, &known));
+    let built = proxies
+        .iter()
+        .map(|proxy| Frontend::new(proxy, tables, &known));
     built
         .filter_map(|frontend| frontend.map_err(|finding| findings.push(finding)).ok())
         .collect()

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use crate::fetch::{Expression, Moment};
-use crate::haproxy::{ExpressionError, expression};
+use crate::fetch::{Expression, FindTable, Moment};
+use crate::haproxy::ExpressionError;
+use crate::haproxy::expression::{self, Reference};
 use crate::message::{Request, Response};
 use crate::sample::Sample;
 
@@ -35,9 +36,44 @@ impl Format {
     /// Reads a format.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its place.
+    /// The first thing that is wrong, with its place. A sample of a stick table is: see
+    /// [`Routing::format`](super::Routing::format).
     pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, FormatError> {
-        let text = text.as_ref();
+        let (format, references) = Self::read(text.as_ref())?;
+        let start = references.first().map_or(0, |reference| reference.start);
+        let refused = expression::no_tables(references);
+        refused.map_err(|found| of_expression(start, found))?;
+        Ok(format)
+    }
+
+    /// Reads a format with the tables that `find` knows.
+    pub(super) fn with_tables(text: &[u8], find: &FindTable<'_>) -> Result<Self, FormatError> {
+        let (mut format, references) = Self::read(text)?;
+        let unknown = references
+            .iter()
+            .find(|reference| find(reference.table.as_deref()).is_none());
+        if let Some(Reference {
+            start,
+            position,
+            table,
+            ..
+        }) = unknown
+        {
+            let name = table.as_deref().unwrap_or("of this section");
+            let found = expression::unknown_table(*position, name);
+            return Err(of_expression(*start, found));
+        }
+        for part in &mut format.parts {
+            if let Part::Sample(expression) = part {
+                expression.bind(find);
+            }
+        }
+        Ok(format)
+    }
+
+    /// A format, and the tables named in it.
+    fn read(text: &[u8]) -> Result<(Self, Vec<Reference>), FormatError> {
+        let mut references = Vec::new();
         let mut parts = Vec::new();
         let mut at = 0;
         while let Some(offset) = memchr::memchr(b'%', &text[at..]) {
@@ -49,7 +85,7 @@ impl Format {
                     percent + 2
                 }
                 Some(b'[') => {
-                    let (expression, end) = sample(text, percent + 2)?;
+                    let (expression, end) = sample(text, percent + 2, &mut references)?;
                     parts.push(Part::Sample(expression));
                     end + 1
                 }
@@ -57,7 +93,7 @@ impl Format {
             };
         }
         add_text(&mut parts, &text[at..]);
-        Ok(Self { parts })
+        Ok((Self { parts }, references))
     }
 
     /// The text for a request.
@@ -105,13 +141,16 @@ fn add_text(parts: &mut Vec<Part>, text: &[u8]) {
 }
 
 /// The expression that begins at `start`, and where its `]` is.
-fn sample(text: &[u8], start: usize) -> Result<(Expression, usize), FormatError> {
+fn sample(
+    text: &[u8],
+    start: usize,
+    references: &mut Vec<Reference>,
+) -> Result<(Expression, usize), FormatError> {
     let end = closing(&text[start..]).ok_or(error(start - 2, FormatProblem::Unclosed))?;
-    let found = expression(&text[start..start + end]);
-    let read = found.map_err(|found| {
-        let position = start + found.position();
-        error(position, FormatProblem::Expression(found))
-    })?;
+    let mut found = Vec::new();
+    let read = expression::read(&text[start..start + end], None, &mut found);
+    let read = read.map_err(|found| of_expression(start, found))?;
+    references.extend(found.into_iter().map(|found| Reference { start, ..found }));
     Ok((read, start + end))
 }
 
@@ -147,6 +186,11 @@ enum FormatProblem {
 
 fn error(position: usize, problem: FormatProblem) -> FormatError {
     FormatError { position, problem }
+}
+
+fn of_expression(start: usize, found: ExpressionError) -> FormatError {
+    let position = start + found.position();
+    error(position, FormatProblem::Expression(found))
 }
 
 impl FormatError {
@@ -212,6 +256,10 @@ mod tests {
             ("a%ci", "character 2: % begins nothing"),
             ("100%", "character 4: % begins nothing"),
             ("%[path", "character 1: nothing closes %["),
+            (
+                "ab%[src_conn_cnt(t)]",
+                "character 18: \"src_conn_cnt\" reads a stick table",
+            ),
             ("ab%[pth]", "character 5: there is no fetch \"pth\""),
         ] {
             let error = Format::parse(format).unwrap_err().to_string();

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::format::Format;
+use super::tables::Tables;
+use crate::fetch::FindTable;
 use crate::haproxy::AclCondition;
 use crate::haproxy::config::{ConditionalRule, Finding, FindingKind, Proxy};
 use crate::message::Request;
@@ -33,9 +35,15 @@ enum Target {
 }
 
 impl Frontend {
-    pub(super) fn new(proxy: &Proxy, backends: &Arc<HashSet<String>>) -> Result<Self, Finding> {
+    pub(super) fn new(
+        proxy: &Proxy,
+        tables: &Tables,
+        backends: &Arc<HashSet<String>>,
+    ) -> Result<Self, Finding> {
         let front = &proxy.frontend;
-        let rules: Result<_, _> = front.use_backend.iter().map(Rule::new).collect();
+        let find = tables.finder(&proxy.name.value);
+        let rules = front.use_backend.iter().map(|rule| Rule::new(rule, &find));
+        let rules: Result<_, _> = rules.collect();
         let own = proxy.kind.is_backend().then(|| proxy.name.value.clone());
         let default = front.default_backend.as_ref();
         Ok(Self {
@@ -65,10 +73,10 @@ impl Frontend {
 }
 
 impl Rule {
-    fn new(rule: &ConditionalRule) -> Result<Self, Finding> {
+    fn new(rule: &ConditionalRule, find: &FindTable<'_>) -> Result<Self, Finding> {
         let condition = rule.condition.as_ref();
         let target = if rule.is_dynamic() {
-            let format = Format::parse(rule.target.bytes()).map_err(|error| {
+            let format = Format::with_tables(rule.target.bytes(), find).map_err(|error| {
                 Finding::error(FindingKind::NotSupported, &rule.target, error.to_string())
             })?;
             Target::Dynamic(format)
@@ -77,7 +85,7 @@ impl Rule {
         };
         Ok(Self {
             target,
-            condition: condition.map(|words| words.condition().clone()),
+            condition: condition.map(|words| words.with_tables(find)),
         })
     }
 

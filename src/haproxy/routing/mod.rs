@@ -13,8 +13,8 @@ pub use builder::RoutingBuilder;
 pub use format::{Format, FormatError};
 pub use frontend::Frontend;
 
-use super::config::{Configuration, ConfigurationError};
-use super::{ProxyId, Runtime, ServerData};
+use super::config::{ConditionWords, Configuration, ConfigurationError};
+use super::{AclCondition, ProxyId, Runtime, ServerData};
 use crate::{Backend, Now, StickTable};
 
 /// What a configuration says about routing, ready to run.
@@ -125,6 +125,58 @@ impl<P: Send + Sync + 'static> Routing<P> {
     /// The stick table of a name.
     pub fn table(&self, name: &str) -> Option<&Arc<StickTable>> {
         self.tables().find(|(known, _)| *known == name)?.1.into()
+    }
+
+    /// A condition of the section of this name, with its stick tables: for rules that the
+    /// proxy around follows itself, `http-request` and the like.
+    ///
+    /// ```
+    /// use std::net::Ipv4Addr;
+    /// use stickroute::haproxy::Configuration;
+    /// use stickroute::{Key, Now, SimpleRequest};
+    ///
+    /// let text = "
+    /// frontend web
+    ///     mode http
+    ///     http-request deny if { src,in_table(abusers) }
+    ///     default_backend app
+    /// backend abusers
+    ///     stick-table type ip size 100k expire 1h
+    /// backend app
+    ///     mode http
+    ///     server s1 10.0.0.1:80
+    /// ";
+    /// let configuration = Configuration::parse("app.cfg", text)?;
+    /// let routing = configuration.build()?;
+    /// let web = &configuration.proxies[0];
+    /// let words = web.rules[0].condition.as_ref().ok_or("there is one")?;
+    /// let deny = routing.condition(&web.name.value, words);
+    ///
+    /// let client = Ipv4Addr::new(192, 0, 2, 7);
+    /// let request = SimpleRequest::new("GET", "/").source(client.into());
+    /// assert!(!deny.on_request(&request));
+    /// let abusers = routing.table("abusers").ok_or("it is there")?;
+    /// let _ = abusers.insert(&Key::from(client), Now::system())?;
+    /// assert!(deny.on_request(&request));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Tables have no clock: call [`StickTable::maintain`] now and then.
+    pub fn condition(&self, section: &str, words: &ConditionWords) -> AclCondition {
+        words.with_tables(&self.finder(section))
+    }
+
+    /// Reads a format of the section of this name, with its stick tables: for arguments of
+    /// rules that the proxy around follows itself.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place.
+    pub fn format(&self, section: &str, text: impl AsRef<[u8]>) -> Result<Format, FormatError> {
+        Format::with_tables(text.as_ref(), &self.finder(section))
+    }
+
+    fn finder<'r>(&'r self, own: &'r str) -> impl Fn(Option<&str>) -> Option<Arc<StickTable>> + 'r {
+        move |name| self.table(name.unwrap_or(own)).cloned()
     }
 
     /// The runtime commands about all of it, with the numbers that HAProxy gives to

@@ -43,6 +43,14 @@ impl Tables {
         self.all.push(NamedTable { name, table, data });
     }
 
+    /// Finds tables for the expressions of the section `own`.
+    pub(super) fn finder<'t>(
+        &'t self,
+        own: &'t str,
+    ) -> impl Fn(Option<&str>) -> Option<Arc<StickTable>> + 't {
+        move |name| self.find(name.unwrap_or(own)).cloned()
+    }
+
     pub(super) fn find(&self, name: &str) -> Option<&Arc<StickTable>> {
         self.places.get(name).map(|&place| &self.all[place].table)
     }
