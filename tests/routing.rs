@@ -568,3 +568,104 @@ fn what_a_table_does_not_store_is_warned_about() {
         assert_eq!(found.len(), warnings, "{expression}: {found:?}");
     }
 }
+
+// Observed on HAProxy 2.6.12, with the same entries.
+#[test]
+fn values_of_tables_are_those_of_haproxy() {
+    let table = |name: &str, line: &str| format!("backend {name}\n stick-table type {line}\n");
+    let tables = [
+        table(
+            "t",
+            "ip size 10 store gpc0,conn_cnt,bytes_in_cnt,bytes_out_cnt",
+        ),
+        table("empty", "ip size 10 store gpc0"),
+        table("arr", "ip size 10 store gpc(3),gpt(2),gpc_rate(3,10s)"),
+        table("str", "string size 10 store gpc0"),
+        table("int", "integer size 10 store gpc0"),
+        table("v6", "ipv6 size 10 store gpc0"),
+    ];
+    let front = "frontend fe\n bind :80\n stick-table type ip size 5 store gpc0\n";
+    let routing = routing(&format!("{front}{}", tables.concat()));
+    let client = address("127.0.0.1");
+    let mapped = Key::from("::ffff:127.0.0.1".parse::<std::net::Ipv6Addr>().unwrap());
+    for (table, key, kind, element, value) in [
+        ("fe", &client, DataKind::Counter0, 0, 1),
+        ("t", &client, DataKind::Counter0, 0, 2),
+        ("t", &client, DataKind::BytesInCount, 0, 5_000),
+        ("t", &client, DataKind::BytesOutCount, 0, 1_023),
+        ("arr", &client, DataKind::Counters, 0, 1),
+        ("arr", &client, DataKind::Counters, 1, 2),
+        ("arr", &client, DataKind::Tags, 0, 7),
+        ("arr", &client, DataKind::Tags, 1, 8),
+        ("arr", &client, DataKind::CounterRates, 0, 1),
+        ("arr", &client, DataKind::CounterRates, 1, 2),
+        ("str", &Key::string(b"127.0.0.1"), DataKind::Counter0, 0, 3),
+        ("str", &Key::string(b"GET"), DataKind::Counter0, 0, 3),
+        ("int", &Key::from(2_130_706_433), DataKind::Counter0, 0, 3),
+        ("int", &Key::from(1), DataKind::Counter0, 0, 3),
+        ("v6", &mapped, DataKind::Counter0, 0, 3),
+    ] {
+        let table = routing.table(table).unwrap();
+        let _ = table.insert(key, Now::system()).unwrap();
+        assert!(table.set_data(key, kind, element, value, Now::system()));
+    }
+    let request = get("/", "127.0.0.1");
+    for (expression, expected) in VALUES {
+        let format = routing.format("fe", format!("%[{expression}]")).unwrap();
+        let found = String::from_utf8(format.on_request(&request)).unwrap();
+        assert_eq!(&found, expected, "{expression}");
+    }
+}
+
+/// Expressions and their texts, empty where there is no value.
+const VALUES: &[(&str, &str)] = &[
+    ("src_get_gpc0", "1"),
+    ("src_get_gpc0()", "1"),
+    ("src_get_gpc0(fe)", "1"),
+    ("src_get_gpc0(t)", "2"),
+    ("src,table_gpc0(t),add(1)", "3"),
+    ("src_get_gpc1(t)", ""),
+    ("src_get_gpt0(t)", ""),
+    ("src_sess_cnt(t)", ""),
+    ("src,table_sess_cnt(t)", ""),
+    ("src_get_gpc0(empty)", "0"),
+    ("src_conn_cnt(empty)", "0"),
+    ("src_kbytes_in(t)", "4"),
+    ("src,table_kbytes_in(t)", "4"),
+    ("src_kbytes_out(t)", "0"),
+    ("src,in_table(t)", "1"),
+    ("src,in_table(t),not", "0"),
+    ("src,in_table(empty)", "0"),
+    ("src,table_trackers(t)", "1"),
+    ("ipv4(9.9.9.9),table_trackers(t)", "0"),
+    ("str(abc),in_table(t)", ""),
+    ("str(abc),table_gpc0(t)", ""),
+    ("str(127.0.0.1),in_table(t)", "1"),
+    ("str(127.0.0.1),table_gpc0(t)", "2"),
+    ("int(2130706433),in_table(t)", "1"),
+    ("bin(7f000001),in_table(t)", ""),
+    ("ipv6(::1),in_table(t)", ""),
+    ("ipv6(::ffff:127.0.0.1),in_table(t)", "1"),
+    ("hdr(none),in_table(t)", ""),
+    ("method,in_table(str)", "1"),
+    ("str(),in_table(str)", "0"),
+    ("str(),table_gpc0(str)", "0"),
+    ("bool(1),in_table(int)", "1"),
+    ("bool(1),table_gpc0(int)", "3"),
+    ("src_get_gpc0(str)", "3"),
+    ("src_get_gpc0(int)", "3"),
+    ("src_get_gpc0(v6)", "3"),
+    ("src,table_gpc0(arr)", "1"),
+    ("src,table_gpc1(arr)", "2"),
+    ("src_get_gpc1(arr)", "2"),
+    ("src,table_gpc(1,arr)", "2"),
+    ("src,table_gpc(3,arr)", ""),
+    ("src_get_gpc(1,arr)", "2"),
+    ("src_get_gpt0(arr)", "7"),
+    ("src_get_gpt(1,arr)", "8"),
+    ("src_gpc1_rate(arr)", "2"),
+    ("src,table_gpc0_rate(arr)", "1"),
+    ("src_gpc_rate(1,arr)", "2"),
+    ("src_get_gpc(0,t)", ""),
+    ("src,table_gpc(9,empty)", "0"),
+];
