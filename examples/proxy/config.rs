@@ -36,14 +36,16 @@ pub(crate) struct Refused;
 pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     let configuration = read(files)?;
     let mut errors = honour::errors(&configuration);
-    let proxies: Vec<_> = sections(&configuration)
-        .map(|proxy| (proxy, Arc::new(Rules::of(proxy, &mut errors))))
-        .collect();
     let routing = configuration.routing().payload(|_, _| Pool::default());
     // Clients choose keys, and must not know where in a table they end up, nor which
     // server is drawn next.
     let routing = routing.seed(RandomState::new().hash_one("routing"));
-    let routing = tell(routing.build(), &errors)?;
+    let routing = routing.build();
+    let built = routing.as_ref().ok();
+    let proxies: Vec<_> = sections(&configuration)
+        .map(|proxy| (proxy, Arc::new(Rules::of(proxy, built, &mut errors))))
+        .collect();
+    let routing = tell(routing, &errors)?;
     for fault in told::warnings(&configuration) {
         eprintln!("[WARNING] {fault}");
     }

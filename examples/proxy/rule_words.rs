@@ -9,10 +9,10 @@ use crate::fault::Fault;
 use crate::filters::{Action, Filters, HttpRule, Redirect, RedirectKind, Reply};
 use crate::forwardfor::ForwardFor;
 use crate::network;
-use crate::words::{Read, Words};
+use crate::words::{Read, Section, Words};
 
 /// The rules of a section on HTTP messages.
-pub(crate) fn filters(proxy: &Proxy, faults: &mut Vec<Fault>) -> Filters {
+pub(crate) fn filters(proxy: &Proxy, section: Section<'_>, faults: &mut Vec<Fault>) -> Filters {
     let mut filters = Filters::default();
     for rule in &proxy.rules {
         let list = match rule.ruleset {
@@ -22,7 +22,7 @@ pub(crate) fn filters(proxy: &Proxy, faults: &mut Vec<Fault>) -> Filters {
             Ruleset::Redirect => &mut filters.redirect,
             _ => continue,
         };
-        match http_rule(rule) {
+        match http_rule(rule, section) {
             Ok(rule) => list.push(rule),
             Err(fault) => faults.push(fault),
         }
@@ -30,7 +30,7 @@ pub(crate) fn filters(proxy: &Proxy, faults: &mut Vec<Fault>) -> Filters {
     match proxy
         .forwardfor
         .as_ref()
-        .map(|words| forwardfor(&words.value))
+        .map(|words| forwardfor(&words.value, section))
     {
         Some(Ok(option)) => filters.forwardfor = Some(option),
         Some(Err(fault)) => faults.push(fault),
@@ -39,12 +39,13 @@ pub(crate) fn filters(proxy: &Proxy, faults: &mut Vec<Fault>) -> Filters {
     filters
 }
 
-fn http_rule(rule: &Rule) -> Read<HttpRule> {
+fn http_rule(rule: &Rule, section: Section<'_>) -> Read<HttpRule> {
     let moment = match rule.ruleset {
         Ruleset::HttpRequest | Ruleset::Redirect => Moment::Request,
         _ => Moment::Response,
     };
     let mut words = Words {
+        section,
         rest: rule.arguments.iter(),
         last: &rule.action,
         moment,
@@ -59,19 +60,23 @@ fn http_rule(rule: &Rule) -> Read<HttpRule> {
     Ok(HttpRule {
         action,
         condition: condition
-            .map(|words| condition_of(words, moment))
+            .map(|words| condition_of(words, section, moment))
             .transpose()?,
     })
 }
 
 /// A condition that can be asked at that moment. What it asks about the other message
 /// never matches, as in HAProxy, and has been warned of.
-pub(crate) fn condition_of(words: &ConditionWords, moment: Moment) -> Read<AclCondition> {
+pub(crate) fn condition_of(
+    words: &ConditionWords,
+    section: Section<'_>,
+    moment: Moment,
+) -> Read<AclCondition> {
     if moment == Moment::Response && words.condition().looks_at(Origin::Exchange) {
         let message = "not supported here: a condition on the connection or the method";
         return Err(Fault::new(&words.keyword, message));
     }
-    Ok(words.condition().clone())
+    Ok(section.condition(words))
 }
 
 fn action(rule: &Rule, words: &mut Words<'_>) -> Read<Action> {
@@ -172,7 +177,7 @@ fn redirect(kind: &Word, words: &mut Words<'_>) -> Read<Action> {
     Ok(Action::Redirect(redirect))
 }
 
-fn forwardfor(words: &[Word]) -> Read<ForwardFor> {
+fn forwardfor(words: &[Word], section: Section<'_>) -> Read<ForwardFor> {
     let mut option = ForwardFor {
         header: None,
         except: None,
@@ -182,6 +187,7 @@ fn forwardfor(words: &[Word]) -> Read<ForwardFor> {
         return Ok(option);
     };
     let mut words = Words {
+        section,
         rest: words.iter(),
         last: first,
         moment: Moment::Request,

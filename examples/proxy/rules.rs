@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use stickroute::haproxy::{Proxy, Rule, Ruleset, Word};
+use stickroute::haproxy::{Proxy, Routing, Rule, Ruleset, Word};
 use stickroute::{Moment, Origin};
 
 use crate::fault::Fault;
 use crate::filters::Filters;
 use crate::inspect::{self, ContentRule, Inspection, Verdict};
+use crate::pool::Pool;
 use crate::rule_words::{self, condition_of};
+use crate::words::Section;
 
 /// Rules of a `frontend`, `backend` or `listen` section.
 #[derive(Debug, Default)]
@@ -25,20 +27,29 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    pub(crate) fn of(proxy: &Proxy, faults: &mut Vec<Fault>) -> Self {
+    /// `routing` is what was built of the configuration, if it could be.
+    pub(crate) fn of(
+        proxy: &Proxy,
+        routing: Option<&Routing<Pool>>,
+        faults: &mut Vec<Fault>,
+    ) -> Self {
+        let section = Section {
+            name: &proxy.name.value,
+            routing,
+        };
         let mut rules = Self {
-            filters: rule_words::filters(proxy, faults),
+            filters: rule_words::filters(proxy, section, faults),
             ..Self::default()
         };
         for rule in &proxy.rules {
-            if let Err(fault) = rules.add(rule) {
+            if let Err(fault) = rules.add(rule, section) {
                 faults.push(fault);
             }
         }
         rules
     }
 
-    fn add(&mut self, rule: &Rule) -> Result<(), Fault> {
+    fn add(&mut self, rule: &Rule, section: Section<'_>) -> Result<(), Fault> {
         let list = match rule.ruleset {
             Ruleset::TcpRequestConnection => &mut self.connection,
             Ruleset::TcpRequestSession => &mut self.session,
@@ -50,7 +61,7 @@ impl Rules {
             Ruleset::TcpRequestInspectDelay | Ruleset::TcpResponseInspectDelay => {
                 list.delay = delay(&rule.arguments).unwrap_or_default();
             }
-            _ => list.rules.push(content_rule(rule)?),
+            _ => list.rules.push(content_rule(rule, section)?),
         }
         Ok(())
     }
@@ -74,13 +85,14 @@ fn delay(words: &[Word]) -> Option<Duration> {
     })
 }
 
-fn content_rule(rule: &Rule) -> Result<ContentRule, Fault> {
+fn content_rule(rule: &Rule, section: Section<'_>) -> Result<ContentRule, Fault> {
     let moment = match rule.ruleset {
         Ruleset::TcpResponseContent => Moment::Response,
         _ => Moment::Request,
     };
     let words = rule.condition.as_ref();
-    let condition = words.map(|words| condition_of(words, moment)).transpose()?;
+    let condition = words.map(|words| condition_of(words, section, moment));
+    let condition = condition.transpose()?;
     let is_about_bytes = condition.as_ref().is_some_and(|condition| {
         let origins = [Origin::Request, Origin::Response, Origin::Message];
         origins.iter().any(|origin| condition.looks_at(*origin))

@@ -5,15 +5,44 @@ use std::slice;
 
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
-use stickroute::haproxy::{Format, Word, expression};
+use stickroute::haproxy::{
+    AclCondition, ConditionWords, Format, FormatError, Routing, Word, expression,
+};
 use stickroute::{Moment, Origin};
 
 use crate::fault::Fault;
+use crate::pool::Pool;
 
 pub(crate) type Read<T> = Result<T, Fault>;
 
+/// The section that rules are read in, and what was built of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Section<'s> {
+    pub(crate) name: &'s str,
+    /// `None` if it could not be built: then the rules are read for their mistakes only.
+    pub(crate) routing: Option<&'s Routing<Pool>>,
+}
+
+impl Section<'_> {
+    /// A condition that knows the stick tables of the configuration.
+    pub(crate) fn condition(self, words: &ConditionWords) -> AclCondition {
+        match self.routing {
+            Some(routing) => routing.condition(self.name, words),
+            None => words.condition().clone(),
+        }
+    }
+
+    fn format(self, text: &[u8]) -> Result<Format, FormatError> {
+        match self.routing {
+            Some(routing) => routing.format(self.name, text),
+            None => Format::parse(text),
+        }
+    }
+}
+
 /// Words of a rule that are not read yet.
 pub(crate) struct Words<'w> {
+    pub(crate) section: Section<'w>,
     pub(crate) rest: slice::Iter<'w, Word>,
     /// The last one that was read.
     pub(crate) last: &'w Word,
@@ -54,7 +83,7 @@ impl<'w> Words<'w> {
 
     pub(crate) fn format(&mut self) -> Read<Format> {
         let word = self.next("a text")?;
-        let format = Format::parse(word.bytes());
+        let format = self.section.format(word.bytes());
         let format = format.map_err(|error| Fault::new(word, error.to_string()))?;
         if self.moment == Moment::Response && looks_beyond_the_response(word.bytes()) {
             let message = "not supported here: a sample of more than the response";

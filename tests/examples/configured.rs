@@ -337,6 +337,33 @@ fn rules_answer_themselves() {
 }
 
 #[test]
+fn rules_read_what_tables_know_of_a_client() {
+    let folder = Folder::new("tables-socket");
+    let socket = folder.file("s.sock");
+    let text = format!(
+        "global\n stats socket {} level admin\nbackend limits\n \
+         stick-table type ip size 10 expire 1m store gpc0\n\
+         listen web\n bind LISTEN\n \
+         http-request deny deny_status 429 if {{ src_get_gpc0(limits) gt 2 }}\n \
+         http-request set-header X-Count %[src,table_gpc0(limits)]\n server s {}\n",
+        socket.display(),
+        echo()
+    );
+    let service = Service::start("tables", &text);
+    assert!(service.get("/", "").contains("x-count: 0\r\n"));
+    assert_eq!(
+        ask(&socket, "set table limits key 127.0.0.1 data.gpc0 2"),
+        "\n"
+    );
+    assert!(service.get("/", "").contains("x-count: 2\r\n"));
+    assert_eq!(
+        ask(&socket, "set table limits key 127.0.0.1 data.gpc0 3"),
+        "\n"
+    );
+    assert!(service.get("/", "").starts_with("HTTP/1.1 429"));
+}
+
+#[test]
 fn requests_are_routed_by_the_rules_of_the_frontend() {
     let text = format!(
         "frontend web\n bind LISTEN\n use_backend be-%[path,field(2,/)] if {{ path_beg /to/ /img/ }}\n \

@@ -59,8 +59,6 @@ fn missing(case: &Value) -> Option<&'static str> {
     let mut words = case["config"].as_str()?.split_whitespace();
     words.find_map(|word| match word {
         "maxqueue" => Some("queues with a limit"),
-        word if word.contains("src_conn_cnt(") => Some("fetches that read tables"),
-        word if word.contains("table_server_id(") => Some("converters that read tables"),
         word if word.starts_with("sc_") => Some("fetches of what is tracked"),
         _ => None,
     })

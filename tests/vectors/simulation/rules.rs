@@ -2,7 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use stickroute::haproxy::{Format, Mode, Proxy, Routing, Rule, Ruleset, Word, expression};
+use stickroute::haproxy::{
+    AclCondition, ConditionWords, Format, Mode, Proxy, Routing, Rule, Ruleset, Word, expression,
+};
 use stickroute::{DataKind, Now, Request, SimpleRequest};
 
 use super::Trouble;
@@ -57,7 +59,7 @@ impl Rules<'_> {
     ) -> Result<Verdict, Trouble> {
         for rule in self.list(ruleset) {
             let condition = rule.condition.as_ref();
-            if !condition.is_none_or(|words| words.condition().on_request(request)) {
+            if !condition.is_none_or(|words| self.condition(words).on_request(request)) {
                 continue;
             }
             match name(rule) {
@@ -82,7 +84,7 @@ impl Rules<'_> {
         for ruleset in REPLY_RULESETS {
             for rule in self.list(ruleset) {
                 let condition = rule.condition.as_ref();
-                if !condition.is_none_or(|words| words.condition().on_response(reply)) {
+                if !condition.is_none_or(|words| self.condition(words).on_response(reply)) {
                     continue;
                 }
                 match name(rule) {
@@ -101,6 +103,11 @@ impl Rules<'_> {
     pub(super) fn inspect_replies(&self) -> bool {
         let mut rules = self.proxy.rules.iter();
         rules.any(|rule| rule.ruleset == Ruleset::TcpResponseContent)
+    }
+
+    /// A condition that knows the tables of the configuration.
+    fn condition(&self, words: &ConditionWords) -> AclCondition {
+        self.routing.condition(&self.proxy.name.value, words)
     }
 
     fn list(&self, ruleset: Ruleset) -> impl Iterator<Item = &Rule> {
