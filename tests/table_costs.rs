@@ -66,8 +66,8 @@ fn entries_take_as_many_bytes_as_the_docs_say() {
     for (key_type, tenths) in [
         (KeyType::Ip, 258),
         (KeyType::Integer, 258),
-        (KeyType::Ipv6, 450),
-        (KeyType::String(32), 676),
+        (KeyType::Ipv6, 376),
+        (KeyType::String(32), 564),
     ] {
         assert_eq!(bytes(key_type), tenths, "tenths of a byte, {key_type:?}");
     }

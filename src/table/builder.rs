@@ -108,12 +108,12 @@ impl StickTableBuilder {
         data::check(&self.data)?;
         let expire = self.milliseconds()?;
         let lifetime = expire.map_or(Lifetime::ENDLESS, Lifetime::milliseconds);
+        let narrow = || self.shared(Narrow::new(&self.hasher(0)), NARROW_LOAD, size, lifetime);
         let storage = match self.key_type {
-            KeyType::Ip | KeyType::Integer => {
-                Storage::Narrow(self.shared(Narrow, NARROW_LOAD, size, lifetime)?)
-            }
+            KeyType::Ip => Storage::Ip(narrow()?),
+            KeyType::Integer => Storage::Integer(narrow()?),
             KeyType::Ipv6 | KeyType::String(_) | KeyType::Binary(_) => {
-                let layout = Wide::new(length);
+                let layout = Wide::new(length, self.hasher(0));
                 Storage::Wide(self.shared(layout, WIDE_LOAD, size, lifetime)?)
             }
         };
@@ -160,11 +160,10 @@ impl StickTableBuilder {
         let clock = if size <= EXACT {
             Clock::exact()
         } else {
-            Clock::coarse()
+            Clock::coarse(size)
         };
         let groups = usize::try_from(groups).map_err(|_| refused.clone())?;
-        let slots =
-            Slots::new(layout, groups, self.hasher(0), lifetime, clock).ok_or(refused.clone())?;
+        let slots = Slots::new(layout, groups, lifetime, clock).ok_or(refused.clone())?;
         let rows = self.rows(groups * SLOTS).ok_or(refused)?;
         let keeper = Keeper::new(size, self.nopurge, self.hasher(1), rows);
         Ok(Shared::new(slots, keeper))
@@ -196,7 +195,7 @@ impl StickTableBuilder {
 
 /// Percentage of slots in use when the table is full. More is less memory and slower.
 const NARROW_LOAD: u64 = 62;
-const WIDE_LOAD: u64 = 71;
+const WIDE_LOAD: u64 = 85;
 
 /// Any numbers do that are odd and without pattern: the seed is what differs.
 const SEEDS: [u64; 3] = [

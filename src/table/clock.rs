@@ -1,7 +1,9 @@
 //! Stamps: when an entry was last touched, and after which others.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 
+use super::words::AtomicU64 as Cell;
 use crate::time::Now;
 
 /// Low bits of a stamp that order touches within one millisecond; the others count
@@ -9,8 +11,9 @@ use crate::time::Now;
 const TICK_BITS: u32 = 20;
 const TICKS: u64 = (1 << TICK_BITS) - 1;
 
-/// The last millisecond a stamp can hold: 557 years after the clock's origin.
-const LAST: u64 = u64::MAX >> TICK_BITS;
+/// The last millisecond a stamp can hold: 278 years after the clock's origin. Half of the
+/// stamps are left for an endless life.
+const LAST: u64 = (u64::MAX >> 1) >> TICK_BITS;
 
 /// A time as stamps have it: no stamp of this millisecond or before it is greater than
 /// `0 | TICKS`, none of a later one is smaller.
@@ -30,33 +33,35 @@ impl Moment {
         self.0
     }
 
-    /// The greatest stamp of an entry which has lived so long at this moment.
+    /// The greatest stamp of an entry which has lived so long at this moment; 0, which
+    /// no entry has, if there can be none.
     #[inline]
-    pub(super) fn minus(self, lifetime: Lifetime) -> Option<u64> {
-        (self.0 | TICKS).checked_sub(lifetime.0)
+    pub(super) fn minus(self, lifetime: Lifetime) -> u64 {
+        self.0.saturating_sub(lifetime.0)
     }
 
     /// Whether an entry with this stamp has not been touched for so long.
     #[inline]
     pub(super) fn is_past(self, stamp: u64, lifetime: Lifetime) -> bool {
-        stamp.saturating_add(lifetime.0) <= self.0 | TICKS
+        stamp + lifetime.0 <= self.0
     }
 
     /// Milliseconds until an entry with this stamp has not been touched for so long.
     pub(super) fn until(self, stamp: u64, lifetime: Lifetime) -> u64 {
-        (stamp.saturating_add(lifetime.0) >> TICK_BITS).saturating_sub(self.0 >> TICK_BITS)
+        ((stamp + lifetime.0 + TICKS) >> TICK_BITS).saturating_sub(self.0 >> TICK_BITS)
     }
 }
 
-/// How long an entry lives without being touched, in the unit of stamps.
+/// How long an entry lives without being touched, in the unit of stamps, less the ticks
+/// of its last millisecond: it does not matter at which tick it was touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lifetime(u64);
 
 impl Lifetime {
-    pub(super) const ENDLESS: Self = Self(u64::MAX);
+    pub(super) const ENDLESS: Self = Self(1 << 63);
 
     pub(super) fn milliseconds(count: u32) -> Self {
-        Self(u64::from(count) << TICK_BITS)
+        Self((u64::from(count) << TICK_BITS) - TICKS)
     }
 }
 
@@ -65,7 +70,10 @@ impl Lifetime {
 /// It is a plain load and store: two threads may be given the same stamp, or one that is
 /// late by what another thread gave out meanwhile, within one millisecond. An atomic
 /// addition would cost every hit more than the whole lookup does.
+///
+/// It has cache lines of its own, so that writing it takes nothing else from the others.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(super) struct Clock {
     last: AtomicU64,
     /// Bits of a key's hash that must meet those of the clock for a touch to move it on.
@@ -78,10 +86,10 @@ impl Clock {
         Self::new(0)
     }
 
-    /// About 32 touches have the same stamp, so that the clock is seldom written to and
-    /// threads do not take it from each other.
-    pub(super) const fn coarse() -> Self {
-        Self::new(31)
+    /// As many touches have the same stamp as a 64th of the entries, or fewer, so that
+    /// the clock is seldom written to and threads do not take it from each other.
+    pub(super) const fn coarse(size: usize) -> Self {
+        Self::new((1 << (size / 64).ilog2()) - 1)
     }
 
     const fn new(rarity: u64) -> Self {
@@ -91,20 +99,29 @@ impl Clock {
         }
     }
 
-    /// The stamp for a touch of an entry that has the stamp `old`, or `None` when that
-    /// is as young as can be.
+    /// Touches an entry that has this hash and its stamp in `cell`, where it was `old`.
+    /// Nothing is written if it is as young as can be. Says what the stamp is now.
     #[inline]
-    pub(super) fn touch(&self, old: u64, hash: u64, at: Moment) -> Option<u64> {
+    pub(super) fn touch(&self, cell: &Cell, old: u64, hash: u64, at: Moment) -> u64 {
         let last = self.last.load(Relaxed);
-        let current = last.max(at.0);
-        if old >= current {
-            return None;
+        if last < at.0 || (hash ^ last) & self.rarity == 0 {
+            return self.move_on(cell, old, at);
         }
-        let next = current + u64::from((hash ^ current) & self.rarity == 0);
-        if next != last {
-            self.last.store(next, Relaxed);
+        if old >= last {
+            return old;
         }
-        Some(next)
+        cell.store(last, Release);
+        last
+    }
+
+    #[inline(never)]
+    fn move_on(&self, cell: &Cell, old: u64, at: Moment) -> u64 {
+        if old >= self.last.load(Relaxed).max(at.0) {
+            return old;
+        }
+        let next = self.advance(at);
+        cell.store(next, Release);
+        next
     }
 
     /// A stamp of its own for a new entry.
@@ -115,7 +132,7 @@ impl Clock {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(crossbeam_loom)))]
 mod tests {
     use std::time::Duration;
 
@@ -143,31 +160,38 @@ mod tests {
     #[test]
     fn the_greatest_past_stamp_is_past_and_the_next_is_not() {
         let lifetime = Lifetime::milliseconds(500);
-        let greatest = moment(700).minus(lifetime).unwrap();
+        let greatest = moment(700).minus(lifetime);
         assert!(moment(700).is_past(greatest, lifetime));
         assert!(!moment(700).is_past(greatest + 1, lifetime));
-        assert_eq!(moment(400).minus(lifetime), None);
-        assert_eq!(moment(700).minus(Lifetime::ENDLESS), None);
+        assert_eq!(moment(400).minus(lifetime), 0);
+        assert_eq!(moment(700).minus(Lifetime::ENDLESS), 0);
     }
 
     #[test]
     fn exact_stamps_rise_with_every_touch_but_that_of_the_youngest() {
         let clock = Clock::exact();
+        let cell = Cell::new(0);
+        let touch = |old, at| {
+            let stamp = clock.touch(&cell, old, 7, at);
+            assert!(stamp == old || cell.load(Relaxed) == stamp);
+            stamp
+        };
         let first = clock.advance(moment(5));
-        let second = clock.touch(first - 1, 7, moment(5)).unwrap();
-        let third = clock.touch(first, 7, moment(4)).unwrap();
+        let second = touch(first - 1, moment(5));
+        let third = touch(first, moment(4));
         assert!(first < second && second < third);
-        assert_eq!(clock.touch(third, 7, moment(5)), None);
-        assert!(clock.touch(third, 7, moment(6)).is_some());
+        assert_eq!(touch(third, moment(5)), third);
+        assert!(touch(third, moment(6)) > third);
     }
 
     #[test]
     fn coarse_stamps_rise_now_and_then() {
-        let clock = Clock::coarse();
+        let clock = Clock::coarse(2_048);
+        let cell = Cell::new(0);
         let start = clock.advance(moment(5));
         let hashes = (0..32_000u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 13);
         let last = hashes.fold(start, |last, hash| {
-            clock.touch(0, hash, moment(5)).unwrap().max(last)
+            clock.touch(&cell, 0, hash, moment(5)).max(last)
         });
         assert!((500..2_000).contains(&(last - start)), "{}", last - start);
     }

@@ -11,7 +11,7 @@ use super::data::Rows;
 use super::error::StoreError;
 use super::layout::{Layout, SLOTS};
 use super::servers::TableServer;
-use super::slots::{Slot, Slots};
+use super::slots::{Slot, Slots, Sought};
 use super::upkeep::{Collector, Upkeep};
 use super::victims::Victims;
 
@@ -89,13 +89,13 @@ impl Keeper {
     pub(super) fn store<L: Layout>(
         &mut self,
         slots: &Slots<L>,
-        key: L::Key<'_>,
+        sought: Sought<L::Key<'_>>,
         server: Option<TableServer>,
         at: Moment,
     ) -> Result<(Slot, Stored), StoreError> {
         let new = server.unwrap_or_default().0;
-        let Some(slot) = slots.find(key) else {
-            let slot = self.create(slots, key, new, at)?;
+        let Some(slot) = slots.find(sought) else {
+            let slot = self.create(slots, sought, new, at)?;
             return Ok((slot, Stored::Created));
         };
         if slots.is_expired(slot, at) {
@@ -114,22 +114,31 @@ impl Keeper {
     pub(super) fn create<L: Layout>(
         &mut self,
         slots: &Slots<L>,
-        key: L::Key<'_>,
+        sought: Sought<L::Key<'_>>,
         code: u32,
         at: Moment,
     ) -> Result<Slot, StoreError> {
-        self.make_room(slots, at)?;
+        if self.used() >= self.size {
+            let home = slots.home(sought);
+            if let Some(victim) = self.make_room(slots, at, home)? {
+                if victim.group() == home {
+                    slots.replace(victim, sought, code, at, &mut self.buffer);
+                    return Ok(victim);
+                }
+                self.discard(slots, victim);
+            }
+        }
         self.entries += 1;
-        Ok(slots.insert(key, code, at))
+        Ok(slots.insert(sought, code, at))
     }
 
     pub(super) fn remove<L: Layout>(
         &mut self,
         slots: &Slots<L>,
-        key: L::Key<'_>,
+        sought: Sought<L::Key<'_>>,
         at: Moment,
     ) -> Removal {
-        match slots.find(key) {
+        match slots.find(sought) {
             None => Removal::Absent,
             Some(slot) if !slots.is_idle(slot) => Removal::InUse,
             Some(slot) => {
@@ -161,7 +170,11 @@ impl Keeper {
         slots: &Slots<L>,
         at: Moment,
     ) -> Result<(), StoreError> {
-        self.make_room(slots, at)?;
+        if self.used() >= self.size
+            && let Some(victim) = self.make_room(slots, at, 0)?
+        {
+            self.discard(slots, victim);
+        }
         self.reserved += 1;
         Ok(())
     }
@@ -214,21 +227,22 @@ impl Keeper {
         }
     }
 
-    fn make_room<L: Layout>(&mut self, slots: &Slots<L>, at: Moment) -> Result<(), StoreError> {
-        if self.used() < self.size {
-            return Ok(());
+    /// Removes expired entries of a full `nopurge` table; finds what else must go if one
+    /// more entry is to be made, in this group or beside it if it can be.
+    fn make_room<L: Layout>(
+        &mut self,
+        slots: &Slots<L>,
+        at: Moment,
+        group: usize,
+    ) -> Result<Option<Slot>, StoreError> {
+        if !self.nopurge {
+            let victim = self.victims.next(slots, group);
+            return victim.map(Some).ok_or(StoreError::Full);
         }
-        if self.nopurge {
-            let freed = self.maintain(slots, at, SEARCH).removed;
-            return if freed > 0 {
-                Ok(())
-            } else {
-                Err(StoreError::Full)
-            };
+        match self.maintain(slots, at, SEARCH).removed {
+            0 => Err(StoreError::Full),
+            _ => Ok(None),
         }
-        let victim = self.victims.next(slots).ok_or(StoreError::Full)?;
-        self.discard(slots, victim);
-        Ok(())
     }
 
     fn discard<L: Layout>(&mut self, slots: &Slots<L>, slot: Slot) {

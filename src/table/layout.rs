@@ -18,10 +18,12 @@ pub(super) const HEAD: usize = 2 * SLOTS;
 pub(super) const CODE: u64 = (1 << 23) - 1;
 /// Whether somebody holds the entry. It is then neither evicted nor expired.
 pub(super) const IN_USE: u64 = 1 << 23;
+/// From here on, two bits for the number of the slot, if there is an entry in it.
+pub(super) const SLOT_AT: u32 = 24;
 /// In the first slot of a group: how many entries were passed on from here to a group
-/// behind, because there was no free slot. At 255 it is no longer counted, and stays.
-pub(super) const PASSED: u64 = 0xff << 24;
-pub(super) const ONE_PASSED: u64 = 1 << 24;
+/// behind, because there was no free slot. At 63 it is no longer counted, and stays.
+pub(super) const PASSED: u64 = 0x3f << 26;
+pub(super) const ONE_PASSED: u64 = 1 << 26;
 /// What changes when the slot gets another entry, or the entry another server.
 pub(super) const IDENTITY: u64 = !(IN_USE | PASSED);
 
@@ -30,19 +32,20 @@ pub(super) trait Layout: fmt::Debug + Send + Sync {
     /// A key as it is compared.
     type Key<'k>: Copy;
 
-    /// Bits of the meta word that a key decides.
-    const MARK: u64;
+    /// The mark of a key lies in the bits of the meta word from here on.
+    const MARK_AT: u32;
 
     /// Words behind the head that each slot takes.
     fn key_words(&self) -> usize;
 
-    fn hash(&self, key: Self::Key<'_>, hasher: &RandomState) -> u64;
+    fn hash(&self, key: Self::Key<'_>) -> u64;
 
-    /// The bits of the meta word under [`MARK`](Self::MARK).
+    /// What tells most keys of a group apart: the bits of the meta word from
+    /// [`MARK_AT`](Self::MARK_AT) on.
     fn mark(&self, key: Self::Key<'_>, hash: u64) -> u64;
 
-    /// The bits outside [`MARK`](Self::MARK) and the lower half for the next entry of a
-    /// slot, by which a reader notices that it has read parts of two keys.
+    /// The bits between the mark and the lower half for the next entry of a slot, by
+    /// which a reader notices that it has read parts of two keys.
     fn next_version(&self, meta: u64) -> u64;
 
     /// Whether these words hold the key, given that the mark is right.
@@ -59,12 +62,26 @@ pub(super) trait Layout: fmt::Debug + Send + Sync {
 
 /// Keys of four bytes, in the meta word: one load reads a key with its server.
 #[derive(Debug)]
-pub(super) struct Narrow;
+pub(super) struct Narrow {
+    flip: u64,
+    factor: u64,
+}
+
+impl Narrow {
+    /// Takes what decides the places of keys from a hasher, which would itself take
+    /// longer for four bytes than the rest of a lookup.
+    pub(super) fn new(hasher: &RandomState) -> Self {
+        Self {
+            flip: hasher.hash_one(0),
+            factor: hasher.hash_one(1) | 1,
+        }
+    }
+}
 
 impl Layout for Narrow {
     type Key<'k> = u32;
 
-    const MARK: u64 = 0xffff_ffff << 32;
+    const MARK_AT: u32 = 32;
 
     #[inline]
     fn key_words(&self) -> usize {
@@ -72,13 +89,14 @@ impl Layout for Narrow {
     }
 
     #[inline]
-    fn hash(&self, key: u32, hasher: &RandomState) -> u64 {
-        hasher.hash_one(key)
+    fn hash(&self, key: u32) -> u64 {
+        let product = u128::from(u64::from(key) ^ self.flip) * u128::from(self.factor);
+        product as u64 ^ (product >> 64) as u64
     }
 
     #[inline]
     fn mark(&self, key: u32, _hash: u64) -> u64 {
-        u64::from(key) << 32
+        u64::from(key) << Self::MARK_AT
     }
 
     #[inline]
@@ -105,13 +123,15 @@ impl Layout for Narrow {
 #[derive(Debug)]
 pub(super) struct Wide {
     key_words: usize,
+    hasher: RandomState,
 }
 
 impl Wide {
     /// For keys of so many bytes.
-    pub(super) fn new(length: usize) -> Self {
+    pub(super) fn new(length: usize, hasher: RandomState) -> Self {
         Self {
             key_words: length.div_ceil(WORD),
+            hasher,
         }
     }
 }
@@ -124,8 +144,9 @@ impl Layout for Wide {
     /// Without zeros at the end, and no longer than the words.
     type Key<'k> = &'k [u8];
 
-    /// Eight bits of the hash, so that few other keys are looked at.
-    const MARK: u64 = 0xff << 56;
+    /// Seven bits of the hash, so that few other keys are looked at, and one that no free
+    /// slot has.
+    const MARK_AT: u32 = 56;
 
     #[inline]
     fn key_words(&self) -> usize {
@@ -133,15 +154,15 @@ impl Layout for Wide {
     }
 
     #[inline]
-    fn hash(&self, key: &[u8], hasher: &RandomState) -> u64 {
-        let mut hasher = hasher.build_hasher();
+    fn hash(&self, key: &[u8]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
         hasher.write(key);
         hasher.finish()
     }
 
     #[inline]
     fn mark(&self, _key: &[u8], hash: u64) -> u64 {
-        hash << 48 & Self::MARK
+        (hash | 1) << Self::MARK_AT
     }
 
     #[inline]
@@ -204,7 +225,7 @@ mod tests {
 
     #[test]
     fn wide_keys_match_themselves_alone() {
-        let layout = Wide::new(20);
+        let layout = Wide::new(20, RandomState::with_seeds(1, 2, 3, 4));
         let words: Vec<AtomicU64> = (0..3).map(|_| AtomicU64::new(u64::MAX)).collect();
         let keys = [
             &b""[..],

@@ -10,7 +10,7 @@ use super::error::StoreError;
 use super::keeper::{Keeper, Removal, Stored};
 use super::layout::{Layout, SLOTS};
 use super::servers::TableServer;
-use super::slots::{Hit, Miss, Slot, Slots, Touch};
+use super::slots::{Hit, Slot, Slots, Touch};
 
 /// An entry that is visited.
 #[derive(Clone, Copy)]
@@ -43,9 +43,10 @@ impl<L: Layout> Shared<L> {
         self.rows.as_deref()
     }
 
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "a call costs a tenth of a hit")]
     pub(super) fn lookup(&self, key: L::Key<'_>, at: Moment, touch: Touch) -> Option<Hit> {
-        self.slots.lookup(key, at, touch).ok()
+        self.slots.lookup(self.slots.sought(key), at, touch).hit()
     }
 
     /// Most entries are stored again with the server they have: that is a hit, and needs
@@ -56,15 +57,17 @@ impl<L: Layout> Shared<L> {
         server: Option<TableServer>,
         at: Moment,
     ) -> Result<Stored, StoreError> {
+        let sought = self.slots.sought(key);
         let inserts = self.slots.inserts();
-        let there = self.slots.lookup(key, at, Touch::Refresh);
-        if there.is_ok_and(|hit| server.is_none_or(|server| server.0 == hit.code)) {
+        let there = self.slots.lookup(sought, at, Touch::Refresh);
+        let is_same = |hit: Hit| server.is_none_or(|server| server.0 == hit.code);
+        if there.hit().is_some_and(is_same) {
             return Ok(Stored::Updated);
         }
         let mut keeper = self.keeper.lock();
-        if there == Err(Miss::Absent) && self.slots.inserts() == inserts {
+        if there.is_nothing() && self.slots.inserts() == inserts {
             let code = server.unwrap_or_default().0;
-            keeper.create(&self.slots, key, code, at)?;
+            keeper.create(&self.slots, sought, code, at)?;
             return Ok(Stored::Created);
         }
         let stored = self.place(&mut keeper, key, server, at);
@@ -96,7 +99,8 @@ impl<L: Layout> Shared<L> {
     }
 
     pub(super) fn remove(&self, key: L::Key<'_>, at: Moment) -> Removal {
-        self.keeper.lock().remove(&self.slots, key, at)
+        let sought = self.slots.sought(key);
+        self.keeper.lock().remove(&self.slots, sought, at)
     }
 
     pub(super) fn reserve(&self, at: Moment) -> Result<(), StoreError> {
@@ -161,7 +165,8 @@ impl<L: Layout> Shared<L> {
     /// How many hold the entry of a key.
     pub(super) fn holds(&self, key: L::Key<'_>) -> u32 {
         let keeper = self.keeper.lock();
-        self.slots.find(key).map_or(0, |slot| keeper.holds(slot))
+        let slot = self.slots.find(self.slots.sought(key));
+        slot.map_or(0, |slot| keeper.holds(slot))
     }
 
     /// Slots and keeper, for what needs nothing but both.
@@ -180,6 +185,6 @@ impl<L: Layout> Shared<L> {
         server: Option<TableServer>,
         at: Moment,
     ) -> Result<(Slot, Stored), StoreError> {
-        keeper.store(&self.slots, key, server, at)
+        keeper.store(&self.slots, self.slots.sought(key), server, at)
     }
 }

@@ -2,10 +2,8 @@
 
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-use ahash::RandomState;
-
 use super::clock::{Clock, Lifetime, Moment};
-use super::layout::{CODE, HEAD, IDENTITY, IN_USE, Layout, ONE_PASSED, PASSED, SLOTS};
+use super::layout::{CODE, HEAD, IDENTITY, IN_USE, Layout, ONE_PASSED, PASSED, SLOT_AT, SLOTS};
 use super::words::{AtomicU64, Words};
 
 /// Groups of four slots. See the [module](super) for the layout and why reading is safe.
@@ -17,7 +15,6 @@ pub(super) struct Slots<L> {
     layout: L,
     words: Words,
     groups: usize,
-    hasher: RandomState,
     lifetime: Lifetime,
     clock: Clock,
     inserts: AtomicU64,
@@ -27,7 +24,53 @@ pub(super) struct Slots<L> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Slot(pub(super) usize);
 
-/// What a lookup found.
+impl Slot {
+    #[inline]
+    pub(super) fn group(self) -> usize {
+        self.0 / SLOTS
+    }
+
+    #[inline]
+    fn index(self) -> usize {
+        self.0 % SLOTS
+    }
+}
+
+/// A key that is looked for, and what of it is worked out once.
+#[derive(Clone, Copy)]
+pub(super) struct Sought<K> {
+    key: K,
+    hash: u64,
+    mark: u64,
+}
+
+/// What a lookup found, in a form that fits into registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// 0 if there is no live entry.
+    code: u32,
+    /// 0 if there is no entry at all.
+    stamp: u64,
+}
+
+impl Found {
+    const NOTHING: Self = Self { code: 0, stamp: 0 };
+
+    /// The entry, if there is one that has not expired.
+    #[inline]
+    pub(super) fn hit(self) -> Option<Hit> {
+        let Self { code, stamp } = self;
+        (code != 0).then_some(Hit { code, stamp })
+    }
+
+    /// Whether there is not even an expired entry.
+    #[inline]
+    pub(super) fn is_nothing(self) -> bool {
+        self == Self::NOTHING
+    }
+}
+
+/// An entry that a lookup found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hit {
     /// The server's code.
@@ -47,19 +90,12 @@ pub(super) enum Touch {
 #[derive(Clone, Copy)]
 struct Path {
     group: usize,
-    /// Bits that choose the second group, as long as it lies ahead.
+    /// A hash that says the second group, as long as that lies ahead.
     other: Option<u64>,
 }
 
-/// Why a lookup found nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Miss {
-    Absent,
-    Expired,
-}
-
 /// The slot of a key, as it was a moment ago.
-struct Found<'w> {
+struct Place<'w> {
     head: &'w [AtomicU64; HEAD],
     group: usize,
     slot: usize,
@@ -74,94 +110,179 @@ struct Group<'w> {
 
 impl<L: Layout> Slots<L> {
     /// So many groups, or `None` when there is no memory for them.
-    pub(super) fn new(
-        layout: L,
-        groups: usize,
-        hasher: RandomState,
-        lifetime: Lifetime,
-        clock: Clock,
-    ) -> Option<Self> {
+    pub(super) fn new(layout: L, groups: usize, lifetime: Lifetime, clock: Clock) -> Option<Self> {
         let group_words = HEAD + SLOTS * layout.key_words();
         Some(Self {
             words: Words::zeroed(groups.checked_mul(group_words)?)?,
             layout,
             groups,
-            hasher,
             lifetime,
             clock,
             inserts: AtomicU64::new(0),
         })
     }
 
+    /// Works out where a key belongs.
+    #[inline]
+    pub(super) fn sought<'k>(&self, key: L::Key<'k>) -> Sought<L::Key<'k>> {
+        let hash = self.layout.hash(key);
+        let mark = self.layout.mark(key, hash);
+        Sought { key, hash, mark }
+    }
+
     /// Finds the entry of a key, unless it has expired. Takes no lock.
     ///
-    /// Not inlined: the two layouts in one function have too few registers.
+    /// This is the usual case, in straight code: the key is in its first group, or in
+    /// none, and nothing happens to it meanwhile.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "a call costs a tenth of a hit")]
+    pub(super) fn lookup(&self, sought: Sought<L::Key<'_>>, at: Moment, touch: Touch) -> Found {
+        let Group { head, keys } = self.group(self.first(sought.hash));
+        let rest = nearest(head, sought.mark);
+        if rest >> L::MARK_AT != 0 {
+            if head[0].load(Acquire) & PASSED == 0 {
+                return Found::NOTHING;
+            }
+            return self.lookup_further(sought, at, touch);
+        }
+        let meta = rest ^ sought.mark;
+        let slot = (meta >> SLOT_AT) as usize % SLOTS;
+        if self.layout.matches(self.part(keys, slot), sought.key) {
+            let last_touch = &head[SLOTS + slot];
+            let stamp = last_touch.load(Acquire);
+            if head[slot].load(Acquire) == meta
+                && meta & CODE != 0
+                && !at.is_past(stamp, self.lifetime)
+            {
+                let code = (meta & CODE) as u32;
+                let stamp = self.touch(last_touch, stamp, sought.hash, at, touch);
+                return Found { code, stamp };
+            }
+        }
+        self.lookup_further(sought, at, touch)
+    }
+
+    /// Finds the entry of a key wherever it is and whatever happens to it.
+    #[cold]
     #[inline(never)]
-    pub(super) fn lookup(&self, key: L::Key<'_>, at: Moment, touch: Touch) -> Result<Hit, Miss> {
-        let hash = self.hash(key);
+    fn lookup_further(&self, sought: Sought<L::Key<'_>>, at: Moment, touch: Touch) -> Found {
         loop {
-            let found = self.search(key, hash).ok_or(Miss::Absent)?;
-            let slot = found.slot % SLOTS;
-            let (meta, last_touch) = (&found.head[slot], &found.head[SLOTS + slot]);
+            let Some(place) = self.search(sought) else {
+                return Found::NOTHING;
+            };
+            let slot = place.slot % SLOTS;
+            let (meta, last_touch) = (&place.head[slot], &place.head[SLOTS + slot]);
             let stamp = last_touch.load(Acquire);
             // If it is the same entry still, then key and stamp were read of this one.
-            if (meta.load(Acquire) ^ found.meta) & IDENTITY != 0 {
+            if (meta.load(Acquire) ^ place.meta) & IDENTITY != 0 {
                 continue;
             }
-            if self.has_expired(found.meta, stamp, at) {
-                return Err(Miss::Expired);
+            if self.has_expired(place.meta, stamp, at) {
+                // It may be a free slot's stamp, or that of an entry on its way out.
+                let stamp = stamp.max(1);
+                return Found { code: 0, stamp };
             }
-            let mut hit = Hit {
-                code: (found.meta & CODE) as u32,
-                stamp,
-            };
-            if touch == Touch::Refresh
-                && let Some(stamp) = self.clock.touch(stamp, hash, at)
-            {
-                last_touch.store(stamp, Release);
-                hit.stamp = stamp;
-            }
-            return Ok(hit);
+            let code = (place.meta & CODE) as u32;
+            let stamp = self.touch(last_touch, stamp, sought.hash, at, touch);
+            return Found { code, stamp };
         }
     }
 
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "a call costs a tenth of a hit")]
+    fn touch(
+        &self,
+        last_touch: &AtomicU64,
+        stamp: u64,
+        hash: u64,
+        at: Moment,
+        touch: Touch,
+    ) -> u64 {
+        if touch == Touch::Leave {
+            return stamp;
+        }
+        self.clock.touch(last_touch, stamp, hash, at)
+    }
+
+    /// The group that a key belongs into, if it is not full.
+    #[inline]
+    pub(super) fn home(&self, sought: Sought<L::Key<'_>>) -> usize {
+        self.first(sought.hash)
+    }
+
     /// Finds the place of a key, whether its entry has expired or not.
-    pub(super) fn find(&self, key: L::Key<'_>) -> Option<Slot> {
-        let found = self.search(key, self.hash(key))?;
-        Some(Slot(found.group * SLOTS + found.slot))
+    pub(super) fn find(&self, sought: Sought<L::Key<'_>>) -> Option<Slot> {
+        let place = self.search(sought)?;
+        Some(Slot(place.group * SLOTS + place.slot))
     }
 
     /// Puts an entry into the first free slot. There must be one, and no entry of the key.
-    pub(super) fn insert(&self, key: L::Key<'_>, code: u32, at: Moment) -> Slot {
-        let hash = self.hash(key);
-        let mut path = self.path(hash);
-        let slot = loop {
-            let metas = metas(self.group(path.group).head);
-            if let Some(slot) = metas.iter().position(|meta| meta & CODE == 0) {
-                break Slot(path.group * SLOTS + slot);
+    pub(super) fn insert(&self, sought: Sought<L::Key<'_>>, code: u32, at: Moment) -> Slot {
+        let mut path = self.path(sought.hash);
+        loop {
+            let group = self.group(path.group);
+            let metas = metas(group.head);
+            if let Some(index) = metas.iter().position(|meta| meta & CODE == 0) {
+                self.fill(&group, index, sought, code, at);
+                return Slot(path.group * SLOTS + index);
             }
-            self.count_passed(path.group, u64::wrapping_add);
+            count_passed(group.head, u64::wrapping_add);
             path = self.further(path);
-        };
-        self.fill(slot, key, hash, code, at);
-        self.inserts.store(self.inserts() + 1, Release);
-        slot
+        }
+    }
+
+    /// Puts an entry in the place of another, in the group that its key belongs into.
+    /// There must be none of its key. `buffer` is for the other's key.
+    pub(super) fn replace(
+        &self,
+        slot: Slot,
+        sought: Sought<L::Key<'_>>,
+        code: u32,
+        at: Moment,
+        buffer: &mut Vec<u8>,
+    ) {
+        let group = self.group(slot.group());
+        self.empty(&group, slot, buffer);
+        self.fill(&group, slot.index(), sought, code, at);
     }
 
     /// Frees the slot of an entry. `buffer` is for its key.
     pub(super) fn vacate(&self, slot: Slot, buffer: &mut Vec<u8>) {
-        let group = self.group(slot.0 / SLOTS);
-        let meta = self.meta(slot);
-        self.layout.read(self.key_words(&group, slot), buffer);
-        let key = self.layout.key(meta, buffer);
-        let mut path = self.path(self.hash(key));
+        self.empty(&self.group(slot.group()), slot, buffer);
+    }
+
+    #[inline]
+    fn empty(&self, group: &Group<'_>, slot: Slot, buffer: &mut Vec<u8>) {
+        let word = &group.head[slot.index()];
+        let meta = word.load(Acquire);
+        self.layout
+            .read(self.part(group.keys, slot.index()), buffer);
+        let hash = self.layout.hash(self.layout.key(meta, buffer));
         let next = meta & PASSED | self.layout.next_version(meta);
-        group.head[slot.0 % SLOTS].store(next, Release);
-        self.set_stamp(slot, 0);
-        while path.group != slot.0 / SLOTS {
-            self.count_passed(path.group, u64::wrapping_sub);
+        word.store(next, Release);
+        group.head[SLOTS + slot.index()].store(0, Release);
+        let mut path = self.path(hash);
+        while path.group != slot.group() {
+            count_passed(self.group(path.group).head, u64::wrapping_sub);
             path = self.further(path);
         }
+    }
+
+    #[inline]
+    fn fill(
+        &self,
+        group: &Group<'_>,
+        slot: usize,
+        sought: Sought<L::Key<'_>>,
+        code: u32,
+        at: Moment,
+    ) {
+        self.layout.write(self.part(group.keys, slot), sought.key);
+        group.head[SLOTS + slot].store(self.clock.advance(at), Release);
+        let below = !(u64::MAX << L::MARK_AT);
+        let new = sought.mark | (slot as u64) << SLOT_AT | u64::from(code);
+        change_word(&group.head[slot], |meta| meta & below | new);
+        self.inserts.store(self.inserts() + 1, Release);
     }
 
     /// Gives an entry another server and refreshes it.
@@ -201,7 +322,7 @@ impl<L: Layout> Slots<L> {
     /// When the entry was last touched; 0 in a free slot, but for a touch that came late.
     #[inline]
     pub(super) fn stamp(&self, slot: Slot) -> u64 {
-        self.group(slot.0 / SLOTS).head[SLOTS + slot.0 % SLOTS].load(Acquire)
+        self.group(slot.group()).head[SLOTS + slot.index()].load(Acquire)
     }
 
     /// The stamps of one group.
@@ -217,13 +338,14 @@ impl<L: Layout> Slots<L> {
         slot: Slot,
         buffer: &'b mut Vec<u8>,
     ) -> Option<(L::Key<'b>, Hit, bool)> {
-        let group = self.group(slot.0 / SLOTS);
+        let group = self.group(slot.group());
         let (meta, stamp) = loop {
             let meta = self.meta(slot);
             if meta & CODE == 0 {
                 return None;
             }
-            self.layout.read(self.key_words(&group, slot), buffer);
+            self.layout
+                .read(self.part(group.keys, slot.index()), buffer);
             let stamp = self.stamp(slot);
             if (self.meta(slot) ^ meta) & IDENTITY == 0 {
                 break (meta, stamp);
@@ -248,39 +370,30 @@ impl<L: Layout> Slots<L> {
         self.lifetime
     }
 
-    #[inline]
-    fn hash(&self, key: L::Key<'_>) -> u64 {
-        self.layout.hash(key, &self.hasher)
-    }
-
     /// Finds the slot of a key. A wide key may have been read of two entries: the slot is
     /// the key's only if the meta word is still the same afterwards.
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "a call costs a tenth of a hit")]
-    fn search(&self, key: L::Key<'_>, hash: u64) -> Option<Found<'_>> {
-        let mark = self.layout.mark(key, hash);
-        let mut path = self.path(hash);
+    fn search(&self, sought: Sought<L::Key<'_>>) -> Option<Place<'_>> {
+        let mut path = self.path(sought.hash);
         // The number of groups bounds the walk should all have passed something on.
         let mut left = self.groups;
         loop {
-            let group = self.group(path.group);
-            let mut candidates = candidates::<L>(group.head, mark);
-            while candidates != 0 {
-                let slot = candidates.trailing_zeros() as usize % SLOTS;
-                let meta = group.head[slot].load(Acquire);
-                if is_candidate::<L>(meta, mark)
-                    && self.layout.matches(self.key_words(&group, Slot(slot)), key)
+            let Group { head, keys } = self.group(path.group);
+            for (slot, meta) in metas(head).into_iter().enumerate() {
+                if (meta ^ sought.mark) >> L::MARK_AT == 0
+                    && meta & CODE != 0
+                    && self.layout.matches(self.part(keys, slot), sought.key)
                 {
-                    return Some(Found {
-                        head: group.head,
+                    return Some(Place {
+                        head,
                         group: path.group,
                         slot,
                         meta,
                     });
                 }
-                candidates &= candidates - 1;
             }
-            if group.head[0].load(Acquire) & PASSED == 0 || left == 0 {
+            if head[0].load(Acquire) & PASSED == 0 || left == 0 {
                 return None;
             }
             left -= 1;
@@ -288,20 +401,17 @@ impl<L: Layout> Slots<L> {
         }
     }
 
-    fn fill(&self, slot: Slot, key: L::Key<'_>, hash: u64, code: u32, at: Moment) {
-        let group = self.group(slot.0 / SLOTS);
-        self.layout.write(self.key_words(&group, slot), key);
-        self.set_stamp(slot, self.clock.advance(at));
-        let mark = self.layout.mark(key, hash);
-        self.change_meta(slot, |meta| meta & !L::MARK | mark | u64::from(code));
+    #[inline]
+    fn first(&self, hash: u64) -> usize {
+        self.spread(hash)
     }
 
     /// The way of a key through the groups begins here.
     #[inline]
     fn path(&self, hash: u64) -> Path {
         Path {
-            group: self.spread(hash >> 32),
-            other: Some(hash & 0xffff_ffff),
+            group: self.first(hash),
+            other: Some(hash.rotate_left(32)),
         }
     }
 
@@ -320,20 +430,10 @@ impl<L: Layout> Slots<L> {
         }
     }
 
-    /// Maps 32 bits to the groups, evenly.
+    /// Maps a hash to the groups, evenly.
     #[inline]
-    fn spread(&self, bits: u64) -> usize {
-        ((bits * self.groups as u64) >> 32) as usize
-    }
-
-    fn count_passed(&self, group: usize, count: impl Fn(u64, u64) -> u64) {
-        self.change_meta(Slot(group * SLOTS), |meta| {
-            if meta & PASSED == PASSED {
-                meta
-            } else {
-                count(meta, ONE_PASSED)
-            }
-        });
+    fn spread(&self, hash: u64) -> usize {
+        ((u128::from(hash) * self.groups as u128) >> 64) as u32 as usize
     }
 
     #[inline]
@@ -343,35 +443,50 @@ impl<L: Layout> Slots<L> {
 
     #[inline]
     fn meta(&self, slot: Slot) -> u64 {
-        self.group(slot.0 / SLOTS).head[slot.0 % SLOTS].load(Acquire)
+        self.group(slot.group()).head[slot.index()].load(Acquire)
     }
 
     #[inline]
     fn change_meta(&self, slot: Slot, change: impl Fn(u64) -> u64) {
-        let word = &self.group(slot.0 / SLOTS).head[slot.0 % SLOTS];
-        word.store(change(word.load(Acquire)), Release);
+        change_word(&self.group(slot.group()).head[slot.index()], change);
     }
 
     #[inline]
     fn set_stamp(&self, slot: Slot, stamp: u64) {
-        self.group(slot.0 / SLOTS).head[SLOTS + slot.0 % SLOTS].store(stamp, Release);
+        self.group(slot.group()).head[SLOTS + slot.index()].store(stamp, Release);
     }
 
     #[inline]
     fn group(&self, index: usize) -> Group<'_> {
         let count = HEAD + SLOTS * self.layout.key_words();
-        let words = self.words.slice(index * count, count);
+        let words = self.words.block(index as u32, count as u32);
         match words.split_first_chunk() {
             Some((head, keys)) => Group { head, keys },
             None => unreachable!("a group has a head"),
         }
     }
 
+    /// The words of one slot's key.
     #[inline]
-    fn key_words<'w>(&self, group: &Group<'w>, slot: Slot) -> &'w [AtomicU64] {
+    fn part<'w>(&self, keys: &'w [AtomicU64], slot: usize) -> &'w [AtomicU64] {
         let count = self.layout.key_words();
-        &group.keys[slot.0 % SLOTS * count..][..count]
+        &keys[slot * count..][..count]
     }
+}
+
+fn count_passed(head: &[AtomicU64; HEAD], count: impl Fn(u64, u64) -> u64) {
+    change_word(&head[0], |meta| {
+        if meta & PASSED == PASSED {
+            meta
+        } else {
+            count(meta, ONE_PASSED)
+        }
+    });
+}
+
+#[inline]
+fn change_word(word: &AtomicU64, change: impl Fn(u64) -> u64) {
+    word.store(change(word.load(Acquire)), Release);
 }
 
 #[inline]
@@ -379,17 +494,11 @@ fn metas(head: &[AtomicU64; HEAD]) -> [u64; SLOTS] {
     std::array::from_fn(|slot| head[slot].load(Acquire))
 }
 
-/// Bits of the slots with this mark and an entry. It looks at all four, because a branch
-/// at the right one could not be predicted.
+/// What is left of the meta word with this mark without it; more than fits below a mark
+/// if there is none. It looks at all four words, because a branch at the right one could
+/// not be predicted.
 #[inline]
-fn candidates<L: Layout>(head: &[AtomicU64; HEAD], mark: u64) -> u32 {
-    let is_one = |slot: usize| u32::from(is_candidate::<L>(head[slot].load(Acquire), mark));
-    is_one(0) | is_one(1) << 1 | is_one(2) << 2 | is_one(3) << 3
-}
-
-/// With the right mark only the code is left over; 0, for a free slot, becomes the
-/// greatest number.
-#[inline]
-fn is_candidate<L: Layout>(meta: u64, mark: u64) -> bool {
-    ((meta ^ mark) & (L::MARK | CODE)).wrapping_sub(1) < CODE
+fn nearest(head: &[AtomicU64; HEAD], mark: u64) -> u64 {
+    let [a, b, c, d] = metas(head).map(|meta| meta ^ mark);
+    a.min(b).min(c.min(d))
 }

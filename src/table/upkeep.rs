@@ -39,7 +39,7 @@ impl Collector {
             // Whatever is made or touched behind the hand will be younger than this.
             self.oldest = at.start();
         }
-        let greatest = at.minus(slots.lifetime()).unwrap_or(0);
+        let greatest = at.minus(slots.lifetime());
         let mut expired = [None; SLOTS];
         for (index, stamp) in slots.stamps(self.hand).into_iter().enumerate() {
             let slot = Slot(self.hand * SLOTS + index);

@@ -12,7 +12,7 @@ pub(super) const EXACT: usize = 4_096;
 pub(super) enum Victims {
     /// Looks at all entries, and lines up the oldest eighth of them.
     Exact(Queue),
-    /// Goes round the table and takes whatever is as old as the oldest eighth.
+    /// Takes what is as old as the oldest quarter, near the new entry if it can.
     Sweep(Sweep),
 }
 
@@ -25,11 +25,13 @@ impl Victims {
         }
     }
 
-    /// The next victim, an entry that nobody holds; `None` when all are held.
-    pub(super) fn next<L: Layout>(&mut self, slots: &Slots<L>) -> Option<Slot> {
+    /// The next victim, an entry that nobody holds; `None` when all are held. If it does
+    /// not matter much, it is one in or beside this group.
+    #[inline]
+    pub(super) fn next<L: Layout>(&mut self, slots: &Slots<L>, group: usize) -> Option<Slot> {
         match self {
             Self::Exact(queue) => queue.next(slots),
-            Self::Sweep(sweep) => sweep.next(slots),
+            Self::Sweep(sweep) => sweep.next(slots, group),
         }
     }
 
@@ -94,85 +96,98 @@ impl Queue {
     }
 }
 
-/// A hand that goes round the groups.
+/// A bound for the age of victims, and a hand that goes round the groups to find some.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
-    hand: usize,
     /// Entries with this stamp or an older one may go.
     threshold: u64,
-    /// Victims found ahead of need.
-    found: Vec<Slot>,
+    /// Victims until the threshold is thought over.
+    due: usize,
+    hand: usize,
     /// Where the next sample begins.
     offset: usize,
 }
 
-/// Groups to look at, at most, before the threshold is thought over.
-const PATIENCE: usize = 256;
-/// Victims to find ahead.
-const AHEAD: usize = 16;
+/// Groups that the hand passes in vain before the threshold is thought over.
+const PATIENCE: usize = 128;
 /// Groups in a sample of stamps.
-const SAMPLE: usize = 96;
+const SAMPLE: usize = 64;
+/// The oldest of so many entries may go.
+const SHARE: usize = 4;
 
 impl Sweep {
-    fn next<L: Layout>(&mut self, slots: &Slots<L>) -> Option<Slot> {
-        // One round may find nothing because everything was touched since the threshold
-        // was set; after a second one, everything is held.
-        let mut patience = 2 * slots.groups() + 2 * PATIENCE;
-        loop {
-            while let Some(slot) = self.found.pop() {
-                if slots.stamp(slot) <= self.threshold && slots.is_idle(slot) {
-                    return Some(slot);
-                }
-            }
-            patience = patience.checked_sub(self.advance(slots))?;
+    #[inline]
+    fn next<L: Layout>(&mut self, slots: &Slots<L>, group: usize) -> Option<Slot> {
+        if self.due == 0 {
+            self.think(slots);
         }
+        self.due -= 1;
+        // What is old enough stays so until it is touched, and is good enough wherever it
+        // is. The memory of these two groups is at hand.
+        self.oldest(slots, group)
+            .or_else(|| self.oldest(slots, group ^ 1))
+            .or_else(|| self.go_round(slots))
     }
 
-    /// Moves the hand until it has found some victims; says by how many groups.
-    fn advance<L: Layout>(&mut self, slots: &Slots<L>) -> usize {
-        for passed in 1..=PATIENCE {
-            if self.hand == 0 {
-                self.threshold = self.oldest_eighth(slots);
-            }
-            self.look(slots);
-            self.hand = (self.hand + 1) % slots.groups();
-            if self.found.len() >= AHEAD {
-                return passed;
-            }
+    /// The oldest entry of a group, if it is old enough and held by nobody.
+    #[inline]
+    fn oldest<L: Layout>(&self, slots: &Slots<L>, group: usize) -> Option<Slot> {
+        if group >= slots.groups() {
+            return None;
         }
-        if self.found.is_empty() {
-            self.threshold = self.oldest_eighth(slots);
+        // Free slots have stamp 0, which becomes the greatest.
+        let ages = slots.stamps(group).map(|stamp| stamp.wrapping_sub(1));
+        let [a, b, c, d] = ages;
+        let oldest = a.min(b).min(c.min(d));
+        if oldest >= self.threshold {
+            return None;
         }
-        PATIENCE
+        let index = ages.iter().position(|&age| age == oldest)?;
+        let slot = Slot(group * SLOTS + index);
+        slots.is_idle(slot).then_some(slot)
     }
 
-    fn look<L: Layout>(&mut self, slots: &Slots<L>) {
-        for (slot, stamp) in slots.stamps(self.hand).into_iter().enumerate() {
-            // Free slots have stamp 0, which becomes the greatest.
-            if stamp.wrapping_sub(1) < self.threshold {
-                self.found.push(Slot(self.hand * SLOTS + slot));
+    #[inline(never)]
+    fn go_round<L: Layout>(&mut self, slots: &Slots<L>) -> Option<Slot> {
+        for passed in 1..=slots.groups() {
+            self.hand += 1;
+            if self.hand >= slots.groups() {
+                self.hand = 0;
+            }
+            if let Some(slot) = self.oldest(slots, self.hand) {
+                return Some(slot);
+            }
+            if passed % PATIENCE == 0 {
+                self.think(slots);
             }
         }
+        // Nearly all entries are held. Nothing better can be had than the oldest idle one.
+        let all = (0..slots.groups() * SLOTS).map(Slot);
+        let idle = all.filter(|&slot| slots.is_idle(slot));
+        idle.min_by_key(|&slot| slots.stamp(slot))
     }
 
-    /// The stamp that about an eighth of the entries have or are older than, judged by a
-    /// sample of groups at even distances. Keys are strewn over groups by their hashes,
-    /// so any choice of groups is a fair one.
-    fn oldest_eighth<L: Layout>(&mut self, slots: &Slots<L>) -> u64 {
+    /// Sets the threshold to the stamp that about a quarter of the idle entries have or are
+    /// older than, judged by a sample of groups at even distances. Keys are strewn over
+    /// groups by their hashes, so any choice of groups is a fair one.
+    #[cold]
+    #[inline(never)]
+    fn think<L: Layout>(&mut self, slots: &Slots<L>) {
+        self.due = slots.groups() / 4 + 1;
         let step = (slots.groups() / SAMPLE).max(1);
         self.offset = self.offset.wrapping_add(1);
         let sampled = (self.offset % step..slots.groups()).step_by(step);
         let mut stamps = [0; (2 * SAMPLE + 2) * SLOTS];
         let mut count = 0;
-        for stamp in sampled.flat_map(|group| slots.stamps(group)) {
-            if stamp != 0 && count < stamps.len() {
-                stamps[count] = stamp;
+        for slot in sampled.flat_map(|group| (group * SLOTS..).take(SLOTS).map(Slot)) {
+            if slots.is_idle(slot) && count < stamps.len() {
+                stamps[count] = slots.stamp(slot);
                 count += 1;
             }
         }
-        if count == 0 {
-            return self.threshold;
+        if count > 0 {
+            let share = count / SHARE;
+            self.threshold = *stamps[..count].select_nth_unstable(share).1;
         }
-        *stamps[..count].select_nth_unstable(count / 8).1
     }
 }

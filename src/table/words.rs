@@ -19,7 +19,8 @@ const ALIGNMENT: usize = 128;
 /// is ever put into it costs addresses, not memory.
 pub(super) struct Words {
     memory: Box<[AtomicU64]>,
-    start: usize,
+    /// So short that the compiler sees that no sum with it overflows.
+    start: u8,
 }
 
 impl Words {
@@ -28,13 +29,15 @@ impl Words {
         let spare = ALIGNMENT / size_of::<u64>();
         let memory = allocate(count.checked_add(spare)?)?;
         let start = memory.as_ptr().align_offset(ALIGNMENT).min(spare);
+        let start = start as u8;
         Some(Self { memory, start })
     }
 
-    /// The words from `at` on.
+    /// A block of words, of which there are several of this size.
     #[inline]
-    pub(super) fn slice(&self, at: usize, count: usize) -> &[AtomicU64] {
-        &self.memory[self.start + at..][..count]
+    pub(super) fn block(&self, index: u32, size: u32) -> &[AtomicU64] {
+        let at = index as usize * size as usize + usize::from(self.start);
+        &self.memory[at..at + size as usize]
     }
 }
 
