@@ -67,7 +67,7 @@ fn entries_take_as_many_bytes_as_the_docs_say() {
         (KeyType::Ip, 258),
         (KeyType::Integer, 258),
         (KeyType::Ipv6, 376),
-        (KeyType::String(32), 564),
+        (KeyType::String(32), 676),
     ] {
         assert_eq!(bytes(key_type), tenths, "tenths of a byte, {key_type:?}");
     }

@@ -112,8 +112,12 @@ impl StickTableBuilder {
         let storage = match self.key_type {
             KeyType::Ip => Storage::Ip(narrow()?),
             KeyType::Integer => Storage::Integer(narrow()?),
-            KeyType::Ipv6 | KeyType::String(_) | KeyType::Binary(_) => {
-                let layout = Wide::new(length, self.hasher(0));
+            KeyType::Ipv6 => {
+                let layout = Wide::words(2, self.hasher(0));
+                Storage::Wide(self.shared(layout, PAIR_LOAD, size, lifetime)?)
+            }
+            KeyType::String(_) | KeyType::Binary(_) => {
+                let layout = Wide::up_to(length, self.hasher(0));
                 Storage::Wide(self.shared(layout, WIDE_LOAD, size, lifetime)?)
             }
         };
@@ -195,7 +199,8 @@ impl StickTableBuilder {
 
 /// Percentage of slots in use when the table is full. More is less memory and slower.
 const NARROW_LOAD: u64 = 62;
-const WIDE_LOAD: u64 = 85;
+const PAIR_LOAD: u64 = 85;
+const WIDE_LOAD: u64 = 71;
 
 /// Any numbers do that are odd and without pattern: the seed is what differs.
 const SEEDS: [u64; 3] = [

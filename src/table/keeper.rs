@@ -118,16 +118,7 @@ impl Keeper {
         code: u32,
         at: Moment,
     ) -> Result<Slot, StoreError> {
-        if self.used() >= self.size {
-            let home = slots.home(sought);
-            if let Some(victim) = self.make_room(slots, at, home)? {
-                if victim.group() == home {
-                    slots.replace(victim, sought, code, at, &mut self.buffer);
-                    return Ok(victim);
-                }
-                self.discard(slots, victim);
-            }
-        }
+        self.make_room(slots, at, slots.home(sought))?;
         self.entries += 1;
         Ok(slots.insert(sought, code, at))
     }
@@ -170,11 +161,7 @@ impl Keeper {
         slots: &Slots<L>,
         at: Moment,
     ) -> Result<(), StoreError> {
-        if self.used() >= self.size
-            && let Some(victim) = self.make_room(slots, at, 0)?
-        {
-            self.discard(slots, victim);
-        }
+        self.make_room(slots, at, 0)?;
         self.reserved += 1;
         Ok(())
     }
@@ -227,22 +214,28 @@ impl Keeper {
         }
     }
 
-    /// Removes expired entries of a full `nopurge` table; finds what else must go if one
-    /// more entry is to be made, in this group or beside it if it can be.
+    /// Sees to it that one more entry can be made; `home` is the group it belongs into.
+    #[inline]
     fn make_room<L: Layout>(
         &mut self,
         slots: &Slots<L>,
         at: Moment,
-        group: usize,
-    ) -> Result<Option<Slot>, StoreError> {
-        if !self.nopurge {
-            let victim = self.victims.next(slots, group);
-            return victim.map(Some).ok_or(StoreError::Full);
+        home: usize,
+    ) -> Result<(), StoreError> {
+        if self.used() < self.size {
+            return Ok(());
         }
-        match self.maintain(slots, at, SEARCH).removed {
-            0 => Err(StoreError::Full),
-            _ => Ok(None),
+        if self.nopurge {
+            let freed = self.maintain(slots, at, SEARCH).removed;
+            return if freed > 0 {
+                Ok(())
+            } else {
+                Err(StoreError::Full)
+            };
         }
+        let victim = self.victims.next(slots, home).ok_or(StoreError::Full)?;
+        self.discard(slots, victim);
+        Ok(())
     }
 
     fn discard<L: Layout>(&mut self, slots: &Slots<L>, slot: Slot) {

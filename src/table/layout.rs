@@ -118,19 +118,30 @@ impl Layout for Narrow {
     }
 }
 
-/// Longer keys, in words of their own, filled up with zeros: zeros at the end of a key
-/// are as good as none.
+/// Longer keys, in words of their own, filled up with zeros.
 #[derive(Debug)]
 pub(super) struct Wide {
     key_words: usize,
+    /// Whether keys differ in length; zeros at the end of one are then as good as none.
+    varies: bool,
     hasher: RandomState,
 }
 
 impl Wide {
-    /// For keys of so many bytes.
-    pub(super) fn new(length: usize, hasher: RandomState) -> Self {
+    /// For keys of up to so many bytes.
+    pub(super) fn up_to(length: usize, hasher: RandomState) -> Self {
         Self {
             key_words: length.div_ceil(WORD),
+            varies: true,
+            hasher,
+        }
+    }
+
+    /// For keys of so many words.
+    pub(super) fn words(key_words: usize, hasher: RandomState) -> Self {
+        Self {
+            key_words,
+            varies: false,
             hasher,
         }
     }
@@ -141,7 +152,7 @@ const VERSION: u64 = 0x00ff_ffff << 32;
 const ONE_VERSION: u64 = 1 << 32;
 
 impl Layout for Wide {
-    /// Without zeros at the end, and no longer than the words.
+    /// Without zeros at the end, if lengths differ, and no longer than the words.
     type Key<'k> = &'k [u8];
 
     /// Seven bits of the hash, so that few other keys are looked at, and one that no free
@@ -180,15 +191,19 @@ impl Layout for Wide {
         if !pairs.all(|(word, bytes)| word.load(Acquire) == u64::from_le_bytes(*bytes)) {
             return false;
         }
-        let mut last = last_word(rest);
-        back.iter()
-            .all(|word| word.load(Acquire) == std::mem::take(&mut last))
+        let Some((word, zeros)) = back.split_first() else {
+            return rest.is_empty();
+        };
+        word.load(Acquire) == last_word(key, rest.len())
+            && zeros.iter().all(|word| word.load(Acquire) == 0)
     }
 
     fn write(&self, words: &[AtomicU64], key: &[u8]) {
         let (whole, rest) = key.as_chunks::<WORD>();
         let whole = whole.iter().map(|bytes| u64::from_le_bytes(*bytes));
-        let padded = whole.chain([last_word(rest)]).chain(std::iter::repeat(0));
+        let padded = whole
+            .chain([last_word(key, rest.len())])
+            .chain(std::iter::repeat(0));
         for (word, value) in words.iter().zip(padded) {
             word.store(value, Release);
         }
@@ -202,15 +217,26 @@ impl Layout for Wide {
     }
 
     fn key<'b>(&self, _meta: u64, bytes: &'b [u8]) -> &'b [u8] {
-        without_end_zeros(bytes)
+        if self.varies {
+            without_end_zeros(bytes)
+        } else {
+            bytes
+        }
     }
 }
 
-/// Up to seven bytes as a word, filled up with zeros.
+/// The last bytes of a key, up to seven, as a word, filled up with zeros. It reads a whole
+/// word if it can, because a loop over few bytes ends where nobody expects.
 #[inline]
-fn last_word(bytes: &[u8]) -> u64 {
-    let shifted = bytes.iter().rev();
-    shifted.fold(0, |word, &byte| word << 8 | u64::from(byte))
+fn last_word(key: &[u8], count: usize) -> u64 {
+    let missing = 8 * (WORD - count) as u32;
+    match key.last_chunk::<WORD>() {
+        Some(last) => u64::from_le_bytes(*last).checked_shr(missing).unwrap_or(0),
+        None => key
+            .iter()
+            .rev()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte)),
+    }
 }
 
 #[inline]
@@ -225,7 +251,7 @@ mod tests {
 
     #[test]
     fn wide_keys_match_themselves_alone() {
-        let layout = Wide::new(20, RandomState::with_seeds(1, 2, 3, 4));
+        let layout = Wide::up_to(20, RandomState::with_seeds(1, 2, 3, 4));
         let words: Vec<AtomicU64> = (0..3).map(|_| AtomicU64::new(u64::MAX)).collect();
         let keys = [
             &b""[..],

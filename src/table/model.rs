@@ -27,7 +27,7 @@ fn now() -> Moment {
 /// Two keys of two words, and the mixture of them, all with the same mark, so that
 /// only the words tell them apart.
 fn alike() -> [[u8; 16]; 3] {
-    let layout = Wide::new(16, hasher());
+    let layout = Wide::words(2, hasher());
     let key = |front: u64, back: u64| {
         let mut key = [0; 16];
         key[..8].copy_from_slice(&front.to_le_bytes());
@@ -49,7 +49,7 @@ fn alike() -> [[u8; 16]; 3] {
 fn a_reader_of_a_wide_key_never_sees_two_entries_mixed() {
     let [one, two, mixed] = alike();
     loom::model(move || {
-        let slots = Arc::new(slots(Wide::new(16, hasher())));
+        let slots = Arc::new(slots(Wide::words(2, hasher())));
         let slot = slots.insert(slots.sought(&one), 1, now());
         let reader = {
             let slots = Arc::clone(&slots);

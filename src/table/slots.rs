@@ -221,8 +221,9 @@ impl<L: Layout> Slots<L> {
         let mut path = self.path(sought.hash);
         loop {
             let group = self.group(path.group);
-            let metas = metas(group.head);
-            if let Some(index) = metas.iter().position(|meta| meta & CODE == 0) {
+            let free = free_slots(group.head);
+            if free != 0 {
+                let index = free.trailing_zeros() as usize % SLOTS;
                 self.fill(&group, index, sought, code, at);
                 return Slot(path.group * SLOTS + index);
             }
@@ -231,28 +232,9 @@ impl<L: Layout> Slots<L> {
         }
     }
 
-    /// Puts an entry in the place of another, in the group that its key belongs into.
-    /// There must be none of its key. `buffer` is for the other's key.
-    pub(super) fn replace(
-        &self,
-        slot: Slot,
-        sought: Sought<L::Key<'_>>,
-        code: u32,
-        at: Moment,
-        buffer: &mut Vec<u8>,
-    ) {
-        let group = self.group(slot.group());
-        self.empty(&group, slot, buffer);
-        self.fill(&group, slot.index(), sought, code, at);
-    }
-
     /// Frees the slot of an entry. `buffer` is for its key.
     pub(super) fn vacate(&self, slot: Slot, buffer: &mut Vec<u8>) {
-        self.empty(&self.group(slot.group()), slot, buffer);
-    }
-
-    #[inline]
-    fn empty(&self, group: &Group<'_>, slot: Slot, buffer: &mut Vec<u8>) {
+        let group = self.group(slot.group());
         let word = &group.head[slot.index()];
         let meta = word.load(Acquire);
         self.layout
@@ -487,6 +469,13 @@ fn count_passed(head: &[AtomicU64; HEAD], count: impl Fn(u64, u64) -> u64) {
 #[inline]
 fn change_word(word: &AtomicU64, change: impl Fn(u64) -> u64) {
     word.store(change(word.load(Acquire)), Release);
+}
+
+/// A bit for each slot, the first one the lowest.
+#[inline]
+fn free_slots(head: &[AtomicU64; HEAD]) -> u32 {
+    let metas = metas(head).into_iter().rev();
+    metas.fold(0, |bits, meta| bits << 1 | u32::from(meta & CODE == 0))
 }
 
 #[inline]

@@ -480,7 +480,7 @@ impl StickTable {
         let bytes = match (key, self.key_type) {
             (Key::Ipv6(address), KeyType::Ipv6) => {
                 *octets = address.octets();
-                octets
+                return Some(octets);
             }
             // There is no zero in a text.
             (Key::String(text), KeyType::String(length)) => return Some(front(text, length)),

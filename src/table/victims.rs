@@ -12,7 +12,7 @@ pub(super) const EXACT: usize = 4_096;
 pub(super) enum Victims {
     /// Looks at all entries, and lines up the oldest eighth of them.
     Exact(Queue),
-    /// Takes what is as old as the oldest quarter, near the new entry if it can.
+    /// Goes round the table and takes whatever is as old as the oldest quarter.
     Sweep(Sweep),
 }
 
@@ -25,13 +25,13 @@ impl Victims {
         }
     }
 
-    /// The next victim, an entry that nobody holds; `None` when all are held. If it does
-    /// not matter much, it is one in or beside this group.
+    /// The next victim, an entry that nobody holds; `None` when all are held. It may be
+    /// one of this group, if that is full.
     #[inline]
-    pub(super) fn next<L: Layout>(&mut self, slots: &Slots<L>, group: usize) -> Option<Slot> {
+    pub(super) fn next<L: Layout>(&mut self, slots: &Slots<L>, home: usize) -> Option<Slot> {
         match self {
             Self::Exact(queue) => queue.next(slots),
-            Self::Sweep(sweep) => sweep.next(slots, group),
+            Self::Sweep(sweep) => sweep.of_full(slots, home).or_else(|| sweep.next(slots)),
         }
     }
 
@@ -96,75 +96,105 @@ impl Queue {
     }
 }
 
-/// A bound for the age of victims, and a hand that goes round the groups to find some.
-#[derive(Debug, Default)]
+/// A hand that goes round the groups.
+#[derive(Debug)]
 pub(super) struct Sweep {
+    hand: usize,
     /// Entries with this stamp or an older one may go.
     threshold: u64,
-    /// Victims until the threshold is thought over.
+    /// Groups to pass until the threshold is thought over.
     due: usize,
-    hand: usize,
     /// Where the next sample begins.
     offset: usize,
+    /// Victims found ahead of need.
+    found: [Slot; AHEAD + SLOTS],
+    count: usize,
 }
 
-/// Groups that the hand passes in vain before the threshold is thought over.
+/// Victims to find ahead.
+const AHEAD: usize = 28;
+/// Groups that the hand passes, at most, to find some.
 const PATIENCE: usize = 128;
 /// Groups in a sample of stamps.
 const SAMPLE: usize = 64;
 /// The oldest of so many entries may go.
 const SHARE: usize = 4;
 
-impl Sweep {
-    #[inline]
-    fn next<L: Layout>(&mut self, slots: &Slots<L>, group: usize) -> Option<Slot> {
-        if self.due == 0 {
-            self.think(slots);
+impl Default for Sweep {
+    fn default() -> Self {
+        Self {
+            hand: 0,
+            threshold: 0,
+            due: 0,
+            offset: 0,
+            found: [Slot(0); AHEAD + SLOTS],
+            count: 0,
         }
-        self.due -= 1;
-        // What is old enough stays so until it is touched, and is good enough wherever it
-        // is. The memory of these two groups is at hand.
-        self.oldest(slots, group)
-            .or_else(|| self.oldest(slots, group ^ 1))
-            .or_else(|| self.go_round(slots))
     }
+}
 
-    /// The oldest entry of a group, if it is old enough and held by nobody.
+impl Sweep {
+    /// The oldest entry of a group, if that is full and the entry old enough to go. Then
+    /// no entry needs to be passed on from there.
     #[inline]
-    fn oldest<L: Layout>(&self, slots: &Slots<L>, group: usize) -> Option<Slot> {
-        if group >= slots.groups() {
-            return None;
-        }
-        // Free slots have stamp 0, which becomes the greatest.
-        let ages = slots.stamps(group).map(|stamp| stamp.wrapping_sub(1));
-        let [a, b, c, d] = ages;
+    fn of_full<L: Layout>(&self, slots: &Slots<L>, group: usize) -> Option<Slot> {
+        let stamps = slots.stamps(group);
+        let [a, b, c, d] = stamps;
         let oldest = a.min(b).min(c.min(d));
-        if oldest >= self.threshold {
+        // A free slot has stamp 0.
+        if oldest == 0 || oldest > self.threshold {
             return None;
         }
-        let index = ages.iter().position(|&age| age == oldest)?;
+        let index = stamps.iter().position(|&stamp| stamp == oldest)?;
         let slot = Slot(group * SLOTS + index);
         slots.is_idle(slot).then_some(slot)
     }
 
+    #[inline]
+    fn next<L: Layout>(&mut self, slots: &Slots<L>) -> Option<Slot> {
+        let mut passed = 0;
+        loop {
+            while let Some(last) = self.count.checked_sub(1) {
+                self.count = last;
+                let slot = self.found[last];
+                // It may have been touched or held since, or be gone.
+                if slots.stamp(slot) <= self.threshold && slots.is_idle(slot) {
+                    return Some(slot);
+                }
+            }
+            if passed > slots.groups() {
+                return oldest_idle(slots);
+            }
+            passed += self.advance(slots);
+        }
+    }
+
+    /// Moves the hand until it has found some victims; says by how many groups. What is
+    /// old enough once stays so until it is touched, whenever that was.
     #[inline(never)]
-    fn go_round<L: Layout>(&mut self, slots: &Slots<L>) -> Option<Slot> {
-        for passed in 1..=slots.groups() {
+    fn advance<L: Layout>(&mut self, slots: &Slots<L>) -> usize {
+        if self.due == 0 {
+            self.think(slots);
+        }
+        for passed in 1..=PATIENCE {
+            // Free slots have stamp 0, which becomes the greatest. There is no branch,
+            // because it could not be predicted.
+            for (index, stamp) in slots.stamps(self.hand).into_iter().enumerate() {
+                self.found[self.count] = Slot(self.hand * SLOTS + index);
+                self.count += usize::from(stamp.wrapping_sub(1) < self.threshold);
+            }
             self.hand += 1;
-            if self.hand >= slots.groups() {
+            if self.hand == slots.groups() {
                 self.hand = 0;
             }
-            if let Some(slot) = self.oldest(slots, self.hand) {
-                return Some(slot);
-            }
-            if passed % PATIENCE == 0 {
-                self.think(slots);
+            if self.count >= AHEAD {
+                self.due = self.due.saturating_sub(passed);
+                return passed;
             }
         }
-        // Nearly all entries are held. Nothing better can be had than the oldest idle one.
-        let all = (0..slots.groups() * SLOTS).map(Slot);
-        let idle = all.filter(|&slot| slots.is_idle(slot));
-        idle.min_by_key(|&slot| slots.stamp(slot))
+        // So few are old enough only if much was touched since the threshold was set.
+        self.due = 0;
+        PATIENCE
     }
 
     /// Sets the threshold to the stamp that about a quarter of the idle entries have or are
@@ -173,7 +203,7 @@ impl Sweep {
     #[cold]
     #[inline(never)]
     fn think<L: Layout>(&mut self, slots: &Slots<L>) {
-        self.due = slots.groups() / 4 + 1;
+        self.due = slots.groups() / 2;
         let step = (slots.groups() / SAMPLE).max(1);
         self.offset = self.offset.wrapping_add(1);
         let sampled = (self.offset % step..slots.groups()).step_by(step);
@@ -190,4 +220,12 @@ impl Sweep {
             self.threshold = *stamps[..count].select_nth_unstable(share).1;
         }
     }
+}
+
+/// When nearly all entries are held, no sample tells what the others are like.
+#[cold]
+fn oldest_idle<L: Layout>(slots: &Slots<L>) -> Option<Slot> {
+    let all = (0..slots.groups() * SLOTS).map(Slot);
+    let idle = all.filter(|&slot| slots.is_idle(slot));
+    idle.min_by_key(|&slot| slots.stamp(slot))
 }
