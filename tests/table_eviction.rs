@@ -7,6 +7,7 @@
 )]
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use stickroute::{Key, KeyType, Now, StickTable};
@@ -166,4 +167,21 @@ fn no_victim_is_among_the_more_recently_touched_half() {
         worst < size / 2,
         "the victim was younger than {worst} others"
     );
+}
+
+/// However few may go, the table finds them, and evicts nothing that is held.
+#[test]
+fn a_table_of_held_entries_evicts_the_others() {
+    let (size, free) = (5_000, 7);
+    let table = Arc::new(table(size));
+    let now = Now::new(Duration::from_secs(1), Duration::ZERO);
+    let held: Vec<_> = (free..size as u32)
+        .map(|n| table.hold(&key(n), now).unwrap())
+        .collect();
+    for n in 0..3 * size as u32 {
+        let _ = table.insert(&key(size as u32 + n), now).unwrap();
+        assert!(table.len() <= size);
+    }
+    assert!((free..size as u32).all(|n| table.peek(&key(n), now).is_some()));
+    drop(held);
 }

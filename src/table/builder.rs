@@ -108,17 +108,17 @@ impl StickTableBuilder {
         data::check(&self.data)?;
         let expire = self.milliseconds()?;
         let lifetime = expire.map_or(Lifetime::ENDLESS, Lifetime::milliseconds);
-        let narrow = || self.shared(Narrow::new(&self.hasher(0)), NARROW_LOAD, size, lifetime);
+        let narrow = || {
+            let load = if size > SMALL { DENSE } else { LOOSE };
+            self.shared(Narrow::new(&self.hasher(0)), load, size, lifetime)
+        };
+        let wide = |layout, load| Ok(Storage::Wide(self.shared(layout, load, size, lifetime)?));
         let storage = match self.key_type {
             KeyType::Ip => Storage::Ip(narrow()?),
             KeyType::Integer => Storage::Integer(narrow()?),
-            KeyType::Ipv6 => {
-                let layout = Wide::words(2, self.hasher(0));
-                Storage::Wide(self.shared(layout, PAIR_LOAD, size, lifetime)?)
-            }
+            KeyType::Ipv6 => wide(Wide::words(2, self.hasher(0)), DENSEST)?,
             KeyType::String(_) | KeyType::Binary(_) => {
-                let layout = Wide::up_to(length, self.hasher(0));
-                Storage::Wide(self.shared(layout, WIDE_LOAD, size, lifetime)?)
+                wide(Wide::up_to(length, self.hasher(0)), MIDDLE)?
             }
         };
         Ok(StickTable {
@@ -153,6 +153,7 @@ impl StickTableBuilder {
         size: usize,
         lifetime: Lifetime,
     ) -> Result<Shared<L>, TableError> {
+        let load = if size <= EXACT { LOOSE } else { load };
         let slots = (size as u64 * 100).div_ceil(load);
         let groups = slots.div_ceil(SLOTS as u64);
         let row = SLOTS * Rows::width(&self.data);
@@ -197,10 +198,19 @@ impl StickTableBuilder {
     }
 }
 
-/// Percentage of slots in use when the table is full. More is less memory and slower.
-const NARROW_LOAD: u64 = 62;
-const PAIR_LOAD: u64 = 85;
-const WIDE_LOAD: u64 = 71;
+/// Percentages of slots in use when the table is full. More is less memory, and more
+/// groups to look at for a key. Small tables need little memory anyway, and where the
+/// victim is exactly the oldest entry, it cannot be chosen so that groups overflow less.
+const LOOSE: u64 = 62;
+/// For long keys, which are most of the memory.
+const MIDDLE: u64 = 71;
+/// For tables so large that cache misses are what lookups cost.
+const DENSE: u64 = 80;
+/// For IPv6 addresses, as the memory of each slot is in proportion.
+const DENSEST: u64 = 85;
+
+/// Up to so many entries, a table is in reach of a processor's own cache.
+const SMALL: usize = 65_536;
 
 /// Any numbers do that are odd and without pattern: the seed is what differs.
 const SEEDS: [u64; 3] = [

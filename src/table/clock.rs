@@ -107,6 +107,7 @@ impl Clock {
         if last < at.0 || (hash ^ last) & self.rarity == 0 {
             return self.move_on(cell, old, at);
         }
+        // Whoever is asked for very often stays in the caches of all processors.
         if old >= last {
             return old;
         }

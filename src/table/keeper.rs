@@ -118,7 +118,7 @@ impl Keeper {
         code: u32,
         at: Moment,
     ) -> Result<Slot, StoreError> {
-        self.make_room(slots, at, slots.home(sought))?;
+        self.make_room(slots, at, slots.homes(sought))?;
         self.entries += 1;
         Ok(slots.insert(sought, code, at))
     }
@@ -161,7 +161,7 @@ impl Keeper {
         slots: &Slots<L>,
         at: Moment,
     ) -> Result<(), StoreError> {
-        self.make_room(slots, at, 0)?;
+        self.make_room(slots, at, [0; 2])?;
         self.reserved += 1;
         Ok(())
     }
@@ -214,13 +214,14 @@ impl Keeper {
         }
     }
 
-    /// Sees to it that one more entry can be made; `home` is the group it belongs into.
+    /// Sees to it that one more entry can be made; `homes` are the groups it
+    /// belongs into.
     #[inline]
     fn make_room<L: Layout>(
         &mut self,
         slots: &Slots<L>,
         at: Moment,
-        home: usize,
+        homes: [usize; 2],
     ) -> Result<(), StoreError> {
         if self.used() < self.size {
             return Ok(());
@@ -233,7 +234,7 @@ impl Keeper {
                 Err(StoreError::Full)
             };
         }
-        let victim = self.victims.next(slots, home).ok_or(StoreError::Full)?;
+        let victim = self.victims.next(slots, homes).ok_or(StoreError::Full)?;
         self.discard(slots, victim);
         Ok(())
     }

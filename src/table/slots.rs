@@ -204,10 +204,11 @@ impl<L: Layout> Slots<L> {
         self.clock.touch(last_touch, stamp, hash, at)
     }
 
-    /// The group that a key belongs into, if it is not full.
+    /// The group that a key belongs into, and the one if that is full.
     #[inline]
-    pub(super) fn home(&self, sought: Sought<L::Key<'_>>) -> usize {
-        self.first(sought.hash)
+    pub(super) fn homes(&self, sought: Sought<L::Key<'_>>) -> [usize; 2] {
+        let path = self.path(sought.hash);
+        [path.group, self.further(path).group]
     }
 
     /// Finds the place of a key, whether its entry has expired or not.

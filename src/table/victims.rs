@@ -13,7 +13,7 @@ pub(super) enum Victims {
     /// Looks at all entries, and lines up the oldest eighth of them.
     Exact(Queue),
     /// Goes round the table and takes whatever is as old as the oldest quarter.
-    Sweep(Sweep),
+    Sweep(Box<Sweep>),
 }
 
 impl Victims {
@@ -21,17 +21,22 @@ impl Victims {
         if size <= EXACT {
             Self::Exact(Queue::default())
         } else {
-            Self::Sweep(Sweep::default())
+            Self::Sweep(Box::default())
         }
     }
 
-    /// The next victim, an entry that nobody holds; `None` when all are held. It may be
-    /// one of this group, if that is full.
+    /// The next victim, an entry that nobody holds; `None` when all are held. If both
+    /// groups of the new entry's key are full, or the first is, it is one of theirs if it
+    /// can be.
     #[inline]
-    pub(super) fn next<L: Layout>(&mut self, slots: &Slots<L>, home: usize) -> Option<Slot> {
+    pub(super) fn next<L: Layout>(&mut self, slots: &Slots<L>, groups: [usize; 2]) -> Option<Slot> {
         match self {
             Self::Exact(queue) => queue.next(slots),
-            Self::Sweep(sweep) => sweep.of_full(slots, home).or_else(|| sweep.next(slots)),
+            Self::Sweep(sweep) => {
+                sweep.look_ahead(slots);
+                let local = sweep.of_full(slots, groups);
+                local.or_else(|| sweep.next(slots))
+            }
         }
     }
 
@@ -102,7 +107,9 @@ pub(super) struct Sweep {
     hand: usize,
     /// Entries with this stamp or an older one may go.
     threshold: u64,
-    /// Groups to pass until the threshold is thought over.
+    /// And with this one or an older one, if that saves the new entry a detour.
+    local_threshold: u64,
+    /// Victims to find until the thresholds are thought over.
     due: usize,
     /// Where the next sample begins.
     offset: usize,
@@ -116,15 +123,19 @@ const AHEAD: usize = 28;
 /// Groups that the hand passes, at most, to find some.
 const PATIENCE: usize = 128;
 /// Groups in a sample of stamps.
-const SAMPLE: usize = 64;
+const SAMPLE: usize = 128;
 /// The oldest of so many entries may go.
 const SHARE: usize = 4;
+/// The same for local victims. It must be far enough from two that no sample, however
+/// unlucky, takes an entry of the younger half for one of these.
+const LOCAL_SHARE: usize = 3;
 
 impl Default for Sweep {
     fn default() -> Self {
         Self {
             hand: 0,
             threshold: 0,
+            local_threshold: 0,
             due: 0,
             offset: 0,
             found: [Slot(0); AHEAD + SLOTS],
@@ -134,20 +145,36 @@ impl Default for Sweep {
 }
 
 impl Sweep {
-    /// The oldest entry of a group, if that is full and the entry old enough to go. Then
-    /// no entry needs to be passed on from there.
+    /// Thinks the thresholds over now and then. What is old enough once stays so until it
+    /// is touched, but there will be less and less of it.
     #[inline]
-    fn of_full<L: Layout>(&self, slots: &Slots<L>, group: usize) -> Option<Slot> {
-        let stamps = slots.stamps(group);
-        let [a, b, c, d] = stamps;
-        let oldest = a.min(b).min(c.min(d));
-        // A free slot has stamp 0.
-        if oldest == 0 || oldest > self.threshold {
-            return None;
+    fn look_ahead<L: Layout>(&mut self, slots: &Slots<L>) {
+        match self.due.checked_sub(1) {
+            Some(due) => self.due = due,
+            None => self.think(slots),
         }
-        let index = stamps.iter().position(|&stamp| stamp == oldest)?;
-        let slot = Slot(group * SLOTS + index);
-        slots.is_idle(slot).then_some(slot)
+    }
+
+    /// The oldest entry of the first of these groups, or else of the second, if they are
+    /// full and it is old enough. Then no entry is passed on from there, and searches stay
+    /// short however full the table is.
+    #[inline]
+    fn of_full<L: Layout>(&self, slots: &Slots<L>, groups: [usize; 2]) -> Option<Slot> {
+        for group in groups {
+            let stamps = slots.stamps(group);
+            let [a, b, c, d] = stamps;
+            let oldest = a.min(b).min(c.min(d));
+            // A free slot has stamp 0.
+            if oldest == 0 {
+                return None;
+            }
+            let index = stamps.iter().position(|&stamp| stamp == oldest)?;
+            let slot = Slot(group * SLOTS + index);
+            if oldest <= self.local_threshold && slots.is_idle(slot) {
+                return Some(slot);
+            }
+        }
+        None
     }
 
     #[inline]
@@ -169,13 +196,9 @@ impl Sweep {
         }
     }
 
-    /// Moves the hand until it has found some victims; says by how many groups. What is
-    /// old enough once stays so until it is touched, whenever that was.
+    /// Moves the hand until it has found some victims; says by how many groups.
     #[inline(never)]
     fn advance<L: Layout>(&mut self, slots: &Slots<L>) -> usize {
-        if self.due == 0 {
-            self.think(slots);
-        }
         for passed in 1..=PATIENCE {
             // Free slots have stamp 0, which becomes the greatest. There is no branch,
             // because it could not be predicted.
@@ -188,22 +211,21 @@ impl Sweep {
                 self.hand = 0;
             }
             if self.count >= AHEAD {
-                self.due = self.due.saturating_sub(passed);
                 return passed;
             }
         }
         // So few are old enough only if much was touched since the threshold was set.
-        self.due = 0;
+        self.think(slots);
         PATIENCE
     }
 
-    /// Sets the threshold to the stamp that about a quarter of the idle entries have or are
-    /// older than, judged by a sample of groups at even distances. Keys are strewn over
-    /// groups by their hashes, so any choice of groups is a fair one.
+    /// Sets the thresholds to the stamps that about a quarter and a third of the idle
+    /// entries have or are older than, judged by a sample of groups at even distances. Keys
+    /// are strewn over groups by their hashes, so any choice of groups is a fair one.
     #[cold]
     #[inline(never)]
     fn think<L: Layout>(&mut self, slots: &Slots<L>) {
-        self.due = slots.groups() / 2;
+        self.due = slots.groups() / 4;
         let step = (slots.groups() / SAMPLE).max(1);
         self.offset = self.offset.wrapping_add(1);
         let sampled = (self.offset % step..slots.groups()).step_by(step);
@@ -216,8 +238,13 @@ impl Sweep {
             }
         }
         if count > 0 {
-            let share = count / SHARE;
-            self.threshold = *stamps[..count].select_nth_unstable(share).1;
+            let (older, threshold, _) = stamps[..count].select_nth_unstable(count / LOCAL_SHARE);
+            self.local_threshold = *threshold;
+            let nth = (count / SHARE).min(older.len().saturating_sub(1));
+            self.threshold = match older {
+                [] => *threshold,
+                _ => *older.select_nth_unstable(nth).1,
+            };
         }
     }
 }
