@@ -23,6 +23,8 @@ mod cookie_header;
 mod expression;
 #[path = "../fuzz/bodies/set_cookie_header.rs"]
 mod set_cookie_header;
+#[path = "../fuzz/bodies/table.rs"]
+mod table;
 
 fn replay(target: &str, check: fn(&[u8])) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
@@ -76,4 +78,9 @@ fn expressions() {
 #[test]
 fn configurations() {
     replay("configuration", configuration::check);
+}
+
+#[test]
+fn tables() {
+    replay("table", table::check);
 }
