@@ -65,7 +65,7 @@ fn entries_take_as_many_bytes_as_the_docs_say() {
         info.bytes_current * 10 / size as i64
     };
     for (key_type, size, tenths) in [
-        (KeyType::Ip, 50_000, 258),
+        (KeyType::Ip, 50_000, 320),
         (KeyType::Ip, 1_000_000, 200),
         (KeyType::Integer, 1_000_000, 200),
         (KeyType::Ipv6, 1_000_000, 376),

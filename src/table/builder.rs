@@ -201,7 +201,7 @@ impl StickTableBuilder {
 /// Percentages of slots in use when the table is full. More is less memory, and more
 /// groups to look at for a key. Small tables need little memory anyway, and where the
 /// victim is exactly the oldest entry, it cannot be chosen so that groups overflow less.
-const LOOSE: u64 = 62;
+const LOOSE: u64 = 50;
 /// For long keys, which are most of the memory.
 const MIDDLE: u64 = 71;
 /// For tables so large that cache misses are what lookups cost.
