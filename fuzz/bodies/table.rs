@@ -56,7 +56,7 @@ fn key(key_type: KeyType, id: u8) -> Key<'static> {
         KeyType::Ipv6 => Key::Ipv6((u128::from(number) << (32 * (id % 4))).into()),
         KeyType::String(20) => Key::string(&text[..usize::from(id)]),
         KeyType::String(_) => Key::string(&text[..usize::from(id) % 6]),
-        _ => {
+        KeyType::Binary(_) => {
             Key::binary(&[[0; 8], [255; 8]].as_flattened()[usize::from(id) % 9..][..8]).into_owned()
         }
     }
@@ -199,7 +199,7 @@ impl Pair {
     }
 
     fn hold(&mut self, key: &Key<'_>, name: String, number: u8) {
-        if number % 2 == 0 && !self.held.is_empty() {
+        if number.is_multiple_of(2) && !self.held.is_empty() {
             let (name, _held) = self.held.swap_remove(usize::from(number) % self.held.len());
             let held = self
                 .twin
@@ -219,7 +219,7 @@ impl Pair {
     }
 
     fn reserve(&mut self, key: &Key<'_>, name: &str, number: u8) {
-        let reservation = if number % 3 == 0 {
+        let reservation = if number.is_multiple_of(3) {
             None
         } else {
             self.reserved.pop()
@@ -241,7 +241,7 @@ impl Pair {
     }
 
     fn upkeep(&mut self, number: u8) {
-        if number % 4 == 0 {
+        if number.is_multiple_of(4) {
             self.table.clear();
             self.twin.entries.retain(|entry| entry.holds > 0);
         } else {

@@ -204,12 +204,12 @@ impl StickTableBuilder {
 const LOOSE: u64 = 50;
 /// For long keys, which are most of the memory.
 const MIDDLE: u64 = 71;
-/// For tables so large that cache misses are what lookups cost.
+/// For tables of short keys so large that cache misses are what lookups cost.
 const DENSE: u64 = 80;
 /// For IPv6 addresses, as the memory of each slot is in proportion.
 const DENSEST: u64 = 85;
 
-/// Up to so many entries, a table is in reach of a processor's own cache.
+/// Up to so many entries of short keys, a table is in reach of a processor's own cache.
 const SMALL: usize = 65_536;
 
 /// Any numbers do that are odd and without pattern: the seed is what differs.

@@ -21,7 +21,7 @@
 //! | ipv6 | 37.6 | 85 % |
 //! | string, binary of `n` bytes | (16 + `n` rounded up to a multiple of 8) / 0.71: 67.6 for 32 | 71 % |
 //!
-//! Tables of up to 4,096 entries have 50 % of their slots in use with any keys. A key
+//! Tables of up to 4,096 entries have half of their slots in use with any keys. A key
 //! belongs into the group that its hash says; if that is full, into another one that the
 //! hash says, and from there into the next with a free slot. Each group counts the entries
 //! it passed on, so that a search ends where none was. An entry never moves.
