@@ -128,7 +128,7 @@ impl<L: Layout> Shared<L> {
     /// The entry of a key, unless it has none or it has expired.
     pub(super) fn visit_one(&self, key: L::Key<'_>, at: Moment) -> Option<Visit> {
         let keeper = self.keeper.lock();
-        let slot = self.slots.find(key)?;
+        let slot = self.slots.find(self.slots.sought(key))?;
         let (code, stamp) = (self.slots.code(slot), self.slots.stamp(slot));
         let visit = Visit {
             slot,
@@ -146,7 +146,7 @@ impl<L: Layout> Shared<L> {
         change: impl FnOnce(Slot) -> bool,
     ) -> bool {
         let _keeper = self.keeper.lock();
-        let Some(slot) = self.slots.find(key) else {
+        let Some(slot) = self.slots.find(self.slots.sought(key)) else {
             return false;
         };
         let is_changed = !self.slots.is_expired(slot, at) && change(slot);

@@ -38,6 +38,8 @@ impl Rows {
         let width = Self::width(&types);
         let offsets = (0..types.len()).map(|before| Self::width(&types[..before]));
         let offsets = offsets.collect();
+        // Rows are found by a number of 32 bits.
+        u32::try_from(slots).ok()?;
         Some(Self {
             types: types.into(),
             offsets,
@@ -65,7 +67,7 @@ impl Rows {
     }
 
     fn row(&self, slot: usize) -> &[AtomicU64] {
-        self.words.slice(slot * self.width, self.width)
+        self.words.block(slot as u32, self.width as u32)
     }
 
     /// `None` if it is not stored, or not so many elements.
