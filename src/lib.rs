@@ -63,7 +63,8 @@
 //! | hash onto a ring, without a farm | [`ConsistentHashRing`] |
 //! | keep keys with their servers, without a farm | [`StickTable`], [`Key`], [`Sample`] |
 //! | read and edit cookies, without a farm | [`cookie`] |
-//! | use HAProxy's texts | [`CookiePolicy::from_directive`], [`haproxy`] |
+//! | put a HAProxy configuration into service | [`haproxy::Configuration`], [`haproxy::Routing`], [`haproxy::Runtime`] |
+//! | use HAProxy's texts one by one | [`CookiePolicy::from_directive`], [`haproxy`] |
 //!
 //! # Features
 //!

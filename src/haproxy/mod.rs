@@ -5,7 +5,10 @@
 //! like a number with letters after it or words after the last one it knows, are
 //! refused as well, for they are mistakes.
 //!
-//! [`Configuration`] reads whole files, [`selector`] the lines about balancing alone.
+//! [`Configuration`] reads whole files and [`Routing`] puts them into service: frontends,
+//! backends, stick tables. [`Runtime`] answers an operator's commands about them, and
+//! [`ServerStates`] brings servers back into the states they were in. [`selector`],
+//! [`expression`] and [`Acls`] read single lines.
 
 mod acl;
 mod balance;
