@@ -14,7 +14,8 @@ use super::layout::{HEAD, Layout, Narrow, SLOTS, Wide};
 use super::servers::{ServerNaming, Servers};
 use super::shared::Shared;
 use super::slots::Slots;
-use super::stick_table::{StickTable, Storage};
+use super::stick_table::StickTable;
+use super::storage::Storage;
 use super::victims::EXACT;
 use crate::key::KeyType;
 

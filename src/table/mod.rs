@@ -81,12 +81,14 @@ mod entry;
 mod error;
 mod keeper;
 mod layout;
+mod listing;
 #[cfg(all(test, crossbeam_loom))]
 mod model;
 mod servers;
 mod shared;
 mod slots;
 mod stick_table;
+mod storage;
 mod upkeep;
 mod victims;
 mod words;

@@ -1,22 +1,22 @@
 //! The table as its users have it: any type of keys, any number of threads.
 
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::builder::StickTableBuilder;
 use super::clock::{Lifetime, Moment};
-use super::data::{DataKind, DataType, Place, Rows};
-use super::entry::{Entry, Held, Reservation, TableEntry};
+use super::data::Rows;
+use super::entry::{Entry, Held, Reservation};
 use super::error::StoreError;
 use super::keeper::{Removal, Stored};
-use super::layout::{Narrow, Wide, without_end_zeros};
+use super::layout::Wide;
 use super::servers::{ServerNaming, Servers, TableServer};
-use super::shared::{Shared, Visit};
+use super::shared::Shared;
 use super::slots::{Hit, Slot, Touch};
+use super::storage::{Storage, with_key, with_storage};
 use super::upkeep::Upkeep;
-use crate::key::{Key, KeyBytes, KeyType};
+use crate::key::{Key, KeyType};
 use crate::time::Now;
 
 /// A table of sticky keys and their servers, shared by any number of threads.
@@ -53,39 +53,6 @@ pub struct StickTable {
     pub(super) storage: Storage,
     /// The latest time it was told of, in milliseconds.
     pub(super) latest: AtomicU64,
-}
-
-#[derive(Debug)]
-pub(super) enum Storage {
-    Ip(Shared<Narrow>),
-    Integer(Shared<Narrow>),
-    Wide(Shared<Wide>),
-}
-
-/// Does the same with the storage and the key of either kind. A key of another type
-/// gives `$else`.
-macro_rules! with_key {
-    ($table:expr, $key:expr, |$shared:ident, $plain:ident| $do:expr, $else:expr) => {
-        match &$table.storage {
-            Storage::Ip($shared) | Storage::Integer($shared) => match $table.narrow($key) {
-                Some($plain) => $do,
-                None => $else,
-            },
-            Storage::Wide($shared) => match $table.wide($key, &mut [0; 16]) {
-                Some($plain) => $do,
-                None => $else,
-            },
-        }
-    };
-}
-
-macro_rules! with_storage {
-    ($table:expr, |$shared:ident| $do:expr) => {
-        match &$table.storage {
-            Storage::Ip($shared) | Storage::Integer($shared) => $do,
-            Storage::Wide($shared) => $do,
-        }
-    };
 }
 
 impl StickTable {
@@ -156,60 +123,6 @@ impl StickTable {
         )
     }
 
-    /// Removes all entries but those that somebody holds, and says how many. HAProxy:
-    /// `clear table T`.
-    pub fn clear(&self) -> usize {
-        with_storage!(self, |shared| {
-            let (slots, mut keeper) = shared.locked();
-            keeper.clear(slots)
-        })
-    }
-
-    /// Removes the entries that the filter accepts, but those that somebody holds, and
-    /// says how many.
-    pub fn clear_where(&self, now: Now, filter: impl FnMut(&TableEntry<'_>) -> bool) -> usize {
-        let chosen = self.entries_where(now, filter);
-        let removals = chosen.iter().map(|chosen| self.remove(&chosen.key, now));
-        removals
-            .filter(|&removal| removal == Removal::Removed)
-            .count()
-    }
-
-    /// All entries that have not expired, in the order of their keys. HAProxy 2.6:
-    /// `show table T`.
-    ///
-    /// It takes no lock, so it is no single moment of a table that changes meanwhile.
-    pub fn entries(&self, now: Now) -> Vec<TableEntry<'_>> {
-        self.entries_where(now, |_| true)
-    }
-
-    /// The entries that the filter accepts, in the order of their keys.
-    pub fn entries_where(
-        &self,
-        now: Now,
-        mut filter: impl FnMut(&TableEntry<'_>) -> bool,
-    ) -> Vec<TableEntry<'_>> {
-        self.tell(now);
-        let at = Moment::of(now);
-        let mut entries = Vec::new();
-        let mut add = |key, visit| {
-            let entry = self.listed(key, visit, now);
-            if filter(&entry) {
-                entries.push(entry);
-            }
-        };
-        match &self.storage {
-            Storage::Ip(shared) | Storage::Integer(shared) => {
-                shared.visit(at, |key, visit| add(self.narrow_key(key), visit));
-            }
-            Storage::Wide(shared) => {
-                shared.visit(at, |key, visit| add(self.wide_key(key), visit));
-            }
-        }
-        entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        entries
-    }
-
     /// Removes expired entries, looking at no more than `budget` slots, a nanosecond or
     /// two each. Call it now and then, for example each second with 10,000; it returns at
     /// once when nothing can have expired.
@@ -251,57 +164,6 @@ impl StickTable {
         self.tell(now);
         with_storage!(self, |shared| shared.reserve(Moment::of(now)))?;
         Ok(Reservation::new(Arc::clone(self)))
-    }
-
-    /// What is stored with each entry beside its server, in HAProxy's order.
-    pub fn stored(&self) -> &[DataType] {
-        self.rows().map_or(&[], Rows::types)
-    }
-
-    /// The entry of a key as [`entries`](Self::entries) lists it, left as it is. HAProxy:
-    /// `show table T key K`. Takes the table's lock.
-    pub fn entry(&self, key: &Key<'_>, now: Now) -> Option<TableEntry<'_>> {
-        self.tell(now);
-        let at = Moment::of(now);
-        let visit = with_key!(self, key, |shared, key| shared.visit_one(key, at), None)?;
-        Some(self.listed(key.clone().into_owned(), visit, now))
-    }
-
-    /// Sets a value stored with the entry of a key and refreshes it; `element` is 0 but in
-    /// arrays. False without such an entry, or if the value is not stored. HAProxy: `set
-    /// table T key K data.TYPE VALUE`.
-    ///
-    /// Counters keep the lower 32 bits, those of bytes all 64. A rate is that many events
-    /// just now, and none before. Takes the table's lock.
-    pub fn set_data(
-        &self,
-        key: &Key<'_>,
-        kind: DataKind,
-        element: u32,
-        value: u64,
-        now: Now,
-    ) -> bool {
-        self.tell(now);
-        let Some(rows) = self.rows() else {
-            return false;
-        };
-        let set = |slot: Slot| {
-            let slot = slot.0;
-            let place = Place {
-                slot,
-                kind,
-                element,
-            };
-            rows.set(place, value, milliseconds(now))
-        };
-        let at = Moment::of(now);
-        with_key!(self, key, |shared, key| shared.change(key, at, set), false)
-    }
-
-    fn listed(&self, key: Key<'static>, visit: Visit, now: Now) -> TableEntry<'_> {
-        let Visit { slot, hit, uses } = visit;
-        let entry = Entry::new(self, hit, Moment::of(now));
-        TableEntry::new(key, entry, uses, slot, milliseconds(now))
     }
 
     /// Keeps a time that is later than all before.
@@ -463,65 +325,9 @@ impl StickTable {
     pub(super) fn lifetime(&self) -> Lifetime {
         with_storage!(self, |shared| shared.slots().lifetime())
     }
-
-    /// The key as a narrow storage compares it, or `None` if it is of another type.
-    #[inline]
-    fn narrow(&self, key: &Key<'_>) -> Option<u32> {
-        match (key, &self.storage) {
-            (Key::Ip(address), Storage::Ip(_)) => Some(u32::from(*address)),
-            (Key::Integer(number), Storage::Integer(_)) => Some(*number),
-            _ => None,
-        }
-    }
-
-    /// The key as a wide storage compares it, or `None` if it is of another type.
-    #[inline]
-    fn wide<'k>(&self, key: &'k Key<'_>, octets: &'k mut [u8; 16]) -> Option<&'k [u8]> {
-        let bytes = match (key, self.key_type) {
-            (Key::Ipv6(address), KeyType::Ipv6) => {
-                *octets = address.octets();
-                return Some(octets);
-            }
-            // There is no zero in a text.
-            (Key::String(text), KeyType::String(length)) => return Some(front(text, length)),
-            (Key::Binary(bytes), KeyType::Binary(length)) => front(bytes, length),
-            _ => return None,
-        };
-        Some(without_end_zeros(bytes))
-    }
-
-    fn narrow_key(&self, key: u32) -> Key<'static> {
-        match self.key_type {
-            KeyType::Ip => Key::Ip(key.into()),
-            _ => Key::Integer(key),
-        }
-    }
-
-    fn wide_key(&self, key: &[u8]) -> Key<'static> {
-        let filled_up = |length: usize| {
-            let mut bytes = key.to_vec();
-            bytes.resize(length, 0);
-            bytes
-        };
-        match self.key_type {
-            KeyType::Ipv6 => {
-                let mut octets = [0; 16];
-                octets[..key.len()].copy_from_slice(key);
-                Key::Ipv6(Ipv6Addr::from(octets))
-            }
-            KeyType::Binary(length) => Key::Binary(KeyBytes::owned(filled_up(length))),
-            _ => Key::String(KeyBytes::owned(key.to_vec())),
-        }
-    }
 }
 
 /// The clock of rates.
 pub(super) fn milliseconds(now: Now) -> u64 {
     u64::try_from(now.mono().as_millis()).unwrap_or(u64::MAX)
-}
-
-#[inline]
-fn front<'k>(bytes: &'k KeyBytes<'_>, length: usize) -> &'k [u8] {
-    let bytes = bytes.as_slice();
-    &bytes[..bytes.len().min(length)]
 }

@@ -9,6 +9,7 @@ mod backend;
 mod filter;
 mod help;
 mod key;
+mod named_table;
 mod number;
 mod server;
 mod state;
@@ -18,7 +19,7 @@ mod words;
 use std::borrow::Cow;
 
 use crate::{Backend, Now, StickTable};
-use table::NamedTable;
+use named_table::NamedTable;
 pub use words::MAX_LINE;
 
 /// What runtime commands are about: backends and stick tables.

@@ -4,17 +4,10 @@ use std::fmt::Write;
 
 use twox_hash::XxHash64;
 
-use super::filter::{self, Filter, shown_id};
+use super::filter::Filter;
+use super::named_table::{self, NamedTable, shown_id};
 use super::{DONE, Outcome, Refusal, Runtime, ServerData, key, number, refused, word};
-use crate::{DataKind, DataType, Key, Now, Removal, StickTable, StoreError, TableEntry};
-
-/// A table and how it is shown.
-#[derive(Debug)]
-pub(super) struct NamedTable<'a> {
-    pub(super) name: &'a str,
-    pub(super) table: &'a StickTable,
-    pub(super) data: ServerData,
-}
+use crate::{DataKind, DataType, Key, Now, Removal, StoreError, TableEntry};
 
 /// Slots that one command may look at for expired entries: a fraction of a millisecond.
 const UPKEEP: usize = 100_000;
@@ -142,9 +135,9 @@ impl NamedTable<'_> {
                 return refused("Require a valid integer value to store");
             };
             match data {
-                filter::DataType::ServerId => self.set_server_id(&key, value as u32, now)?,
-                filter::DataType::ServerKey => {}
-                filter::DataType::Counter(kind) => {
+                named_table::DataType::ServerId => self.set_server_id(&key, value as u32, now)?,
+                named_table::DataType::ServerKey => {}
+                named_table::DataType::Counter(kind) => {
                     self.table.set_data(&key, kind, 0, value as u64, now);
                 }
             }

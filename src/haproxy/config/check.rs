@@ -6,7 +6,6 @@ use super::finding::{Finding, FindingKind};
 use super::location::Word;
 use super::peers::Peers;
 use super::proxy::{Mode, Proxy, Timeout};
-use super::rules::ConditionalRule;
 use super::targets::{self, TableUse};
 
 /// Checks everything, and leaves out what has no effect.
@@ -220,10 +219,4 @@ fn leave_out(proxy: &mut Proxy) {
     if !proxy.kind.is_frontend() {
         proxy.frontend = super::proxy::FrontendSettings::default();
     }
-}
-
-/// Names of targets that are fixed.
-pub(super) fn fixed(rules: &[ConditionalRule]) -> impl Iterator<Item = &Word> {
-    let fixed = rules.iter().filter(|rule| !rule.is_dynamic());
-    fixed.map(|rule| &rule.target)
 }

@@ -3,7 +3,7 @@
 
 use super::finding::{Finding, FindingKind};
 use super::location::{Location, Word};
-use super::proxy::Proxy;
+use super::proxy::{Proxy, Reads};
 use super::rules::{ConditionWords, Ruleset};
 use super::targets::TableUse;
 use crate::fetch::{Expression, Moment, Origin};
@@ -44,9 +44,6 @@ fn table_uses(proxy: &Proxy, conditions: Reads) -> impl Iterator<Item = TableUse
     let all = conditions.into_iter().chain(keys);
     all.map(|(place, reference)| TableUse::new(own, place, reference))
 }
-
-/// Tables that are read, and where their names are.
-pub(super) type Reads = Vec<(Word, Reference)>;
 
 fn acls(proxy: &Proxy, tables: &mut Reads, findings: &mut Vec<Finding>) -> Acls {
     let mut acls = Acls::new();

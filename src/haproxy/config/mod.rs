@@ -110,6 +110,6 @@ impl Configuration {
     }
 
     pub(super) fn located_tables(&self) -> impl Iterator<Item = (String, Located<&TableLine>)> {
-        table::tables_of(&self.proxies, &self.peers)
+        targets::tables_of(&self.proxies, &self.peers)
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::bind::Bind;
-use super::compile::Reads;
 use super::location::{Located, Location, Word};
 use super::rules::{ConditionWords, ConditionalRule, Rule};
 use super::server::{ServerLine, ServerSettings};
 use super::table::TableLine;
 use crate::cookie::CookiePolicy;
 use crate::fetch::Expression;
+use crate::haproxy::expression::Reference;
 use crate::stick::StickAction;
 
 /// Which section a proxy was.
@@ -281,6 +281,9 @@ pub struct StickLine {
     /// When it applies; `None` is always.
     pub condition: Option<ConditionWords>,
 }
+
+/// Tables that are read, and where their names are.
+pub(super) type Reads = Vec<(Word, Reference)>;
 
 impl StickLine {
     /// The table it is about, in this section.

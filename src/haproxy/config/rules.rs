@@ -58,6 +58,12 @@ impl ConditionalRule {
     }
 }
 
+/// Names of targets that are fixed.
+pub(super) fn fixed(rules: &[ConditionalRule]) -> impl Iterator<Item = &Word> {
+    let fixed = rules.iter().filter(|rule| !rule.is_dynamic());
+    fixed.map(|rule| &rule.target)
+}
+
 /// Which list a [`Rule`] belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use super::args::{Args, argument, missing};
 use super::finding::{Finding, FindingKind};
-use super::location::{Located, Word};
-use super::peers::Peers;
-use super::proxy::Proxy;
+use super::location::Word;
 use super::store::{self, StoredData};
 use super::suggest::expected_one_of;
 use crate::{KeyType, ServerNaming};
@@ -31,25 +29,6 @@ pub struct TableLine {
     pub peers: Option<Word>,
     /// What entries hold beside a server, in the order it is written. HAProxy: `store`.
     pub store: Vec<StoredData>,
-}
-
-/// Every table by its name, in the order of their sections; those of `peers` sections
-/// are named `SECTION/TABLE`.
-pub(super) fn tables_of<'c>(
-    proxies: &'c [Proxy],
-    peers: &'c [Peers],
-) -> impl Iterator<Item = (String, Located<&'c TableLine>)> {
-    let own = proxies.iter().filter_map(|proxy| {
-        let table = proxy.stick_table.as_ref()?;
-        Some((proxy.name.value.clone(), table.as_ref()))
-    });
-    let shared = peers.iter().flat_map(|section| {
-        section.tables.iter().map(|table| {
-            let name = format!("{}/{}", section.name.value, table.name);
-            (name, table.name.located(&table.table))
-        })
-    });
-    own.chain(shared)
 }
 
 const KEYWORDS: [&str; 7] = [

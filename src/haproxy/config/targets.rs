@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::check::fixed;
 use super::finding::{Finding, FindingKind};
-use super::location::Word;
+use super::location::{Located, Word};
 use super::peers::Peers;
 use super::proxy::{Mode, Proxy, StickLine};
+use super::rules::fixed;
 use super::store::StoredData;
 use super::suggest::nearest;
-use super::table::{TableLine, tables_of};
+use super::table::TableLine;
 use crate::haproxy::expression::Reference;
 
 /// A stick table that an expression reads.
@@ -86,6 +86,25 @@ fn table_use(read: &TableUse, names: &Names<'_>, hints: usize) -> Option<Finding
         read.reference.of
     );
     Some(Finding::warning(FindingKind::Doubtful, &read.name, message))
+}
+
+/// Every table by its name, in the order of their sections; those of `peers` sections
+/// are named `SECTION/TABLE`.
+pub(super) fn tables_of<'c>(
+    proxies: &'c [Proxy],
+    peers: &'c [Peers],
+) -> impl Iterator<Item = (String, Located<&'c TableLine>)> {
+    let own = proxies.iter().filter_map(|proxy| {
+        let table = proxy.stick_table.as_ref()?;
+        Some((proxy.name.value.clone(), table.as_ref()))
+    });
+    let shared = peers.iter().flat_map(|section| {
+        section.tables.iter().map(|table| {
+            let name = format!("{}/{}", section.name.value, table.name);
+            (name, table.name.located(&table.table))
+        })
+    });
+    own.chain(shared)
 }
 
 impl<'c> Names<'c> {
