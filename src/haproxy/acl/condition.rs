@@ -154,20 +154,19 @@ impl<'a> Groups<'a> {
     /// The `!` of a negation may stand alone or before the name.
     fn term(&mut self, first: &'a Word) -> Result<Term, AclError> {
         let mut is_negated = false;
-        let mut word = first.clone();
-        loop {
-            while let Some(rest) = word.bytes.strip_prefix(b"!") {
-                is_negated = !is_negated;
-                word = Word {
-                    bytes: rest.to_vec(),
-                    position: word.position + 1,
-                };
+        let mut word = first;
+        let marks = loop {
+            let marks = word.bytes.iter().take_while(|&&byte| byte == b'!').count();
+            is_negated ^= marks % 2 == 1;
+            if marks < word.bytes.len() {
+                break marks;
             }
-            if !word.bytes.is_empty() {
-                break;
-            }
-            word = self.next().ok_or(missing(self.end, TERM))?.clone();
-        }
+            word = self.next().ok_or(missing(self.end, TERM))?;
+        };
+        let word = Word {
+            bytes: word.bytes[marks..].to_vec(),
+            position: word.position + marks,
+        };
         let criteria = match &word.bytes[..] {
             b"{" => Arc::new(vec![self.anonymous(word.position)?]),
             b"or" | b"||" => return Err(unexpected(word.position, &word.bytes, TERM)),

@@ -297,6 +297,20 @@ mod tests {
     }
 
     #[test]
+    fn marks_of_negation_count_in_pairs_however_many_there_are() {
+        let marks = |count| "!".repeat(count);
+        assert!(holds("if !! ! !FALSE") == holds("if FALSE"));
+        assert!(holds("if !!! FALSE"));
+        assert!(holds(&format!("if {}TRUE", marks(1 << 20))));
+        assert!(!holds(&format!(
+            "if {} {{ always_true }}",
+            marks((1 << 20) + 1)
+        )));
+        let unknown = Acls::new().condition("if !!! !nosuch").unwrap_err();
+        assert_eq!(unknown.position(), 8);
+    }
+
+    #[test]
     fn a_condition_tells_which_message_it_needs() {
         let condition = Acls::new()
             .condition("if { status 200 } { res.hdr(x) a }")

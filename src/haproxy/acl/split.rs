@@ -1,85 +1,92 @@
 //! Conditions on a response that also ask about the connection, which is known from the
 //! request.
 
+use std::sync::Arc;
+
 use super::condition::{AclCondition, Term};
 use super::criterion::Criterion;
 use crate::fetch::{Message, Origin};
 use crate::message::{Request, Response};
 
-/// A condition in two halves: what is asked when the request is there, and the rest.
+/// A condition in two halves: what is asked when the request is there, and the rest. The
+/// tests themselves are shared with the condition: many rules may ask the same long ACL.
 #[derive(Clone, Debug, Default)]
 pub(in crate::haproxy) struct SplitCondition {
     is_unless: bool,
     groups: Vec<Vec<SplitTerm>>,
-    /// What is asked of the request.
-    asked: Vec<Criterion>,
 }
 
 #[derive(Clone, Debug)]
 struct SplitTerm {
     is_negated: bool,
     /// Any of them.
-    parts: Vec<Part>,
+    criteria: Arc<Vec<Criterion>>,
+    /// Which of the answers tells whether a test on the connection holds; `None` if there
+    /// is no such test.
+    asked: Option<u32>,
 }
-
-#[derive(Clone, Debug)]
-enum Part {
-    /// Which of the answers.
-    Asked(usize),
-    OfResponse(Criterion),
-}
-
-/// Answers are bits of a number.
-const MOST: usize = u64::BITS as usize;
 
 impl SplitCondition {
-    /// `None` if more than 64 questions are about the connection.
+    /// `None` if more than 64 terms are about the connection: answers are bits of a number.
     pub(in crate::haproxy) fn of(condition: &AclCondition) -> Option<Self> {
-        let mut asked = Vec::new();
-        let mut split = |term: &Term| SplitTerm {
-            is_negated: term.is_negated,
-            parts: term
-                .criteria
-                .iter()
-                .map(|it| part(it, &mut asked))
-                .collect(),
-        };
+        let mut asked = 0..u64::BITS;
         let groups = condition.groups.iter();
-        let groups = groups
-            .map(|group| group.iter().map(&mut split).collect())
-            .collect();
-        (asked.len() <= MOST).then_some(Self {
+        let groups = groups.map(|group| {
+            let terms = group.iter();
+            terms.map(|term| SplitTerm::of(term, &mut asked)).collect()
+        });
+        Some(Self {
             is_unless: condition.is_unless,
-            groups,
-            asked,
+            groups: groups.collect::<Option<_>>()?,
         })
     }
 
     /// The answers to what is asked about the connection.
     pub(in crate::haproxy) fn ask(&self, request: &dyn Request) -> u64 {
-        let holds = |criterion: &Criterion| criterion.holds(Message::Request(request));
-        let answers = self.asked.iter().map(holds).enumerate();
-        answers.fold(0, |bits, (place, holds)| bits | u64::from(holds) << place)
+        let terms = self.groups.iter().flatten();
+        let holding = terms.filter_map(|term| {
+            let place = term.asked?;
+            let mut asked = term.criteria.iter().filter(|it| is_asked(it));
+            let holds = asked.any(|it| it.holds(Message::Request(request)));
+            Some(u64::from(holds) << place)
+        });
+        holding.fold(0, |answers, answer| answers | answer)
     }
 
     /// Whether the condition holds, with those answers.
     pub(in crate::haproxy) fn holds(&self, answers: u64, response: &dyn Response) -> bool {
-        let part_holds = |part: &Part| match part {
-            Part::Asked(place) => answers >> place & 1 == 1,
-            Part::OfResponse(criterion) => criterion.holds(Message::Response(response)),
-        };
-        let holds = |term: &SplitTerm| term.parts.iter().any(part_holds) != term.is_negated;
+        let holds = |term: &SplitTerm| term.holds(answers, response);
         let mut groups = self.groups.iter();
         groups.any(|group| group.iter().all(holds)) != self.is_unless
     }
 }
 
-fn part(criterion: &Criterion, asked: &mut Vec<Criterion>) -> Part {
-    if criterion.origin() != Origin::Exchange {
-        return Part::OfResponse(criterion.clone());
+impl SplitTerm {
+    /// `None` if there is no place left for its answer.
+    fn of(term: &Term, places: &mut impl Iterator<Item = u32>) -> Option<Self> {
+        let asked = if term.criteria.iter().any(is_asked) {
+            Some(places.next()?)
+        } else {
+            None
+        };
+        Some(Self {
+            is_negated: term.is_negated,
+            criteria: Arc::clone(&term.criteria),
+            asked,
+        })
     }
-    asked.push(criterion.clone());
-    Part::Asked(asked.len() - 1)
+
+    fn holds(&self, answers: u64, response: &dyn Response) -> bool {
+        let was_so = self.asked.is_some_and(|place| answers >> place & 1 == 1);
+        let mut others = self.criteria.iter().filter(|it| !is_asked(it));
+        let holds = was_so || others.any(|it| it.holds(Message::Response(response)));
+        holds != self.is_negated
+    }
+}
+
+/// Whether it is asked of the request.
+fn is_asked(criterion: &Criterion) -> bool {
+    criterion.origin() == Origin::Exchange
 }
 
 #[cfg(test)]
@@ -123,7 +130,27 @@ mod tests {
             let text = format!("if{}", " METH_GET".repeat(count));
             SplitCondition::of(&Acls::new().condition(text).unwrap())
         };
-        assert_eq!(condition(64).map(|split| split.asked.len()), Some(64));
+        assert!(condition(64).is_some());
         assert!(condition(65).is_none());
+    }
+
+    #[test]
+    fn an_acl_of_many_tests_is_one_question_and_shared() {
+        let mut acls = Acls::new();
+        for _ in 0..100 {
+            acls.declare("near src 192.0.2.0/24").unwrap();
+        }
+        acls.declare("near src 10.0.0.0/8").unwrap();
+        acls.declare("near status 404").unwrap();
+        let condition = acls.condition("if near !METH_POST").unwrap();
+        let split = SplitCondition::of(&condition).expect("there are two questions");
+        let criteria = &condition.groups[0][0].criteria;
+        assert!(Arc::ptr_eq(criteria, &split.groups[0][0].criteria));
+
+        let of = |source: &str| SimpleRequest::new("GET", "/").source(source.parse().unwrap());
+        let [near, far] = ["10.1.2.3", "11.1.2.3"].map(|source| split.ask(&of(source)));
+        let [ok, missing] = [200, 404].map(SimpleResponse::new);
+        assert!(split.holds(near, &ok) && split.holds(far, &missing));
+        assert!(!split.holds(far, &ok));
     }
 }

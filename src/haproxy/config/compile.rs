@@ -7,10 +7,8 @@ use super::proxy::{Proxy, Reads};
 use super::rules::{ConditionWords, Ruleset};
 use super::targets::TableUse;
 use crate::fetch::{Expression, Moment, Origin};
-use crate::haproxy::acl::SplitCondition;
 use crate::haproxy::expression::{Reference, read};
 use crate::haproxy::{AclError, AclProblem, Acls, ExpressionError, ExpressionProblem};
-use crate::stick::StickAction;
 use crate::words;
 
 /// Gives every condition its meaning. ACLs count from the line of the first one of their
@@ -26,11 +24,6 @@ pub(super) fn all(proxies: &mut [Proxy], findings: &mut Vec<Finding>) -> Vec<Tab
         }
         if !proxy.disabled {
             all.extend(table_uses(proxy, tables));
-        }
-        for rule in &proxy.backend.stick_rules {
-            let condition = rule.condition.as_ref();
-            let condition = condition.filter(|_| rule.kind == StickAction::StoreResponse);
-            findings.extend(condition.and_then(too_long));
         }
     }
     all
@@ -118,14 +111,6 @@ fn compile(
         let keyword = &condition.keyword;
         findings.push(Finding::warning(FindingKind::Doubtful, keyword, message));
     }
-}
-
-/// What is known of the connection is kept for a condition on the response, as far as it
-/// goes.
-fn too_long(condition: &ConditionWords) -> Option<Finding> {
-    let message = "asks too much about the connection; expected at most 64 tests on it";
-    let is_split = SplitCondition::of(&condition.condition).is_some();
-    (!is_split).then(|| Finding::error(FindingKind::Argument, &condition.keyword, message))
 }
 
 impl Ruleset {

@@ -130,7 +130,7 @@ fn stick_rule(proxy: &Proxy, line: &StickLine, tables: &Tables) -> StickRule {
         return rule.when(condition(Some(words), &find));
     }
     let split = SplitCondition::of(&words.with_tables(&find));
-    // Longer ones were refused when they were read.
+    // A line has at most 64 words, so there are not as many questions.
     let condition = Arc::new(split.unwrap_or_default());
     let asking = Arc::clone(&condition);
     rule.when_exchange(
