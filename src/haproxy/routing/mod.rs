@@ -80,8 +80,9 @@ impl Configuration {
     ///
     /// # Errors
     /// What decides about servers and this version of the library cannot follow (queues,
-    /// slow start, tracking, stored data of tables), and what cannot be built, a table too
-    /// large for the memory for example; each with its place.
+    /// slow start, tracking, retries for other causes than `conn-failure`, RDP cookies), and
+    /// what cannot be built, a table too large for the memory for example; each with its
+    /// place.
     pub fn build(&self) -> Result<Routing, ConfigurationError> {
         self.routing().build()
     }
