@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use stickroute::haproxy::{Answer, Level, ProxyId, Runtime, Wish};
 use stickroute::{Backend, Now};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, split};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, split};
 use tokio::sync::Semaphore;
 use tokio::time;
 
@@ -107,13 +107,34 @@ async fn converse(stream: Box<dyn Stream>, control: &Control) -> io::Result<()> 
             break;
         }
         let answer = control.answer(&line);
-        writer.write_all(answer.text().as_bytes()).await?;
+        send(&mut writer, answer.text().as_bytes(), control.timeout).await?;
         has_prompt ^= answer.wish() == Some(Wish::Prompt);
         if !has_prompt || answer.wish() == Some(Wish::Quit) {
             break;
         }
-        writer.write_all(b"> ").await?;
+        send(&mut writer, b"> ", control.timeout).await?;
         line.clear();
     }
     writer.shutdown().await
+}
+
+/// Writes all of it to an operator who may stop reading for so long, and no longer: who
+/// reads nothing would keep others out.
+async fn send(
+    writer: &mut (impl AsyncWrite + Unpin),
+    mut bytes: &[u8],
+    limit: Option<Duration>,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = writer.write(bytes);
+        let count = match limit {
+            Some(limit) => time::timeout(limit, written).await??,
+            None => written.await?,
+        };
+        if count == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = &bytes[count..];
+    }
+    Ok(())
 }

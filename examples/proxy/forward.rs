@@ -99,6 +99,7 @@ impl Way<'_> {
         if let Some((status, text)) = headers::unsupported(&self.parts) {
             return Err(answer::text(status, text));
         }
+        headers::remove_listed(&mut self.parts.headers);
         let (back, backend) = self.route()?;
         self.select(&back, &backend).await?;
         let edits = self.edits()?;
@@ -255,6 +256,7 @@ impl Way<'_> {
     ) -> Result<(), Answer> {
         let view = HttpResponse::from_parts(parts);
         let edits = backend.respond(self.selection()?, &view, Now::system());
+        headers::remove_listed(&mut parts.headers);
         headers::remove_hop_by_hop(&mut parts.headers);
         edits.apply(&mut parts.headers);
         parts.version = Version::HTTP_11;

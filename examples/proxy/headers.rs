@@ -21,14 +21,31 @@ const HOP_BY_HOP: [&str; 6] = [
     "upgrade",
 ];
 
-/// Removes the fields that concern one connection, and those that `Connection` lists.
+/// What every recipient needs, so that it cannot be listed (RFC 9110 section 7.6.1).
+const NOT_LISTED: [&str; 2] = ["content-length", "host"];
+
+/// Removes what `Connection` lists. Do it before anything is added: a client must not be
+/// able to have a field removed that this proxy tells the server.
+pub(crate) fn remove_listed(headers: &mut HeaderMap) {
+    let listed: Vec<String> = connection_options(headers).map(str::to_owned).collect();
+    for name in &listed {
+        if !NOT_LISTED
+            .iter()
+            .chain(&HOP_BY_HOP)
+            .any(|kept| name.eq_ignore_ascii_case(kept))
+        {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Removes the fields that concern one connection.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // Two lengths in one message are how requests are smuggled (RFC 9112 section 6.1).
     if headers.contains_key(header::TRANSFER_ENCODING) {
         headers.remove(header::CONTENT_LENGTH);
     }
-    let listed: Vec<String> = connection_options(headers).map(str::to_owned).collect();
-    for name in listed.iter().map(String::as_str).chain(HOP_BY_HOP) {
+    for name in HOP_BY_HOP {
         headers.remove(name);
     }
 }

@@ -18,15 +18,15 @@ const TIMEOUTS: &str = "\
 defaults\n mode http\n timeout client 5s\n timeout connect 1s\n timeout server 5s\n";
 
 /// A configuration at work.
-struct Service {
+pub(crate) struct Service {
     listen: SocketAddr,
-    folder: Folder,
+    pub(crate) folder: Folder,
     running: Running,
 }
 
 impl Service {
     /// `text` names the address of the frontend LISTEN and paths FOLDER.
-    fn start(name: &str, text: &str) -> Self {
+    pub(crate) fn start(name: &str, text: &str) -> Self {
         let folder = Folder::new(name);
         let listen = free_address();
         let text = text.replace("LISTEN", &listen.to_string());
@@ -39,7 +39,7 @@ impl Service {
         }
     }
 
-    fn get(&self, path: &str, fields: &str) -> String {
+    pub(crate) fn get(&self, path: &str, fields: &str) -> String {
         let head = format!("GET {path} HTTP/1.1\r\nHost: h\r\n{fields}");
         exchange(self.listen, &head, "")
     }
@@ -67,7 +67,7 @@ impl Watch {
 }
 
 /// A server that answers with what it received.
-fn echo() -> SocketAddr {
+pub(crate) fn echo() -> SocketAddr {
     serve(|head| {
         let length = head.len() + 2;
         bytes(&format!(

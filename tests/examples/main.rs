@@ -2,6 +2,7 @@
 
 mod client;
 mod configured;
+mod hostile;
 mod published;
 mod server;
 #[path = "../support/mod.rs"]

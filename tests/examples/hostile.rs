@@ -1,0 +1,47 @@
+//! What `examples/proxy -f` does with those who wish it no good.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use crate::configured::{Service, echo};
+
+#[test]
+fn a_client_cannot_have_removed_what_the_proxy_adds() {
+    let text = format!(
+        "listen web\n bind LISTEN\n option forwardfor\n \
+         http-request set-header X-Trusted yes\n server s {}\n",
+        echo()
+    );
+    let service = Service::start("listed", &text);
+    let fields =
+        "Connection: X-Forwarded-For, X-TRUSTED, x-hop, Host, content-length\r\nX-Hop: 1\r\n";
+    let heard = service.get("/", fields).to_ascii_lowercase();
+    for kept in [
+        "x-forwarded-for: 127.0.0.1\r\n",
+        "x-trusted: yes\r\n",
+        "host: h\r\n",
+    ] {
+        assert!(heard.contains(kept), "{kept}: {heard}");
+    }
+    assert!(!heard.contains("x-hop"), "{heard}");
+}
+
+#[test]
+fn an_operator_who_never_reads_does_not_keep_others_out() {
+    let text = "global\n stats socket FOLDERs.sock\n stats maxconn 1\n stats timeout 300ms\n\
+                listen web\n bind LISTEN\n server s 127.0.0.1:1\n";
+    let service = Service::start("deaf", text);
+    let socket = service.folder.file("s.sock");
+    let mut deaf = UnixStream::connect(&socket).unwrap();
+    // More than the operating system keeps for him.
+    let line = "help;".repeat(3_000) + "\n";
+    deaf.write_all(line.as_bytes()).unwrap();
+    let mut other = UnixStream::connect(&socket).unwrap();
+    let limit = Some(Duration::from_secs(10));
+    other.set_read_timeout(limit).unwrap();
+    other.write_all(b"show backend\n").unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).expect("he is heard");
+    assert_eq!(answer, "# name\nweb\n\n");
+}
