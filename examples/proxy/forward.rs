@@ -180,7 +180,7 @@ impl Way<'_> {
     ) -> Result<Response<Incoming>, Answer> {
         let limit = back.timeouts.server;
         if let Some(copy) = headers::copy_if_repeatable(&request)
-            && let Some(mut idle) = self.selection()?.server().payload().idle()
+            && let Some(mut idle) = self.idle()?
         {
             pulse.beat();
             let sent = body::within(limit, pulse, idle.send_request(copy)).await;
@@ -206,9 +206,15 @@ impl Way<'_> {
         response: Response<Incoming>,
     ) -> Result<Response<Incoming>, Answer> {
         if back.keeps_alive {
-            self.selection()?.server().payload().keep(connection);
+            let server = self.selection()?.server();
+            server.payload().keep(server.address().clone(), connection);
         }
         Ok(response)
+    }
+
+    fn idle(&mut self) -> Result<Option<Connection>, Answer> {
+        let server = self.selection()?.server();
+        Ok(server.payload().idle(server.address()))
     }
 
     /// Connects to the selected server or, while that fails, to the one the library

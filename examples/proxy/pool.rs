@@ -31,37 +31,40 @@ pub(crate) type Connection = SendRequest<RequestBody>;
 /// More idle connections than this are closed.
 const MOST_IDLE: usize = 64;
 
-/// The idle connections to one server.
+/// The idle connections to one server, and where they lead: an operator may move it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pool(Arc<Mutex<Vec<Connection>>>);
+pub(crate) struct Pool(Arc<Mutex<Vec<(Address, Connection)>>>);
 
 impl Pool {
-    /// The connection last used, if the server has not closed it.
-    pub(crate) fn idle(&self) -> Option<Connection> {
+    /// The connection last used, if the server has not closed it; those to another address
+    /// than this are closed.
+    pub(crate) fn idle(&self, address: &Address) -> Option<Connection> {
         let mut idle = self.lock();
-        std::iter::from_fn(|| idle.pop()).find(SendRequest::is_ready)
+        let mut last = std::iter::from_fn(|| idle.pop());
+        let found = last.find(|(to, connection)| to == address && connection.is_ready());
+        found.map(|(_, connection)| connection)
     }
 
     /// Takes a connection back once the response has been read from it; one that is
     /// broken off before is closed.
-    pub(crate) fn keep(&self, mut connection: Connection) {
+    pub(crate) fn keep(&self, address: Address, mut connection: Connection) {
         let pool = self.clone();
         tokio::spawn(async move {
             if connection.ready().await.is_ok() {
-                pool.put(connection);
+                pool.put(address, connection);
             }
         });
     }
 
-    fn put(&self, connection: Connection) {
+    fn put(&self, address: Address, connection: Connection) {
         let mut idle = self.lock();
-        idle.retain(SendRequest::is_ready);
+        idle.retain(|(_, connection)| connection.is_ready());
         if idle.len() < MOST_IDLE {
-            idle.push(connection);
+            idle.push((address, connection));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Address, Connection)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

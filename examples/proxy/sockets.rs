@@ -21,8 +21,8 @@ pub(crate) enum Listener {
 /// What the operating system is told to keep waiting, unless `backlog` says otherwise.
 const BACKLOG: u32 = 1024;
 
-/// Listens on every address of a line; a Unix socket takes the place of one that nobody
-/// listens on any more.
+/// Listens on every address of a line; a Unix socket takes the place of one that is there,
+/// whether anybody listens on it or not, as in HAProxy.
 ///
 /// # Errors
 /// The first address that cannot be listened on, and why.

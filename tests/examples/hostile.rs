@@ -2,9 +2,12 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::configured::{Service, echo};
+use crate::server::serve_kept_alive;
+use crate::support::configuration::ask;
 
 #[test]
 fn a_client_cannot_have_removed_what_the_proxy_adds() {
@@ -44,4 +47,19 @@ fn an_operator_who_never_reads_does_not_keep_others_out() {
     let mut answer = String::new();
     other.read_to_string(&mut answer).expect("he is heard");
     assert_eq!(answer, "# name\nweb\n\n");
+}
+
+#[test]
+fn a_server_that_has_moved_gets_nothing_at_its_old_address() {
+    let [(old, _), (new, seen)] = [serve_kept_alive(), serve_kept_alive()];
+    let text = format!(
+        "global\n stats socket FOLDERs.sock level admin\n\
+         listen web\n bind LISTEN\n server s {old}\n"
+    );
+    let service = Service::start("moved", &text);
+    assert!(service.get("/", "").starts_with("HTTP/1.1 200"));
+    let order = format!("set server web/s addr 127.0.0.1 port {}", new.port());
+    assert!(ask(&service.folder.file("s.sock"), &order).contains("port changed"));
+    assert!(service.get("/", "").starts_with("HTTP/1.1 200"));
+    assert_eq!(seen.load(Relaxed), 1);
 }
