@@ -15,6 +15,8 @@
 //! * `STICKROUTE_LIVE_REQUESTS` is the number of requests, default 3000.
 //! * `STICKROUTE_LIVE_ONLY` is a part of the names of the configurations to compare,
 //!   default all of them.
+//! * `STICKROUTE_LIVE_CONFIGURATIONS` is the number of random configurations with stick
+//!   rules, default 15; see `sticky/mod.rs`.
 //!
 //! Dates in cookies follow the wall clock. No request is sent close to the end of a
 //! second, and when one lasts into the next second all the same (retries do), its
@@ -30,9 +32,11 @@ mod generator;
 mod haproxy;
 mod hex;
 mod origin;
+mod program;
 mod published;
 mod rules;
 mod scenario;
+mod sticky;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -5,19 +5,16 @@
 //! added. Compared are the answers and, now and then, the whole of the table, but for
 //! pointers and times.
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use stickroute::Now;
 
-use crate::client::{self, Answer};
 use crate::generator::Random;
 use crate::number;
 use crate::origin::Origin;
-use crate::support::configuration::{self, Folder, Moved, ask};
-use crate::support::{self, Running};
+use crate::program::{Program, is_same};
+use crate::support;
+use crate::support::configuration::{Folder, Moved};
 
 const REQUESTS: usize = 300;
 
@@ -80,13 +77,6 @@ fn requests_stick_by_header() {
     });
 }
 
-/// A proxy that runs.
-struct Side {
-    listen: SocketAddr,
-    socket: PathBuf,
-    _running: Running,
-}
-
 fn compare(case: &Case) {
     let seed = number("STICKROUTE_LIVE_SEED").unwrap_or_else(|| Now::system().wall_seconds());
     println!("{}: STICKROUTE_LIVE_SEED={seed}", case.name);
@@ -94,31 +84,31 @@ fn compare(case: &Case) {
     let folders = ["theirs", "ours"].map(|side| Folder::new(&format!("{}-{side}", case.name)));
     let origins = ["one", "two"].map(|name| Origin::start(name, support::free_address()));
     let [theirs, ours] = &folders;
-    let theirs = Side::haproxy(case, theirs, &origins);
-    let ours = Side::ours(case, ours, &origins);
+    let theirs = start(case, theirs, &origins, Program::haproxy);
+    let ours = start(case, ours, &origins, Program::ours);
     let sides = [&theirs, &ours];
     let mut served = 0;
     for round in 0..REQUESTS {
         if random.percent(8) {
             let order = event(case, &mut random);
             println!("{order}");
-            let [expected, found] = sides.map(|side| ask(&side.socket, &order));
+            let [expected, found] = sides.map(|side| side.ask(&order));
             assert_eq!(found, expected, "{order}");
         }
         let request = request(case, &mut random);
-        let [expected, found] = sides.map(|side| side.send(&request));
+        let [expected, found] = sides.map(|side| side.send(0, &request));
         assert!(
             is_same(&expected, &found),
             "request {round}: {}\nHAProxy: {expected:?}\nours: {found:?}\n{:?}",
             request.escape_ascii(),
-            sides.map(|side| side.table(case))
+            sides.map(|side| side.table(case.backend))
         );
         served += usize::from(expected.server.is_some());
         if round % 25 == 0 || round == REQUESTS - 1 {
             tables_are_the_same(case, sides);
         }
     }
-    let entries = theirs.table(case).lines().count();
+    let entries = theirs.table(case.backend).lines().count();
     println!(
         "{}: {REQUESTS} requests, {served} served, {entries} lines of table",
         case.name
@@ -129,76 +119,25 @@ fn compare(case: &Case) {
     );
 }
 
-/// Answers of the proxies themselves have texts of their own.
-fn is_same(expected: &Answer, found: &Answer) -> bool {
-    match expected.server {
-        Some(_) => found == expected,
-        None => (found.status, &found.server) == (expected.status, &None),
-    }
-}
-
 /// The end of a session may be noticed a little later than its client does.
-fn tables_are_the_same(case: &Case, sides: [&Side; 2]) {
-    let mut tables = sides.map(|side| side.table(case));
+fn tables_are_the_same(case: &Case, sides: [&Program; 2]) {
+    let mut tables = sides.map(|side| side.table(case.backend));
     let is_same = || {
-        tables = sides.map(|side| side.table(case));
+        tables = sides.map(|side| side.table(case.backend));
         tables[0] == tables[1]
     };
     assert!(support::eventually(is_same), "{tables:#?}");
 }
 
-impl Side {
-    /// The peers of a file are never met, but HAProxy wants to be one of them.
-    fn ours(case: &Case, folder: &Folder, origins: &[Origin; 2]) -> Self {
-        let at = Moved::new(case.name, folder, origins.each_ref().map(Origin::address));
-        let running = configuration::run(&adapted(&at), folder, &["-L", "lb1"]);
-        Self::new(&at, running)
-    }
-
-    fn haproxy(case: &Case, folder: &Folder, origins: &[Origin; 2]) -> Self {
-        let at = Moved::new(case.name, folder, origins.each_ref().map(Origin::address));
-        let file = folder.file("haproxy.cfg");
-        fs::write(&file, adapted(&at)).expect("the folder can be written to");
-        let mut command = Command::new("haproxy");
-        command.args(["-db", "-L", "lb1", "-f"]).arg(&file);
-        let running = Running::start(command.stderr(Stdio::null()), 0);
-        Self::new(&at, running)
-    }
-
-    fn new(at: &Moved, running: Running) -> Self {
-        let listen = at.listen();
-        let is_up = || at.socket.exists() && TcpStream::connect(listen).is_ok();
-        assert!(support::eventually(is_up), "it does not run: {}", at.text);
-        Self {
-            listen,
-            socket: at.socket.clone(),
-            _running: running,
-        }
-    }
-
-    /// A connection that breaks off is an empty answer.
-    fn send(&self, request: &[u8]) -> Answer {
-        let begun = client::begin(self.listen, Ipv4Addr::LOCALHOST, request);
-        let ended = begun.and_then(|(_, pending)| pending.finish());
-        ended.unwrap_or_default()
-    }
-
-    /// The table, without pointers and times.
-    fn table(&self, case: &Case) -> String {
-        let table = ask(&self.socket, &format!("show table {}", case.backend));
-        let plain = |line: &str| {
-            let words = line.split(' ').filter(|word| !word.starts_with("exp="));
-            let words = words.map(|word| {
-                if word.starts_with("0x") {
-                    "pointer"
-                } else {
-                    word
-                }
-            });
-            words.collect::<Vec<_>>().join(" ") + "\n"
-        };
-        table.lines().map(plain).collect()
-    }
+/// The peers of a file are never met, but HAProxy wants to be one of them.
+fn start(
+    case: &Case,
+    folder: &Folder,
+    origins: &[Origin; 2],
+    start: fn(&str, &Folder, &[&str], Vec<SocketAddr>) -> Program,
+) -> Program {
+    let at = Moved::new(case.name, folder, origins.each_ref().map(Origin::address));
+    start(&adapted(&at), folder, &["-L", "lb1"], vec![at.listen()])
 }
 
 /// What both are told instead.
@@ -275,7 +214,7 @@ fn request(case: &Case, random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-fn second_version(source: Ipv4Addr) -> Vec<u8> {
+pub(crate) fn second_version(source: Ipv4Addr) -> Vec<u8> {
     let mut bytes = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
     bytes.extend(source.octets());
     bytes.extend([127, 0, 0, 1, 3, 232, 0, 80]);
