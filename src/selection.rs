@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use crate::cookie::{self, ClientCookie, Dates, FieldEdit, ResponseCookie};
+use crate::cookie::{self, ClientCookie, CookiePolicy, Dates, FieldEdit, ResponseCookie};
 use crate::handle::{Lease, ServerHandle};
 use crate::message::Request;
 use crate::stick::Stores;
@@ -108,21 +108,10 @@ impl<P> Selection<P> {
     /// removes blanks around a cookie's `=`, as HAProxy does. Nothing is allocated when
     /// all fields may stay as they are.
     pub fn request_edits(&self, request: &dyn Request) -> RequestEdits {
-        let mut fields = Vec::new();
-        if let Some(policy) = &self.lease.policy {
-            let mut kept = 0;
-            request.visit_headers("cookie", &mut |value| {
-                match cookie::edit_request(policy, value) {
-                    FieldEdit::Keep if fields.is_empty() => kept += 1,
-                    edit => {
-                        fields.resize(fields.len().max(kept), FieldEdit::Keep);
-                        fields.push(edit);
-                    }
-                }
-                ControlFlow::Continue(())
-            });
-        }
-        RequestEdits { fields }
+        let policy = self.lease.policy.as_deref();
+        policy.map_or_else(RequestEdits::default, |policy| {
+            RequestEdits::new(policy, request)
+        })
     }
 }
 
@@ -162,6 +151,21 @@ pub struct RequestEdits {
 }
 
 impl RequestEdits {
+    pub(crate) fn new(policy: &CookiePolicy, request: &dyn Request) -> Self {
+        let (mut fields, mut kept) = (Vec::new(), 0);
+        request.visit_headers("cookie", &mut |value| {
+            match cookie::edit_request(policy, value) {
+                FieldEdit::Keep if fields.is_empty() => kept += 1,
+                edit => {
+                    fields.resize(fields.len().max(kept), FieldEdit::Keep);
+                    fields.push(edit);
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        Self { fields }
+    }
+
     /// Whether every field may stay as it is.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()

@@ -346,3 +346,43 @@ fn rules_that_cannot_work_are_refused() {
 fn ip_table() -> Arc<StickTable> {
     Arc::new(StickTable::builder(KeyType::Ip).size(10).build().unwrap())
 }
+
+// Observed on HAProxy 2.6.12, with `stick on cook(SRV)` and `balance hdr(cookie)`.
+#[test]
+fn rules_behind_the_cookie_see_it_as_the_server_will() {
+    let (hidden, bare) = (table(10), table(10));
+    let indirect = backend()
+        .cookie(CookiePolicy::insert("SRV").indirect())
+        .stick_table(Arc::clone(&hidden))
+        .stick(StickRule::on(Fetch::cookie("SRV")))
+        .stick(StickRule::on(Fetch::cookie("lang")))
+        .build()
+        .unwrap();
+    served(&indirect, &[("Cookie", "SRV=s2; lang=en")]);
+    assert_eq!(server_of(&hidden, "s2"), None);
+    assert_eq!(server_of(&hidden, "en"), Some(1));
+
+    let named = Server::new("s4", "10.0.0.4:80").cookie("c4");
+    let prefix = backend()
+        .server(named)
+        .cookie(CookiePolicy::prefix("sid"))
+        .use_server(
+            "s2",
+            Condition::when(|request| {
+                let mut is_whole = false;
+                request.visit_headers("cookie", &mut |value| {
+                    is_whole = value == b"sid=c4~two";
+                    std::ops::ControlFlow::Continue(())
+                });
+                is_whole
+            }),
+        )
+        .stick_table(Arc::clone(&bare))
+        .stick(StickRule::on(Fetch::cookie("sid")))
+        .build()
+        .unwrap();
+    served(&prefix, &[("Cookie", "sid=c4~one")]);
+    assert_eq!(server_of(&bare, "one"), Some(4));
+    served(&prefix, &[("Cookie", "sid=c4~two")]);
+    assert_eq!(server_of(&bare, "two"), Some(2), "before the cookie");
+}

@@ -2,6 +2,7 @@
 
 mod assemble;
 mod builder;
+mod forwarded;
 mod respond;
 #[cfg(feature = "haproxy")]
 mod restore;

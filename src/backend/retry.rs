@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Backend;
+use super::forwarded::Forwarded;
 use super::snapshot::Snapshot;
 use crate::cookie::ClientCookie;
 use crate::error::{Problem, Refusal, SelectError};
@@ -178,6 +179,7 @@ impl<P: Send + Sync + 'static> Backend<P> {
         failure: Failure,
         now: Now,
     ) -> Retry<P> {
+        let request = &Forwarded::new(request, self.policy.cookie.as_deref());
         let policy = self.policy.retry;
         if selection.retries >= policy.retries {
             let refusal = Refusal::RetriesUsedUp {

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::forwarded::Forwarded;
 use super::rules;
 use super::snapshot::Snapshot;
 use super::stick::Sticking;
@@ -23,6 +24,10 @@ impl<P: Send + Sync + 'static> Backend<P> {
     /// the client's cookie, stick rules, lookups, the balancing algorithm. It never waits
     /// and, when a cookie decides, allocates nothing.
     ///
+    /// What comes behind the client's cookie sees the `Cookie` fields as they are
+    /// [forwarded](Selection::request_edits), as in HAProxy: without the persistence cookie
+    /// of mode `insert indirect`, and without the prefix of mode `prefix`.
+    ///
     /// # Errors
     /// [`SelectError`] when no server can take the request, or when all slots of the
     /// servers that may are taken; answer 503.
@@ -32,6 +37,7 @@ impl<P: Send + Sync + 'static> Backend<P> {
                 policy: &self.policy,
                 snapshot,
                 request,
+                forwarded: Forwarded::new(request, self.policy.cookie.as_deref()),
                 now,
                 trust: rules::trust(&self.policy.trust_rules, request),
             }
@@ -45,6 +51,8 @@ struct Selecting<'a, P> {
     policy: &'a Policy,
     snapshot: &'a Snapshot<P>,
     request: &'a dyn Request,
+    /// What everything behind the client's cookie looks at.
+    forwarded: Forwarded<'a>,
     now: Now,
     trust: Trust,
 }
@@ -87,7 +95,7 @@ impl<P> Selecting<'_, P> {
 
     /// A slot on the server that the algorithm chooses.
     fn balance(&self) -> Result<Lease<P>, Refusal> {
-        let choice = Choice::new(&self.snapshot.farm, self.request, self.now);
+        let choice = Choice::new(&self.snapshot.farm, &self.forwarded, self.now);
         self.snapshot.balance(&choice)
     }
 
@@ -105,7 +113,7 @@ impl<P> Selecting<'_, P> {
         let sticking = Sticking {
             policy: &self.policy.stick,
             snapshot: self.snapshot,
-            request: self.request,
+            request: &self.forwarded,
             now: self.now,
         };
         sticking.run(|index| self.may_serve(index))
@@ -114,7 +122,7 @@ impl<P> Selecting<'_, P> {
     /// The server of the first lookup that knows one which may serve.
     fn look_up(&self) -> Option<usize> {
         self.policy.lookups.iter().find_map(|lookup| {
-            let index = self.snapshot.position(lookup.find(self.request)?)?;
+            let index = self.snapshot.position(lookup.find(&self.forwarded)?)?;
             self.may_serve(index).then_some(index)
         })
     }
