@@ -7,6 +7,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use super::{Running, example, free_address};
 
@@ -81,7 +82,8 @@ impl Moved {
 pub(crate) fn run(text: &str, folder: &Folder, arguments: &[&str]) -> Running {
     let file = folder.file("proxy.cfg");
     fs::write(&file, text).expect("the folder can be written to");
-    let mut command = Command::new(example("proxy"));
+    static PROXY: OnceLock<PathBuf> = OnceLock::new();
+    let mut command = Command::new(PROXY.get_or_init(|| example("proxy")));
     command.args(arguments).arg("-f").arg(&file);
     command.stderr(Stdio::null());
     let sockets = text.lines().map(str::trim_start);
