@@ -386,3 +386,28 @@ fn rules_behind_the_cookie_see_it_as_the_server_will() {
     served(&prefix, &[("Cookie", "sid=c4~two")]);
     assert_eq!(server_of(&bare, "two"), Some(2), "before the cookie");
 }
+
+#[test]
+fn rules_of_the_proxy_stand_between_what_is_learned_and_the_cookies() {
+    let table = table(10);
+    let backend = backend()
+        .cookie(CookiePolicy::insert("SRV"))
+        .server(Server::new("s4", "10.0.0.4:80").cookie("c4"))
+        .use_server("s4", Condition::always())
+        .stick_table(Arc::clone(&table))
+        .stick(StickRule::store_response(Fetch::response_header("id")))
+        .build()
+        .unwrap();
+    let mut selection = select(&backend, &[]);
+    let sent = |id, cookie| {
+        let response = SimpleResponse::new(200).header("id", id);
+        response.header("Set-Cookie", cookie)
+    };
+    backend.answered(&mut selection, &SimpleResponse::new(103), at(0));
+    backend.answered(&mut selection, &sent("theirs", "SRV=own"), at(0));
+    assert_eq!(selection.response_cookie().letter(), 'N');
+    let edits = backend.respond(&mut selection, &sent("changed", "other=1"), at(0));
+    assert_eq!(edits.set_cookie_fields(), &[], "the rules left another one");
+    assert_eq!(server_of(&table, "theirs"), Some(4));
+    assert_eq!(server_of(&table, "changed"), None);
+}

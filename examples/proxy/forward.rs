@@ -261,14 +261,18 @@ impl Way<'_> {
         parts: &mut response::Parts,
     ) -> Result<(), Answer> {
         let view = HttpResponse::from_parts(parts);
-        let edits = backend.respond(self.selection()?, &view, Now::system());
+        // Rules stand between what is learned from the server and what becomes of cookies.
+        backend.answered(self.selection()?, &view, Now::system());
         headers::remove_listed(&mut parts.headers);
         headers::remove_hop_by_hop(&mut parts.headers);
-        edits.apply(&mut parts.headers);
         parts.version = Version::HTTP_11;
         if let Some(rules) = self.front.other_rules(back) {
             rules.filters.on_response(parts)?;
         }
-        self.front.rules.filters.on_response(parts)
+        self.front.rules.filters.on_response(parts)?;
+        let view = HttpResponse::from_parts(parts);
+        let edits = backend.respond(self.selection()?, &view, Now::system());
+        edits.apply(&mut parts.headers);
+        Ok(())
     }
 }

@@ -15,18 +15,18 @@ impl<P: Send + Sync + 'static> Backend<P> {
     /// Call it for responses that came from the server, interim ones (1xx) included, which
     /// are left alone; not for those the proxy makes itself. Nothing is allocated when
     /// there is nothing to do.
+    ///
+    /// A proxy that changes the response by rules of its own calls
+    /// [`answered`](Self::answered) before, and this one behind them.
     pub fn respond(
         &self,
         selection: &mut Selection<P>,
         response: &dyn Response,
         now: Now,
     ) -> ResponseEdits {
-        let status = response.status();
-        let is_final = status >= 200 || status == 101;
-        if is_final {
-            self.stick_to_response(selection, response, now);
-        }
-        let Some(policy) = self.policy.cookie.as_ref().filter(|_| is_final) else {
+        self.answered(selection, response, now);
+        let policy = self.policy.cookie.as_ref();
+        let Some(policy) = policy.filter(|_| is_final(response)) else {
             return ResponseEdits::default();
         };
         let mut edits = ResponseEdits::default();
@@ -34,6 +34,21 @@ impl<P: Send + Sync + 'static> Backend<P> {
         insert(policy, selection, response, now, &mut edits);
         edits
     }
+
+    /// Stores what stick rules have to store, and nothing else. Only the first call with a
+    /// response that is no interim one stores; [`respond`](Self::respond) does it, too.
+    ///
+    /// HAProxy learns from the response as the server sent it, then follows `http-response`
+    /// rules, and settles cookies in what these have left.
+    pub fn answered(&self, selection: &mut Selection<P>, response: &dyn Response, now: Now) {
+        if is_final(response) {
+            self.stick_to_response(selection, response, now);
+        }
+    }
+}
+
+fn is_final(response: &dyn Response) -> bool {
+    matches!(response.status(), 101 | 200..)
 }
 
 /// The server's own `Set-Cookie` fields; the last that matters decides the state.
