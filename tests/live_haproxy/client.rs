@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::hex;
@@ -66,14 +66,40 @@ pub(crate) fn begin(
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     stream.write_all(request)?;
     let mut reader = BufReader::new(stream);
+    let answer = read_answer(&mut reader)?;
+    Ok((answer.clone(), Pending(reader, answer)))
+}
+
+/// Sends one request after the other over one connection, until the proxy answers one by
+/// itself. Servers answer with three bytes.
+pub(crate) fn converse(proxy: SocketAddr, requests: &[Vec<u8>]) -> io::Result<Vec<Answer>> {
+    let stream = TcpStream::connect(proxy)?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    let mut reader = BufReader::new(stream);
+    let mut answers = Vec::new();
+    for request in requests {
+        reader.get_mut().write_all(request)?;
+        let answer = read_answer(&mut reader)?;
+        let is_served = answer.server.is_some();
+        answers.push(answer);
+        if !is_served {
+            break;
+        }
+        reader.read_exact(&mut [0; 3])?;
+    }
+    reader.get_mut().shutdown(Shutdown::Write)?;
+    reader.read_to_end(&mut Vec::new())?;
+    Ok(answers)
+}
+
+fn read_answer(reader: &mut impl BufRead) -> io::Result<Answer> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if reader.read_until(b'\n', &mut head)? == 0 {
             break;
         }
     }
-    let answer = parse(&head);
-    Ok((answer.clone(), Pending(reader, answer)))
+    Ok(parse(&head))
 }
 
 fn parse(response: &[u8]) -> Answer {

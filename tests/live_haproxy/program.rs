@@ -64,6 +64,11 @@ impl Program {
         ended.unwrap_or_default()
     }
 
+    /// Sends requests over one connection; see [`client::converse`].
+    pub(crate) fn converse(&self, frontend: usize, requests: &[Vec<u8>]) -> Vec<Answer> {
+        client::converse(self.listen[frontend], requests).unwrap_or_default()
+    }
+
     /// Gives a command.
     pub(crate) fn ask(&self, line: &str) -> String {
         ask(&self.socket, line)

@@ -116,6 +116,7 @@ impl Plan {
             self.text,
             "frontend f{number}\n    bind LISTEN{number} accept-proxy\n{lines}"
         );
+        self.text += &rules(random, &acls);
         for _ in 0..random.below(4) {
             let target = random.below(self.farms.len());
             let condition = expressions::condition(random, &acls, false);
@@ -128,6 +129,7 @@ impl Plan {
     fn backend(&mut self, random: &mut Random, number: usize, table: &str, origins: &[SocketAddr]) {
         let (acls, lines) = expressions::acls(random);
         let mut text = format!("backend b{number}\n{lines}{table}");
+        text += &rules(random, &acls);
         text += &settings(random);
         for _ in 0..1 + random.below(5) {
             let own = (!table.is_empty()).then_some(number);
@@ -248,6 +250,48 @@ impl Kind {
         };
         length.map_or(name.into(), |length| format!("{name} len {length}"))
     }
+}
+
+/// Rules on messages, which stick rules come before or after.
+fn rules(random: &mut Random, acls: &[String]) -> String {
+    const REQUEST: &[&str] = &[
+        "set-header x-a %[path]",
+        "add-header x-a %[src]",
+        "add-header x-b b",
+        "del-header x-b",
+        "set-header x-ip 10.0.0.9",
+        "set-header cookie SRV=c2",
+        "del-header cookie",
+        "deny",
+        "return status 200",
+    ];
+    const RESPONSE: &[&str] = &[
+        "set-header x-sess changed",
+        "del-header x-sess",
+        "add-header set-cookie sess=added",
+        "deny",
+    ];
+    let mut text = String::new();
+    for _ in 0..random.one_of(&[0, 0, 0, 1, 2]) {
+        let is_response = random.percent(35);
+        let (ruleset, actions) = match is_response {
+            true => ("http-response", RESPONSE),
+            false => ("http-request", REQUEST),
+        };
+        let action = random.one_of(actions);
+        let mut condition = expressions::condition(random, acls, is_response);
+        // The example does not ask about the connection at the response.
+        while is_response && condition.contains("src") {
+            condition = expressions::condition(random, acls, is_response);
+        }
+        // Rules that turn most requests away leave nothing to compare.
+        let condition = match action {
+            "deny" | "return status 200" => condition.replace("unless", "if"),
+            _ => condition,
+        };
+        text += &format!("    {ruleset} {action}{condition}\n");
+    }
+    text
 }
 
 fn settings(random: &mut Random) -> String {

@@ -16,6 +16,7 @@ mod configuration;
 mod expressions;
 mod traffic;
 
+use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use crate::support::configuration::Folder;
 use configuration::{FARMS, Plan, SERVERS};
 use traffic::Event;
 
-const REQUESTS: usize = 60;
+const CONNECTIONS: usize = 50;
 
 /// Times of one entry differ by less, in milliseconds, on a machine that has much to do.
 const SLACK: i64 = 300;
@@ -78,6 +79,7 @@ struct Run<'a> {
     plan: Plan,
     random: Random,
     origins: &'a mut [Origin],
+    addresses: Vec<SocketAddr>,
     /// HAProxy and ours.
     programs: [Program; 2],
     history: Vec<String>,
@@ -106,6 +108,7 @@ fn compare(seed: u64, origins: &mut [Origin], report: &mut Report) -> Result<(),
         plan,
         random,
         origins,
+        addresses,
         programs,
         history: Vec::new(),
         report,
@@ -120,7 +123,7 @@ fn compare(seed: u64, origins: &mut [Origin], report: &mut Report) -> Result<(),
 impl Run<'_> {
     fn all(&mut self) -> Result<(), String> {
         let is_patient = self.random.percent(20);
-        for round in 1..=REQUESTS {
+        for round in 1..=CONNECTIONS {
             if self.random.percent(15) {
                 self.event()?;
             }
@@ -128,7 +131,7 @@ impl Run<'_> {
                 // Shows what has been touched since and what has not.
                 thread::sleep(Duration::from_millis(2 * SLACK as u64));
             }
-            self.request()?;
+            self.connection()?;
             if round % 6 == 0 {
                 self.tables()?;
             }
@@ -146,17 +149,23 @@ impl Run<'_> {
         })
     }
 
-    fn request(&mut self) -> Result<(), String> {
+    fn connection(&mut self) -> Result<(), String> {
         let frontend = self.random.below(self.plan.frontends);
-        let request = traffic::request(&mut self.random);
-        let [expected, found] = self.both(|program| program.send(frontend, &request));
-        self.report.requests += 1;
-        self.report.served += usize::from(expected.server.is_some());
-        let readable = request.escape_ascii().to_string();
-        let readable = readable.replace("\\r\\n", "\n    ");
-        let described = format!("f{frontend}: {readable}=> {expected:?}");
-        self.history.push(described);
-        if is_same(&expected, &found) {
+        let requests = traffic::connection(&mut self.random);
+        let [expected, found] = self.both(|program| program.converse(frontend, &requests));
+        self.report.requests += expected.len();
+        let served = expected.iter().filter(|answer| answer.server.is_some());
+        self.report.served += served.count();
+        for (number, request) in requests.iter().enumerate() {
+            let readable = request.escape_ascii().to_string();
+            let readable = readable.replace("\\r\\n", "\n    ");
+            let answer = expected.get(number);
+            self.history
+                .push(format!("f{frontend}: {readable}=> {answer:?}"));
+        }
+        let mut pairs = expected.iter().zip(&found);
+        if expected.len() == found.len() && pairs.all(|(expected, found)| is_same(expected, found))
+        {
             return Ok(());
         }
         let shown = self.plan.tables.iter().map(|table| {
@@ -168,7 +177,7 @@ impl Run<'_> {
     }
 
     fn event(&mut self) -> Result<(), String> {
-        let event = traffic::event(&mut self.random, &self.plan, self.origins.len());
+        let event = traffic::event(&mut self.random, &self.plan, &self.addresses);
         self.history.push(format!("{event:?}"));
         match event {
             Event::Refuse(number) => self.origins[number].refuse(),
@@ -232,7 +241,7 @@ fn same(order: &str, [theirs, ours]: &[String; 2]) -> Result<(), String> {
 struct Filled<'a> {
     text: String,
     folder: &'a Folder,
-    listen: Vec<std::net::SocketAddr>,
+    listen: Vec<SocketAddr>,
 }
 
 /// The peers of a configuration are never met, but HAProxy wants to be one of them.
@@ -275,10 +284,7 @@ impl<'a> Filled<'a> {
         built.err().map(|error| error.to_string())
     }
 
-    fn start(
-        &self,
-        start: fn(&str, &Folder, &[&str], Vec<std::net::SocketAddr>) -> Program,
-    ) -> Program {
+    fn start(&self, start: fn(&str, &Folder, &[&str], Vec<SocketAddr>) -> Program) -> Program {
         start(&self.text, self.folder, &ARGUMENTS, self.listen.clone())
     }
 }

@@ -1,6 +1,6 @@
 //! Random requests, and what happens between them.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::configuration::{Farm, Kind, Plan, Table};
 use crate::generator::Random;
@@ -68,15 +68,29 @@ fn source6(random: &mut Random) -> Ipv6Addr {
     Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, random.below(6) as u16)
 }
 
-/// A PROXY header and a request.
-pub(super) fn request(random: &mut Random) -> Vec<u8> {
+/// Requests for one connection; before the first is a PROXY header.
+pub(super) fn connection(random: &mut Random) -> Vec<Vec<u8>> {
+    let mut header = proxy_header(random);
+    let count = random.one_of(&[1, 1, 1, 1, 2, 3]);
+    let requests = (1..=count).map(|number| {
+        let request = request(random, number == 1, number == count);
+        [std::mem::take(&mut header), request].concat()
+    });
+    requests.collect()
+}
+
+fn proxy_header(random: &mut Random) -> Vec<u8> {
     let (source, source6) = (source(random), source6(random));
-    let mut bytes = match random.below(9) {
+    match random.below(9) {
         0 | 1 => format!("PROXY TCP6 {source6} 2001:db8::99 1000 80\r\n").into_bytes(),
         2 => format!("PROXY TCP6 ::ffff:{source} ::1 1000 80\r\n").into_bytes(),
         3 | 4 => second_version(source),
         _ => format!("PROXY TCP4 {source} 127.0.0.1 1000 80\r\n").into_bytes(),
-    };
+    }
+}
+
+fn request(random: &mut Random, is_first: bool, is_last: bool) -> Vec<u8> {
+    let mut bytes = Vec::new();
     let method = random.one_of(&["GET", "GET", "GET", "POST", "DELETE"]);
     let target = target(random);
     bytes.extend(format!("{method} {target} HTTP/1.1\r\nHost: h\r\n").bytes());
@@ -90,9 +104,16 @@ pub(super) fn request(random: &mut Random) -> Vec<u8> {
         bytes.extend(format!("x-n: {}\r\n", random.below(9)).bytes());
     }
     cookies(random, &mut bytes);
-    let answer = answer(random);
+    // HAProxy answers a server's silence with its own, but for the first request.
+    let answer = match is_first && random.percent(3) {
+        true => origin::HANG_UP.to_owned(),
+        false => answer(random),
+    };
     bytes.extend(format!("{}: {answer}\r\n", origin::ANSWER).bytes());
-    bytes.extend(b"Connection: close\r\n\r\n");
+    if is_last {
+        bytes.extend(b"Connection: close\r\n");
+    }
+    bytes.extend(b"\r\n");
     bytes
 }
 
@@ -149,9 +170,6 @@ fn cookies(random: &mut Random, bytes: &mut Vec<u8>) {
 
 /// What the origin is to answer.
 fn answer(random: &mut Random) -> String {
-    if random.percent(3) {
-        return origin::HANG_UP.to_owned();
-    }
     let status = random.one_of(&[200, 200, 200, 200, 302, 404, 500, 503]);
     let mut head = format!("HTTP/1.1 {status} X\r\nContent-Length: 3\r\n").into_bytes();
     let values = [
@@ -180,16 +198,16 @@ fn answer(random: &mut Random) -> String {
     hex::encode(&head)
 }
 
-pub(super) fn event(random: &mut Random, plan: &Plan, origins: usize) -> Event {
+pub(super) fn event(random: &mut Random, plan: &Plan, origins: &[SocketAddr]) -> Event {
     match random.below(20) {
-        0 | 1 => Event::Refuse(random.below(origins)),
-        2..6 => Event::Listen(random.below(origins)),
+        0 | 1 => Event::Refuse(random.below(origins.len())),
+        2..6 => Event::Listen(random.below(origins.len())),
         6..11 => Event::Order(about_table(random, plan)),
-        _ => Event::Order(about_server(random, plan)),
+        _ => Event::Order(about_server(random, plan, origins)),
     }
 }
 
-fn about_server(random: &mut Random, plan: &Plan) -> String {
+fn about_server(random: &mut Random, plan: &Plan, addresses: &[SocketAddr]) -> String {
     let farm = &plan.farms[random.below(plan.farms.len())];
     let server = name(random, farm);
     match random.below(16) {
@@ -209,6 +227,11 @@ fn about_server(random: &mut Random, plan: &Plan) -> String {
         10..12 => format!("set server {server} health up"),
         12 => format!("disable server {server}"),
         13 => format!("enable server {server}"),
+        14 if random.percent(50) => {
+            let address = random.one_of(addresses);
+            let (ip, port) = (address.ip(), address.port());
+            format!("set server {server} addr {ip} port {port}")
+        }
         14 => format!("get weight {server}"),
         _ => format!("set weight {server} {}", random.below(9)),
     }
