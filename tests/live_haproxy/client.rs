@@ -71,15 +71,16 @@ pub(crate) fn begin(
 }
 
 /// Sends one request after the other over one connection, until the proxy answers one by
-/// itself. Servers answer with three bytes.
+/// itself. Servers answer with three bytes. A connection that breaks off is an empty answer.
 pub(crate) fn converse(proxy: SocketAddr, requests: &[Vec<u8>]) -> io::Result<Vec<Answer>> {
     let stream = TcpStream::connect(proxy)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     let mut reader = BufReader::new(stream);
     let mut answers = Vec::new();
     for request in requests {
-        reader.get_mut().write_all(request)?;
-        let answer = read_answer(&mut reader)?;
+        let sent = reader.get_mut().write_all(request);
+        let answer = sent.and_then(|()| read_answer(&mut reader));
+        let answer = answer.unwrap_or_default();
         let is_served = answer.server.is_some();
         answers.push(answer);
         if !is_served {
@@ -87,8 +88,9 @@ pub(crate) fn converse(proxy: SocketAddr, requests: &[Vec<u8>]) -> io::Result<Ve
         }
         reader.read_exact(&mut [0; 3])?;
     }
-    reader.get_mut().shutdown(Shutdown::Write)?;
-    reader.read_to_end(&mut Vec::new())?;
+    // It may be closed already.
+    let _ = reader.get_mut().shutdown(Shutdown::Write);
+    let _ = reader.read_to_end(&mut Vec::new());
     Ok(answers)
 }
 

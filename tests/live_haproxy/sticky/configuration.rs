@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use super::expressions;
+use super::expressions::{self, Stage};
 use crate::generator::Random;
 
 /// A configuration without what is different in both programs: `LISTEN0` and the like,
@@ -11,6 +11,8 @@ use crate::generator::Random;
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) text: String,
+    /// In mode tcp, with nothing about HTTP.
+    pub(super) is_tcp: bool,
     pub(super) frontends: usize,
     pub(super) farms: Vec<Farm>,
     pub(super) tables: Vec<Table>,
@@ -57,8 +59,11 @@ impl Plan {
             }
         });
         let farms: Vec<Farm> = farms.collect();
+        let is_tcp = random.percent(12);
+        let mode = if is_tcp { "tcp" } else { "http" };
         let mut plan = Self {
-            text: GLOBAL.to_owned(),
+            text: GLOBAL.replace("MODE", mode),
+            is_tcp,
             frontends: 1 + random.below(2),
             farms,
             tables: Vec::new(),
@@ -110,16 +115,27 @@ impl Plan {
         lines
     }
 
+    /// What a rule of mode http can ask about, unless this is mode tcp.
+    fn stage(&self, is_response: bool) -> Stage {
+        match is_response {
+            _ if self.is_tcp => Stage::Connection,
+            true => Stage::Response,
+            false => Stage::Request,
+        }
+    }
+
     fn frontend(&mut self, random: &mut Random, number: usize) {
-        let (acls, lines) = expressions::acls(random);
+        let (acls, lines) = expressions::acls(random, self.stage(false));
         let _ = write!(
             self.text,
             "frontend f{number}\n    bind LISTEN{number} accept-proxy\n{lines}"
         );
-        self.text += &rules(random, &acls);
+        if !self.is_tcp {
+            self.text += &rules(random, &acls);
+        }
         for _ in 0..random.below(4) {
             let target = random.below(self.farms.len());
-            let condition = expressions::condition(random, &acls, false);
+            let condition = expressions::condition(random, &acls, self.stage(false));
             let _ = writeln!(self.text, "    use_backend b{target}{condition}");
         }
         let target = random.below(self.farms.len());
@@ -127,10 +143,12 @@ impl Plan {
     }
 
     fn backend(&mut self, random: &mut Random, number: usize, table: &str, origins: &[SocketAddr]) {
-        let (acls, lines) = expressions::acls(random);
+        let (acls, lines) = expressions::acls(random, self.stage(false));
         let mut text = format!("backend b{number}\n{lines}{table}");
-        text += &rules(random, &acls);
-        text += &settings(random);
+        text += &settings(random, self.is_tcp);
+        if !self.is_tcp {
+            text += &rules(random, &acls);
+        }
         for _ in 0..1 + random.below(5) {
             let own = (!table.is_empty()).then_some(number);
             text += &self.stick(random, own, &acls);
@@ -138,12 +156,12 @@ impl Plan {
         let farm = &self.farms[number];
         for _ in 0..random.one_of(&[0, 0, 1, 1, 2]) {
             let force = random.one_of(&["force", "ignore"]);
-            let condition = expressions::condition(random, &acls, false);
+            let condition = expressions::condition(random, &acls, self.stage(false));
             let _ = writeln!(text, "    {force}-persist{condition}");
         }
         for _ in 0..random.one_of(&[0, 0, 1]) {
             let server = &farm.servers[random.below(farm.servers.len())];
-            let condition = expressions::condition(random, &acls, false);
+            let condition = expressions::condition(random, &acls, self.stage(false));
             let _ = writeln!(text, "    use-server {server}{condition}");
         }
         text += &servers(random, farm, &origins[number * SERVERS..]);
@@ -176,9 +194,9 @@ impl Plan {
             "store-response",
         ];
         let kind = random.one_of(&kinds);
-        let is_response = kind == "store-response";
-        let key = expressions::key(random, table.kind, is_response);
-        let condition = expressions::maybe(random, acls, is_response);
+        let stage = self.stage(kind == "store-response");
+        let key = expressions::key(random, table.kind, stage);
+        let condition = expressions::maybe(random, acls, stage);
         format!("    stick {kind} {key}{place}{condition}\n")
     }
 }
@@ -188,7 +206,7 @@ global
     nbthread 1
     stats socket SOCKET level admin
 defaults
-    mode http
+    mode MODE
     timeout connect 100ms
     timeout client 20s
     timeout server 20s
@@ -274,15 +292,15 @@ fn rules(random: &mut Random, acls: &[String]) -> String {
     let mut text = String::new();
     for _ in 0..random.one_of(&[0, 0, 0, 1, 2]) {
         let is_response = random.percent(35);
-        let (ruleset, actions) = match is_response {
-            true => ("http-response", RESPONSE),
-            false => ("http-request", REQUEST),
+        let (ruleset, actions, stage) = match is_response {
+            true => ("http-response", RESPONSE, Stage::Response),
+            false => ("http-request", REQUEST, Stage::Request),
         };
         let action = random.one_of(actions);
-        let mut condition = expressions::condition(random, acls, is_response);
+        let mut condition = expressions::condition(random, acls, stage);
         // The example does not ask about the connection at the response.
         while is_response && condition.contains("src") {
-            condition = expressions::condition(random, acls, is_response);
+            condition = expressions::condition(random, acls, stage);
         }
         // Rules that turn most requests away leave nothing to compare.
         let condition = match action {
@@ -294,20 +312,22 @@ fn rules(random: &mut Random, acls: &[String]) -> String {
     text
 }
 
-fn settings(random: &mut Random) -> String {
+fn settings(random: &mut Random, is_tcp: bool) -> String {
     let balance = [
         "roundrobin",
         "roundrobin",
         "roundrobin",
         "leastconn",
         "source",
-        "hdr(x-a)",
         "static-rr",
         "first",
+        "hdr(x-a)",
         "uri",
         "url_param u",
+        "hdr(cookie)",
     ];
-    let mut text = format!("    balance {}\n", random.one_of(&balance));
+    let balance = if is_tcp { &balance[..7] } else { &balance };
+    let mut text = format!("    balance {}\n", random.one_of(balance));
     let mut line = |chance, lines: &[&str]| {
         if random.percent(chance) {
             text += &format!("    {}\n", random.one_of(lines));
@@ -327,7 +347,7 @@ fn settings(random: &mut Random) -> String {
     line(25, &["option persist"]);
     line(15, &["option allbackups"]);
     line(
-        55,
+        if is_tcp { 0 } else { 55 },
         &[
             "cookie SRV insert indirect nocache",
             "cookie SRV insert indirect nocache",

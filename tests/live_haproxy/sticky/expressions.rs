@@ -13,6 +13,15 @@ enum Type {
     Boolean,
 }
 
+/// When an expression is asked, which is what it can be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Request,
+    Response,
+    /// In mode tcp.
+    Connection,
+}
+
 use Type::{Address, Binary, Boolean, Integer, Text};
 
 const REQUEST: &[(&str, Type)] = &[
@@ -76,6 +85,19 @@ const RESPONSE: &[(&str, Type)] = &[
     ("str(all)", Text),
 ];
 
+const CONNECTION: &[(&str, Type)] = &[
+    ("src", Address),
+    ("src", Address),
+    ("src,ipmask(24)", Address),
+    ("src,ipmask(30,126)", Address),
+    ("dst", Address),
+    ("dst_port", Integer),
+    ("src_port", Integer),
+    ("int(3)", Integer),
+    ("str(one:two)", Text),
+    ("ssl_fc", Boolean),
+];
+
 const OF_TEXT: &[(&str, Type)] = &[
     ("lower", Text),
     ("lower", Text),
@@ -131,9 +153,9 @@ const OF_INTEGER: &[(&str, Type)] = &[
 ];
 
 /// The key of a rule, of a type that the table can be asked with.
-pub(super) fn key(random: &mut Random, kind: Kind, is_response: bool) -> String {
+pub(super) fn key(random: &mut Random, kind: Kind, stage: Stage) -> String {
     loop {
-        let (text, found) = expression(random, is_response);
+        let (text, found) = expression(random, stage);
         let is_usable = match kind {
             Kind::Ip | Kind::Ipv6 => match found {
                 Address => true,
@@ -150,8 +172,12 @@ pub(super) fn key(random: &mut Random, kind: Kind, is_response: bool) -> String 
     }
 }
 
-fn expression(random: &mut Random, is_response: bool) -> (String, Type) {
-    let fetches = if is_response { RESPONSE } else { REQUEST };
+fn expression(random: &mut Random, stage: Stage) -> (String, Type) {
+    let fetches = match stage {
+        Stage::Request => REQUEST,
+        Stage::Response => RESPONSE,
+        Stage::Connection => CONNECTION,
+    };
     let (text, mut found) = random.one_of(fetches);
     let mut text = text.to_owned();
     let converters = random.one_of(&[0, 0, 0, 1, 1, 2]);
@@ -205,34 +231,44 @@ const OF_RESPONSE: &[&str] = &[
     "src 198.51.100.0/29",
 ];
 
+const OF_CONNECTION: &[&str] = &[
+    "src 198.51.100.0/29",
+    "src 198.51.100.8/30 2001:db8::1",
+    "src 2001:db8::/126 198.51.100.9",
+    "src,ipmask(30) 198.51.100.4",
+    "src_port gt 500",
+    "dst_port 80",
+    "dst 127.0.0.1 ::1",
+];
+
 /// `acl` lines of a section: so many names, some of them twice.
-pub(super) fn acls(random: &mut Random) -> (Vec<String>, String) {
+pub(super) fn acls(random: &mut Random, stage: Stage) -> (Vec<String>, String) {
     let names = (0..random.below(4)).map(|number| format!("acl{number}"));
     let names: Vec<String> = names.collect();
     let mut lines = String::new();
     for name in &names {
         for _ in 0..random.one_of(&[1, 1, 2]) {
-            lines += &format!("    acl {name} {}\n", random.one_of(OF_REQUEST));
+            lines += &format!("    acl {name} {}\n", random.one_of(criteria(stage)));
         }
     }
     (names, lines)
 }
 
 /// `if` or `unless` and what is behind it, or nothing.
-pub(super) fn maybe(random: &mut Random, acls: &[String], is_response: bool) -> String {
+pub(super) fn maybe(random: &mut Random, acls: &[String], stage: Stage) -> String {
     if random.percent(60) {
         return String::new();
     }
-    condition(random, acls, is_response)
+    condition(random, acls, stage)
 }
 
 /// `if` or `unless` and what is behind it.
-pub(super) fn condition(random: &mut Random, acls: &[String], is_response: bool) -> String {
+pub(super) fn condition(random: &mut Random, acls: &[String], stage: Stage) -> String {
     let groups = random.one_of(&[1, 1, 1, 2, 3]);
     let groups: Vec<String> = (0..groups)
         .map(|_| {
             let terms = random.one_of(&[1, 1, 2, 3]);
-            let terms = (0..terms).map(|_| term(random, acls, is_response));
+            let terms = (0..terms).map(|_| term(random, acls, stage));
             terms.collect::<Vec<_>>().join(" ")
         })
         .collect();
@@ -241,15 +277,26 @@ pub(super) fn condition(random: &mut Random, acls: &[String], is_response: bool)
     format!(" {keyword} {}", groups.join(or))
 }
 
-fn term(random: &mut Random, acls: &[String], is_response: bool) -> String {
+fn term(random: &mut Random, acls: &[String], stage: Stage) -> String {
     let not = random.one_of(&["", "", "", "!"]);
-    if is_response {
-        // Values of the request are gone by then.
-        return format!("{not}{{ {} }}", random.one_of(OF_RESPONSE));
+    let criterion = |random: &mut Random| format!("{not}{{ {} }}", random.one_of(criteria(stage)));
+    if stage == Stage::Response {
+        // Values of the request are gone by then, and so are those of ACLs about it.
+        return criterion(random);
     }
     match random.below(10) {
-        0 => format!("{not}{}", random.one_of(&["TRUE", "METH_GET", "METH_POST"])),
+        0 if stage == Stage::Request => {
+            format!("{not}{}", random.one_of(&["TRUE", "METH_GET", "METH_POST"]))
+        }
         1..5 if !acls.is_empty() => format!("{not}{}", acls[random.below(acls.len())]),
-        _ => format!("{not}{{ {} }}", random.one_of(OF_REQUEST)),
+        _ => criterion(random),
+    }
+}
+
+fn criteria(stage: Stage) -> &'static [&'static str] {
+    match stage {
+        Stage::Request => OF_REQUEST,
+        Stage::Response => OF_RESPONSE,
+        Stage::Connection => OF_CONNECTION,
     }
 }
