@@ -80,9 +80,9 @@ impl Moved {
 
 /// The program with a configuration, ready to serve.
 pub(crate) fn run(text: &str, folder: &Folder, arguments: &[&str]) -> Running {
+    static PROXY: OnceLock<PathBuf> = OnceLock::new();
     let file = folder.file("proxy.cfg");
     fs::write(&file, text).expect("the folder can be written to");
-    static PROXY: OnceLock<PathBuf> = OnceLock::new();
     let mut command = Command::new(PROXY.get_or_init(|| example("proxy")));
     command.args(arguments).arg("-f").arg(&file);
     command.stderr(Stdio::null());

@@ -50,7 +50,7 @@ pub(super) const FARMS: usize = 3;
 impl Plan {
     /// Each server of each backend has an origin of its own.
     pub(super) fn new(random: &mut Random, origins: &[SocketAddr]) -> Self {
-        let farms = (0..1 + random.below(FARMS)).map(|number| {
+        let farms = (0..=random.below(FARMS)).map(|number| {
             let prefix = random.one_of(&["s", "s", "t"]);
             let servers = 1..=2 + random.below(SERVERS - 1);
             Farm {
@@ -72,8 +72,8 @@ impl Plan {
         for number in 0..plan.frontends {
             plan.frontend(random, number);
         }
-        for number in 0..plan.farms.len() {
-            plan.backend(random, number, &declarations[number], origins);
+        for (number, table) in declarations.iter().take(plan.farms.len()).enumerate() {
+            plan.backend(random, number, table, origins);
         }
         if let Some(table) = declarations.get(plan.farms.len()) {
             let _ = write!(plan.text, "backend only\n{table}");
@@ -149,7 +149,7 @@ impl Plan {
         if !self.is_tcp {
             text += &rules(random, &acls);
         }
-        for _ in 0..1 + random.below(5) {
+        for _ in 0..=random.below(5) {
             let own = (!table.is_empty()).then_some(number);
             text += &self.stick(random, own, &acls);
         }
@@ -175,12 +175,11 @@ impl Plan {
             .iter()
             .find(|table| Some(&table.name) == name.as_ref());
         let own = own.filter(|_| random.percent(70));
-        let (table, place) = match own {
-            Some(table) => (table, String::new()),
-            None => {
-                let table = &self.tables[random.below(self.tables.len())];
-                (table, format!(" table {}", table.name))
-            }
+        let other = &self.tables[random.below(self.tables.len())];
+        let table = own.unwrap_or(other);
+        let place = match own {
+            Some(_) => String::new(),
+            None => format!(" table {}", table.name),
         };
         let kinds = [
             "on",
@@ -292,9 +291,10 @@ fn rules(random: &mut Random, acls: &[String]) -> String {
     let mut text = String::new();
     for _ in 0..random.one_of(&[0, 0, 0, 1, 2]) {
         let is_response = random.percent(35);
-        let (ruleset, actions, stage) = match is_response {
-            true => ("http-response", RESPONSE, Stage::Response),
-            false => ("http-request", REQUEST, Stage::Request),
+        let (ruleset, actions, stage) = if is_response {
+            ("http-response", RESPONSE, Stage::Response)
+        } else {
+            ("http-request", REQUEST, Stage::Request)
         };
         let action = random.one_of(actions);
         let mut condition = expressions::condition(random, acls, stage);
@@ -307,7 +307,7 @@ fn rules(random: &mut Random, acls: &[String]) -> String {
             "deny" | "return status 200" => condition.replace("unless", "if"),
             _ => condition,
         };
-        text += &format!("    {ruleset} {action}{condition}\n");
+        let _ = writeln!(text, "    {ruleset} {action}{condition}");
     }
     text
 }
@@ -331,7 +331,7 @@ fn settings(random: &mut Random, is_tcp: bool) -> String {
     let mut text = format!("    balance {}\n", random.one_of(balance));
     let mut line = |chance, lines: &[&str]| {
         if random.percent(chance) {
-            text += &format!("    {}\n", random.one_of(lines));
+            let _ = writeln!(text, "    {}", random.one_of(lines));
         }
     };
     line(25, &["hash-type consistent", "hash-type map-based"]);

@@ -1,5 +1,7 @@
 //! Random sample expressions and conditions.
 
+use std::fmt::Write;
+
 use super::configuration::Kind;
 use crate::generator::Random;
 
@@ -248,7 +250,7 @@ pub(super) fn acls(random: &mut Random, stage: Stage) -> (Vec<String>, String) {
     let mut lines = String::new();
     for name in &names {
         for _ in 0..random.one_of(&[1, 1, 2]) {
-            lines += &format!("    acl {name} {}\n", random.one_of(criteria(stage)));
+            let _ = writeln!(lines, "    acl {name} {}", random.one_of(criteria(stage)));
         }
     }
     (names, lines)

@@ -105,9 +105,10 @@ fn request(random: &mut Random, is_first: bool, is_last: bool) -> Vec<u8> {
     }
     cookies(random, &mut bytes);
     // HAProxy answers a server's silence with its own, but for the first request.
-    let answer = match is_first && random.percent(3) {
-        true => origin::HANG_UP.to_owned(),
-        false => answer(random),
+    let answer = if is_first && random.percent(3) {
+        origin::HANG_UP.to_owned()
+    } else {
+        answer(random)
     };
     bytes.extend(format!("{}: {answer}\r\n", origin::ANSWER).bytes());
     if is_last {
