@@ -146,7 +146,9 @@ impl Plan {
         let (acls, lines) = expressions::acls(random, self.stage(false));
         let mut text = format!("backend b{number}\n{lines}{table}");
         text += &settings(random, self.is_tcp);
-        if !self.is_tcp {
+        let persist_rules = random.one_of(&[0, 0, 1, 1, 2]);
+        if !self.is_tcp && persist_rules == 0 {
+            // Persist rules are asked before those on messages; see docs/differences.md.
             text += &rules(random, &acls);
         }
         for _ in 0..=random.below(5) {
@@ -154,7 +156,7 @@ impl Plan {
             text += &self.stick(random, own, &acls);
         }
         let farm = &self.farms[number];
-        for _ in 0..random.one_of(&[0, 0, 1, 1, 2]) {
+        for _ in 0..persist_rules {
             let force = random.one_of(&["force", "ignore"]);
             let condition = expressions::condition(random, &acls, self.stage(false));
             let _ = writeln!(text, "    {force}-persist{condition}");
