@@ -42,7 +42,8 @@ const SLACK: i64 = 300;
 fn random_stick_rules_do_what_they_do_in_haproxy() {
     let seed = number("STICKROUTE_LIVE_SEED").unwrap_or_else(|| Now::system().wall_seconds());
     let configurations = number("STICKROUTE_LIVE_CONFIGURATIONS").unwrap_or(15);
-    let names = (0..FARMS * SERVERS).map(|number| format!("o{number}"));
+    // Two for each server, so that it can move.
+    let names = (0..2 * FARMS * SERVERS).map(|number| format!("o{number}"));
     let origins = names.map(|name| Origin::start(&name, support::free_address()));
     let mut origins: Vec<Origin> = origins.collect();
     let mut report = Report::default();

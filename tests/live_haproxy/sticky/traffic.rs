@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::configuration::{Farm, Kind, Plan, Table};
+use super::configuration::{FARMS, Kind, Plan, SERVERS, Table};
 use crate::generator::Random;
 use crate::published::second_version;
 use crate::{hex, origin};
@@ -209,8 +209,10 @@ pub(super) fn event(random: &mut Random, plan: &Plan, origins: &[SocketAddr]) ->
 }
 
 fn about_server(random: &mut Random, plan: &Plan, addresses: &[SocketAddr]) -> String {
-    let farm = &plan.farms[random.below(plan.farms.len())];
-    let server = name(random, farm);
+    let farm_number = random.below(plan.farms.len());
+    let farm = &plan.farms[farm_number];
+    let number = random.below(farm.servers.len());
+    let server = format!("{}/{}", farm.name, farm.servers[number]);
     match random.below(16) {
         0 => format!("set server {server} state drain"),
         1 | 2 => format!("set server {server} state maint"),
@@ -229,21 +231,16 @@ fn about_server(random: &mut Random, plan: &Plan, addresses: &[SocketAddr]) -> S
         12 => format!("disable server {server}"),
         13 => format!("enable server {server}"),
         14 if random.percent(50) => {
-            let address = random.one_of(addresses);
+            // One of its own two: an address of several servers may mean another of them
+            // in HAProxy, see docs/differences.md.
+            let own = farm_number * SERVERS + number;
+            let address = addresses[own + random.one_of(&[0, FARMS * SERVERS])];
             let (ip, port) = (address.ip(), address.port());
             format!("set server {server} addr {ip} port {port}")
         }
         14 => format!("get weight {server}"),
         _ => format!("set weight {server} {}", random.below(9)),
     }
-}
-
-fn name(random: &mut Random, farm: &Farm) -> String {
-    format!(
-        "{}/{}",
-        farm.name,
-        farm.servers[random.below(farm.servers.len())]
-    )
 }
 
 fn about_table(random: &mut Random, plan: &Plan) -> String {
