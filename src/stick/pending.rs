@@ -63,8 +63,11 @@ impl Stores {
 
     /// What was kept for the rule at this place; nothing by default.
     pub(crate) fn kept(&mut self, place: usize) -> Kept {
-        let index = self.kept.iter().position(|(of, _)| *of == place);
-        index.map_or_else(Kept::default, |index| self.kept.swap_remove(index).1)
+        // They were kept in the order of the rules.
+        match self.kept.binary_search_by_key(&place, |(of, _)| *of) {
+            Ok(index) => std::mem::take(&mut self.kept[index].1),
+            Err(_) => Kept::default(),
+        }
     }
 
     /// Says whether this is the first response.

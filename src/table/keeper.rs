@@ -148,6 +148,9 @@ impl Keeper {
     pub(super) fn clear<L: Layout>(&mut self, slots: &Slots<L>) -> usize {
         let before = self.entries;
         for slot in (0..slots.groups() * SLOTS).map(Slot) {
+            if self.entries == 0 {
+                break;
+            }
             if slots.is_idle(slot) {
                 self.discard(slots, slot);
             }

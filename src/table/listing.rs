@@ -22,7 +22,7 @@ impl StickTable {
     }
 
     /// Removes the entries that the filter accepts, but those that somebody holds, and
-    /// says how many.
+    /// says how many. An entry that changes between the filter and its removal goes, too.
     pub fn clear_where(&self, now: Now, filter: impl FnMut(&TableEntry<'_>) -> bool) -> usize {
         let chosen = self.entries_where(now, filter);
         let removals = chosen.iter().map(|chosen| self.remove(&chosen.key, now));

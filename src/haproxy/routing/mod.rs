@@ -76,7 +76,10 @@ struct NamedTable {
 }
 
 impl Configuration {
-    /// Builds everything the configuration says about routing.
+    /// Builds everything the configuration says about routing. Replication (`peers` of a
+    /// table), saved states (`load-server-state-from-file`) and connections kept for a
+    /// client (`option prefer-last-server`) are left to the proxy, like all that is no
+    /// routing.
     ///
     /// # Errors
     /// What decides about servers and this version of the library cannot follow (queues,
