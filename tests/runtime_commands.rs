@@ -280,6 +280,20 @@ fn dynamic_cookies_are_switched_and_get_another_key() {
 }
 
 #[test]
+fn commands_of_a_line_are_carried_out_when_they_are_asked_for() {
+    let scene = Scene::new();
+    let runtime = scene.runtime();
+    let line = b"set table be key 192.0.2.1; set table be key 192.0.2.2; quit; clear table be";
+    let mut answers = runtime.answers(line, at(0));
+    assert_eq!(answers.next().unwrap().text(), "\n");
+    assert_eq!(scene.tables[0].1.len(), 1);
+    assert_eq!(answers.next().unwrap().text(), "\n");
+    assert_eq!(answers.next().unwrap().wish(), Some(Wish::Quit));
+    assert_eq!(answers.next(), None);
+    assert_eq!(scene.tables[0].1.len(), 2);
+}
+
+#[test]
 fn prompt_and_quit_are_wishes_and_quit_ends_the_line() {
     let scene = Scene::new();
     let answer = scene.runtime().answer(b"prompt", at(0));

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stickroute::haproxy::{Answer, Level, ProxyId, Runtime, Wish};
+use stickroute::haproxy::{Level, ProxyId, Runtime, Wish};
 use stickroute::{Backend, Now};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, split};
 use tokio::sync::Semaphore;
@@ -55,21 +55,31 @@ impl Control {
         }
     }
 
-    fn answer(&self, line: &[u8]) -> Answer {
-        let now = Now::system();
-        match &self.subject {
-            Subject::Backend(backend) => {
-                let runtime = Runtime::new(self.started).backend(PROXY, backend);
-                runtime.level(self.level).answer(line, now)
-            }
-            Subject::Site(site) => {
-                let runtime = site.routing.runtime(self.started);
-                let answer = runtime.level(self.level).answer(line, now);
-                // Servers may have become ready for those who wait.
-                for back in site.backs.values() {
-                    back.freed.notify_waiters();
-                }
-                answer
+    /// Carries out a line, and sends what each command has to say before the next one is
+    /// looked at: a line can ask for a large table a thousand times.
+    async fn answer(
+        &self,
+        line: &[u8],
+        writer: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<Option<Wish>> {
+        let runtime = match &self.subject {
+            Subject::Backend(backend) => Runtime::new(self.started).backend(PROXY, backend),
+            Subject::Site(site) => site.routing.runtime(self.started),
+        };
+        let mut wish = None;
+        for answer in runtime.level(self.level).answers(line, Now::system()) {
+            send(writer, answer.text().as_bytes(), self.timeout).await?;
+            wish = answer.wish().or(wish);
+            self.wake();
+        }
+        Ok(wish)
+    }
+
+    /// Servers may have become ready for those who wait.
+    fn wake(&self) {
+        if let Subject::Site(site) = &self.subject {
+            for back in site.backs.values() {
+                back.freed.notify_waiters();
             }
         }
     }
@@ -106,10 +116,9 @@ async fn converse(stream: Box<dyn Stream>, control: &Control) -> io::Result<()> 
         if count == 0 {
             break;
         }
-        let answer = control.answer(&line);
-        send(&mut writer, answer.text().as_bytes(), control.timeout).await?;
-        has_prompt ^= answer.wish() == Some(Wish::Prompt);
-        if !has_prompt || answer.wish() == Some(Wish::Quit) {
+        let wish = control.answer(&line, &mut writer).await?;
+        has_prompt ^= wish == Some(Wish::Prompt);
+        if !has_prompt || wish == Some(Wish::Quit) {
             break;
         }
         send(&mut writer, b"> ", control.timeout).await?;

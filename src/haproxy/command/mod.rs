@@ -171,12 +171,17 @@ impl Answer {
         self.wish
     }
 
-    fn add(&mut self, text: &str) {
-        self.text.push_str(text);
-        if !text.is_empty() && !text.ends_with('\n') {
-            self.text.push('\n');
+    /// What one command has to say.
+    fn of(text: &str) -> Self {
+        let end = match text {
+            "" => "\n",
+            text if text.ends_with('\n') => "\n",
+            _ => "\n\n",
+        };
+        Self {
+            text: [text, end].concat(),
+            wish: None,
         }
-        self.text.push('\n');
     }
 }
 
@@ -249,28 +254,45 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
     /// nothing, and is told so. A command that is refused does not keep those behind it
     /// from being carried out.
     pub fn answer(&self, line: &[u8], now: Now) -> Answer {
-        let mut answer = Answer::default();
-        match words::commands(line) {
-            Err(fault) => answer.add(fault),
-            Ok(commands) => self.run_all(&commands, now, &mut answer),
+        let mut whole = Answer::default();
+        for answer in self.answers(line, now) {
+            whole.text.push_str(&answer.text);
+            whole.wish = answer.wish.or(whole.wish);
         }
-        answer
+        whole
     }
 
-    fn run_all(&self, commands: &[words::Command], now: Now, answer: &mut Answer) {
-        for command in commands {
-            let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
-            match words[..] {
-                [b"quit", ..] => {
-                    answer.wish = Some(Wish::Quit);
-                    return;
-                }
-                [b"prompt", ..] => {
-                    answer.wish = Some(Wish::Prompt);
-                    answer.add("");
-                }
-                _ => answer.add(&self.run(&words, now).unwrap_or_else(Refusal::into_owned)),
-            }
+    /// As [`answer`](Self::answer), one command after the other: each is carried out when
+    /// its answer is asked for, and nothing behind `quit` is.
+    ///
+    /// A short line can ask for a large table a thousand times: send each answer before
+    /// the next.
+    pub fn answers(&self, line: &[u8], now: Now) -> impl Iterator<Item = Answer> + use<'_, 'a, P> {
+        let (commands, fault) = match words::commands(line) {
+            Ok(commands) => (commands, None),
+            Err(fault) => (Vec::new(), Some(Answer::of(fault))),
+        };
+        let mut has_quit = false;
+        let answers = commands.into_iter().map_while(move |command| {
+            let answer = (!has_quit).then(|| self.run_one(&command, now))?;
+            has_quit = answer.wish == Some(Wish::Quit);
+            Some(answer)
+        });
+        fault.into_iter().chain(answers)
+    }
+
+    fn run_one(&self, command: &words::Command, now: Now) -> Answer {
+        let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+        match words[..] {
+            [b"quit", ..] => Answer {
+                wish: Some(Wish::Quit),
+                ..Answer::default()
+            },
+            [b"prompt", ..] => Answer {
+                wish: Some(Wish::Prompt),
+                ..Answer::of("")
+            },
+            _ => Answer::of(&self.run(&words, now).unwrap_or_else(Refusal::into_owned)),
         }
     }
 
