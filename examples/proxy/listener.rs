@@ -146,6 +146,8 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
+        // A client that has said all it has to say still gets its answer.
+        .half_close(true)
         .header_read_timeout(None);
     builder.http2().timer(TokioTimer::new());
     builder

@@ -337,6 +337,18 @@ fn rules_answer_themselves() {
 }
 
 #[test]
+fn a_client_that_closes_its_half_is_answered() {
+    let text = format!("listen web\n bind LISTEN\n server s {}\n", echo());
+    let service = Service::start("half", &text);
+    let mut client = service.connect();
+    client
+        .write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert!(read_all(client).starts_with("HTTP/1.1 200"));
+}
+
+#[test]
 fn rules_read_what_tables_know_of_a_client() {
     let folder = Folder::new("tables-socket");
     let socket = folder.file("s.sock");
