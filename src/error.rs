@@ -6,6 +6,7 @@ use crate::cookie::{ClientCookie, CookieProblem};
 use crate::fetch::Origin;
 use crate::key::KeyType;
 use crate::sample::SampleType;
+use crate::selection::given_up;
 use crate::server::{AddressError, ServerId, Weight};
 use crate::stick::StickAction;
 use crate::table::StoreError;
@@ -336,6 +337,12 @@ impl SelectError {
             refusal,
             client_cookie,
         }
+    }
+
+    /// The same for a request whose server had been given up before.
+    pub(crate) fn with_server_given_up(mut self) -> Self {
+        self.client_cookie = given_up(self.client_cookie);
+        self
     }
 
     /// Why there is no server.

@@ -1,11 +1,11 @@
 //! What a selection holds on to: a server, and a slot on it.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::cookie::CookiePolicy;
+use crate::queue::Line;
 use crate::server::{Address, ServerId, ServerLoad, Spec};
 use crate::table::TableServer;
 
@@ -17,6 +17,8 @@ pub struct ServerHandle<P = ()> {
     pub(crate) spec: Arc<Spec>,
     pub(crate) load: Arc<ServerLoad>,
     pub(crate) payload: Arc<P>,
+    /// Who waits for a slot, of this server or of any in the backend.
+    pub(crate) line: Arc<Line<P>>,
     /// The identifier as configured, which always wins over a computed one.
     pub(crate) own_cookie: Option<Box<[u8]>>,
     /// The identifier in force: configured, computed, or none.
@@ -58,10 +60,6 @@ impl<P> ServerHandle<P> {
     pub fn in_flight(&self) -> u32 {
         self.load.in_flight()
     }
-
-    pub(crate) fn limit(&self) -> Option<u32> {
-        self.spec.max_connections.map(NonZeroU32::get)
-    }
 }
 
 // By hand: a derived one would ask for `P: Clone`, which an `Arc` does not need.
@@ -71,6 +69,7 @@ impl<P> Clone for ServerHandle<P> {
             spec: Arc::clone(&self.spec),
             load: Arc::clone(&self.load),
             payload: Arc::clone(&self.payload),
+            line: Arc::clone(&self.line),
             own_cookie: self.own_cookie.clone(),
             cookie: self.cookie.clone(),
             stick: self.stick.clone(),
@@ -93,13 +92,15 @@ impl<P> fmt::Debug for ServerHandle<P> {
 pub(crate) struct Lease<P>(Arc<ServerHandle<P>>);
 
 impl<P> Lease<P> {
-    /// Takes a slot, or `None` when all are taken.
+    /// Takes a slot, or `None` when all are taken or others wait for one.
     pub(crate) fn take(member: &Arc<ServerHandle<P>>) -> Option<Self> {
-        let limit = member.limit();
-        member
-            .load
-            .try_take(limit)
-            .then(|| Self(Arc::clone(member)))
+        let limit = member.spec.limits.now(&member.load, 1);
+        member.load.try_take(limit).then(|| Self::of(member))
+    }
+
+    /// A slot that has been taken.
+    pub(crate) fn of(member: &Arc<ServerHandle<P>>) -> Self {
+        Self(Arc::clone(member))
     }
 }
 
@@ -113,6 +114,10 @@ impl<P> Deref for Lease<P> {
 
 impl<P> Drop for Lease<P> {
     fn drop(&mut self) {
-        self.0.load.give_back();
+        if self.0.load.give_back() {
+            self.0.line.given_back(&self.0);
+        }
+        // HAProxy counts a session until its slot has been handed on, and so does this.
+        self.0.load.left();
     }
 }

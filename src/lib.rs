@@ -55,6 +55,7 @@
 //! |---|---|
 //! | describe a farm | [`Backend::builder`], [`Server`], [`CookiePolicy`], [`Condition`], [`RetryPolicy`] |
 //! | route | [`Backend::select`], [`Backend::redispatch`], [`Backend::respond`], [`Selection`] |
+//! | let requests wait for a free slot | [`Backend::admit`], [`Waiting`], [`Priority`], [`Server::max_connections`], [`Server::max_queue`] |
 //! | show it messages | [`Request`], [`Response`]; [`SimpleRequest`]; [`HttpRequest`] |
 //! | change servers while requests run | [`Backend::update`], [`AdminState`], [`OperationalState`] |
 //! | remember sessions in tables | [`StickTable`], [`StickRule`], [`Fetch`], [`BackendBuilder::lookup`] |
@@ -79,6 +80,7 @@
 //! Everything is `Send + Sync` and takes `&self`. A request looks at one immutable snapshot
 //! of servers, states and hashes, read without waiting; a change prepares the next snapshot
 //! and publishes it in one step. Counters belong to a server's id and outlive every change.
+//! A backend's queues have one lock, which nobody takes while nobody waits.
 
 mod backend;
 mod condition;
@@ -93,6 +95,7 @@ pub mod hash;
 mod http;
 mod key;
 mod message;
+mod queue;
 pub mod ring;
 mod rng;
 mod sample;
@@ -125,6 +128,7 @@ pub use fetch::{
 pub use handle::ServerHandle;
 pub use key::{Key, KeyBytes, KeyType};
 pub use message::{HeaderVisitor, Request, Response, SimpleRequest, SimpleResponse};
+pub use queue::{Admission, Priority, SentBack, Turn, Waiting};
 pub use ring::{ConsistentHashRing, RingChange, RingError, RingKey};
 pub use sample::{Sample, SampleType};
 pub use selection::{Reason, RequestEdits, ResponseEdits, Selection};

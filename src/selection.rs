@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use crate::cookie::{self, ClientCookie, CookiePolicy, Dates, FieldEdit, ResponseCookie};
 use crate::handle::{Lease, ServerHandle};
 use crate::message::Request;
+use crate::queue::Priority;
 use crate::stick::Stores;
 
 /// Why a request goes where it goes.
@@ -56,6 +57,12 @@ impl fmt::Display for Reason {
 #[must_use = "dropping a selection gives its slot back"]
 pub struct Selection<P = ()> {
     pub(crate) lease: Lease<P>,
+    pub(crate) claim: Claim,
+}
+
+/// What is known of a request, with or without a slot.
+#[derive(Debug)]
+pub(crate) struct Claim {
     pub(crate) reason: Reason,
     pub(crate) trust: Trust,
     pub(crate) direct: bool,
@@ -65,8 +72,32 @@ pub struct Selection<P = ()> {
     pub(crate) method: &'static [u8],
     pub(crate) retries: u32,
     pub(crate) redispatched: bool,
+    /// How urgent it is, should it have to wait.
+    pub(crate) priority: Priority,
     /// Keys to be stored with the server that answers.
     pub(crate) stores: Stores,
+}
+
+impl Claim {
+    /// The server the request came for is given up: from here on it is balanced.
+    pub(crate) fn balance_again(&mut self) {
+        self.reason = Reason::Redispatch;
+        self.direct = false;
+    }
+
+    /// Another server has the request now than the one it came for.
+    pub(crate) fn moved(&mut self) {
+        self.client_cookie = given_up(self.client_cookie);
+        self.redispatched = true;
+    }
+}
+
+/// What a client's cookie said, once its server has been given up.
+pub(crate) fn given_up(cookie: ClientCookie) -> ClientCookie {
+    match cookie {
+        ClientCookie::Valid => ClientCookie::Down,
+        other => other,
+    }
 }
 
 impl<P> Selection<P> {
@@ -77,28 +108,28 @@ impl<P> Selection<P> {
 
     /// Why this server.
     pub fn reason(&self) -> Reason {
-        self.reason
+        self.claim.reason
     }
 
     /// What the client's cookie said. HAProxy: third letter of `%tsc`.
     pub fn client_cookie(&self) -> ClientCookie {
-        self.client_cookie
+        self.claim.client_cookie
     }
 
     /// What became of the cookie in the response, [`None`](ResponseCookie::None) before
     /// [`Backend::respond`](crate::Backend::respond). HAProxy: fourth letter of `%tsc`.
     pub fn response_cookie(&self) -> ResponseCookie {
-        self.response_cookie
+        self.claim.response_cookie
     }
 
     /// Attempts so far beyond the first. HAProxy: `%rc`.
     pub fn retries(&self) -> u32 {
-        self.retries
+        self.claim.retries
     }
 
     /// Whether a redispatch moved the request to another server.
     pub fn is_redispatched(&self) -> bool {
-        self.redispatched
+        self.claim.redispatched
     }
 
     /// What to do to the request's `Cookie` fields before it is forwarded.
@@ -119,11 +150,11 @@ impl<P> fmt::Debug for Selection<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Selection")
             .field("server", &self.lease.name())
-            .field("reason", &self.reason)
-            .field("client_cookie", &self.client_cookie)
-            .field("response_cookie", &self.response_cookie)
-            .field("retries", &self.retries)
-            .field("redispatched", &self.redispatched)
+            .field("reason", &self.claim.reason)
+            .field("client_cookie", &self.claim.client_cookie)
+            .field("response_cookie", &self.claim.response_cookie)
+            .field("retries", &self.claim.retries)
+            .field("redispatched", &self.claim.redispatched)
             .finish_non_exhaustive()
     }
 }
@@ -136,9 +167,9 @@ impl<P> fmt::Display for Selection<P> {
             f,
             "{} by {} ({}{})",
             self.lease.name(),
-            self.reason,
-            self.client_cookie.letter(),
-            self.response_cookie.letter()
+            self.claim.reason,
+            self.claim.client_cookie.letter(),
+            self.claim.response_cookie.letter()
         )
     }
 }

@@ -8,10 +8,11 @@ use super::stick::{StickPolicy, StickServers};
 use crate::cookie::{ClientState, CookiePolicy, Match, Stamp, identifier_of};
 use crate::error::{ConfigWarning, Problem};
 use crate::handle::ServerHandle;
+use crate::queue::Line;
 use crate::selector::Selector;
 use crate::server::{
-    AdminState, Farm, FarmServer, History, LoadWatcher, Server, ServerId, ServerLoad, Spec, Status,
-    Weight,
+    AdminState, Farm, FarmServer, History, Limits, LoadWatcher, Server, ServerId, ServerLoad, Spec,
+    Status, Weight,
 };
 
 /// The next snapshot in the making.
@@ -20,6 +21,8 @@ pub(super) struct Draft<P> {
     pub(super) servers: Vec<DraftServer<P>>,
     pub(super) dynamic: DynamicCookies,
     all_backups: bool,
+    version: u64,
+    line: Arc<Line<P>>,
 }
 
 /// One server of a [`Draft`].
@@ -31,11 +34,13 @@ pub(super) struct DraftServer<P> {
 }
 
 impl<P> Draft<P> {
-    pub(super) fn empty(dynamic: DynamicCookies, all_backups: bool) -> Self {
+    pub(super) fn empty(dynamic: DynamicCookies, all_backups: bool, line: Arc<Line<P>>) -> Self {
         Self {
             servers: Vec::new(),
             dynamic,
             all_backups,
+            version: 1,
+            line,
         }
     }
 
@@ -51,6 +56,8 @@ impl<P> Draft<P> {
                 .collect(),
             dynamic: snapshot.dynamic.clone(),
             all_backups: snapshot.farm.all_backups(),
+            version: snapshot.version + 1,
+            line: Arc::clone(&snapshot.line),
         }
     }
 
@@ -62,9 +69,10 @@ impl<P> Draft<P> {
         policy: Option<&Arc<CookiePolicy>>,
         watcher: Option<&Arc<dyn LoadWatcher>>,
     ) -> Result<(), Problem> {
-        let load = Arc::new(ServerLoad::new(id, watcher.cloned()));
+        let load = ServerLoad::new(id, watcher.cloned(), self.line.crowd().cloned());
+        let line = Arc::clone(&self.line);
         self.servers
-            .push(draft_server(server, id, policy.cloned(), load)?);
+            .push(draft_server(server, id, policy.cloned(), load, line)?);
         Ok(())
     }
 
@@ -93,6 +101,8 @@ impl<P> Draft<P> {
         let adapted = selector.adapt(&farm).map_err(Problem::Selector)?;
         let members: Arc<[_]> = self.servers.into_iter().map(|s| s.member).collect();
         Ok(Snapshot {
+            version: self.version,
+            line: self.line,
             cookies: CookieIndex::new(&members),
             ids: IdIndex::new(&farm),
             stick: StickServers::new(stick, &members),
@@ -141,7 +151,8 @@ pub(super) fn draft_server<P>(
     server: Server<P>,
     id: ServerId,
     policy: Option<Arc<CookiePolicy>>,
-    load: Arc<ServerLoad>,
+    load: ServerLoad,
+    line: Arc<Line<P>>,
 ) -> Result<DraftServer<P>, Problem> {
     let name = server.name;
     let address = server.address.map_err(|error| Problem::Address {
@@ -152,6 +163,11 @@ pub(super) fn draft_server<P>(
         server: name.to_string(),
         found: server.weight,
     })?;
+    let limits = Limits::new(
+        server.max_connections,
+        server.min_connections,
+        server.max_queue,
+    );
     let spec = Arc::new(Spec {
         id,
         has_own_id: server.id.is_some(),
@@ -160,7 +176,7 @@ pub(super) fn draft_server<P>(
         weight,
         guid: server.guid,
         backup: server.backup,
-        max_connections: server.max_connections,
+        limits,
         non_stick: server.non_stick,
     });
     let status = Status {
@@ -172,7 +188,8 @@ pub(super) fn draft_server<P>(
     Ok(DraftServer {
         member: Arc::new(ServerHandle {
             spec,
-            load,
+            load: Arc::new(load),
+            line,
             payload: Arc::new(server.payload),
             own_cookie: server.cookie,
             cookie: None,

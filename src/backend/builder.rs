@@ -14,9 +14,10 @@ use crate::condition::Condition;
 use crate::cookie::CookiePolicy;
 use crate::error::{ConfigError, Problem};
 use crate::message::Request;
+use crate::queue::Line;
 use crate::selection::Trust;
 use crate::selector::{RoundRobin, Selector};
-use crate::server::{Server, ServerId};
+use crate::server::{Crowd, Server, ServerId};
 use crate::snapshot::SnapshotCell;
 use crate::stick::StickRule;
 use crate::table::StickTable;
@@ -38,6 +39,7 @@ pub struct BackendBuilder<P = ()> {
     persist: bool,
     retry: RetryPolicy,
     all_backups: bool,
+    full_connections: u32,
 }
 
 impl<P: Send + Sync + 'static> BackendBuilder<P> {
@@ -56,6 +58,7 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
             persist: false,
             retry: RetryPolicy::default(),
             all_backups: false,
+            full_connections: 0,
         }
     }
 
@@ -193,6 +196,16 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
         self
     }
 
+    /// Sets at how many sessions, those who wait included, the servers reach their
+    /// [`max_connections`](Server::max_connections); default 0, always.
+    ///
+    /// It only matters to servers with [`min_connections`](Server::min_connections), whose
+    /// limit is in proportion below it. HAProxy: `fullconn N`.
+    pub fn full_connections(mut self, sessions: u32) -> Self {
+        self.full_connections = sessions;
+        self
+    }
+
     /// Checks the whole description and builds the backend.
     ///
     /// # Errors
@@ -259,13 +272,17 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
             persist: self.persist,
             retry: self.retry,
         };
-        let mut draft = Draft::empty(dynamic, self.all_backups);
+        let crowd =
+            (self.full_connections > 0).then(|| Arc::new(Crowd::new(self.full_connections)));
+        let line = Arc::new(Line::new(crowd, policy.sends_back()));
+        let mut draft = Draft::empty(dynamic, self.all_backups, line);
         for (server, id) in self.servers.into_iter().zip(ids) {
             draft
                 .add(server, id, policy.cookie.as_ref(), watcher.as_ref())
                 .map_err(refuse)?;
         }
         let snapshot = draft.assemble(&selector, &policy.stick).map_err(refuse)?;
+        snapshot.adapt_line().wake();
         Ok(Backend {
             name: self.name.clone(),
             policy,

@@ -1,5 +1,6 @@
 //! A backend: a farm of servers and the policy that routes requests to them.
 
+mod admit;
 mod assemble;
 mod builder;
 mod forwarded;
@@ -82,6 +83,13 @@ pub(crate) struct Policy {
     pub(crate) retry: RetryPolicy,
 }
 
+impl Policy {
+    /// Whether those who wait for a server that leaves are balanced again.
+    fn sends_back(&self) -> bool {
+        !self.persist && self.retry.redispatches()
+    }
+}
+
 impl<P: Send + Sync + 'static> Backend<P> {
     /// Starts to describe a backend.
     pub fn builder(name: impl Into<Box<str>>) -> BackendBuilder<P> {
@@ -101,6 +109,13 @@ impl<P: Send + Sync + 'static> Backend<P> {
     /// All servers with their states at this moment.
     pub fn farm(&self) -> Farm {
         self.current.read(|snapshot| snapshot.farm.clone())
+    }
+
+    /// Requests that [wait](Self::admit) at this very moment for whichever server has a slot
+    /// first; those that wait for one server are told by [`FarmServer::queued`]. HAProxy:
+    /// `qcur` of the backend, `queue(BACKEND)` less those of the servers.
+    pub fn queued(&self) -> u32 {
+        self.current.read(|snapshot| snapshot.line.waiting())
     }
 
     /// One server with its state at this moment, by name or id.

@@ -58,14 +58,14 @@ fn edit_own_cookies<P>(
     response: &dyn Response,
     edits: &mut ResponseEdits,
 ) {
-    let ignore = selection.trust == Trust::Ignored;
+    let ignore = selection.claim.trust == Trust::Ignored;
     let mut position = 0;
     response.visit_headers("set-cookie", &mut |value| {
         let identifier = selection.lease.cookie();
         let (edit, state) =
-            cookie::edit_response(policy, value, identifier, selection.direct, ignore);
+            cookie::edit_response(policy, value, identifier, selection.claim.direct, ignore);
         if let Some(state) = state {
-            selection.response_cookie = state;
+            selection.claim.response_cookie = state;
         }
         if edit != FieldEdit::Keep {
             edits.fields.push((position, edit));
@@ -85,17 +85,18 @@ fn insert<P>(
 ) {
     let insertion = Insertion {
         id: selection.lease.cookie(),
-        dates: selection.dates,
+        dates: selection.claim.dates,
         now: Stamp::from_unix(now.wall_seconds()),
-        direct: selection.direct,
+        direct: selection.claim.direct,
     };
-    let method = selection.method;
-    let ignored = selection.trust == Trust::Ignored;
-    if ignored || !cookie::must_insert(policy, &insertion, method, selection.response_cookie) {
+    let method = selection.claim.method;
+    let ignored = selection.claim.trust == Trust::Ignored;
+    if ignored || !cookie::must_insert(policy, &insertion, method, selection.claim.response_cookie)
+    {
         return;
     }
     let (value, state) = cookie::insertion(policy, &insertion);
     edits.set_cookie = Some(value);
     edits.private = policy.is_nocache() && cookie::is_cacheable(method, response);
-    selection.response_cookie = state;
+    selection.claim.response_cookie = state;
 }

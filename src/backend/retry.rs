@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::Backend;
-use super::forwarded::Forwarded;
+use super::admit::Arrival;
 use super::snapshot::Snapshot;
-use crate::cookie::ClientCookie;
 use crate::error::{Problem, Refusal, SelectError};
 use crate::message::Request;
-use crate::selection::{Reason, Selection, Trust};
+use crate::queue::Admission;
+use crate::selection::{Claim, Selection, Trust};
 use crate::selector::Choice;
-use crate::server::OperationalState;
+use crate::server::{OperationalState, ServerId};
 use crate::time::Now;
 
 /// When a request gives up its server and is balanced again.
@@ -99,6 +99,10 @@ impl RetryPolicy {
         self
     }
 
+    pub(super) fn redispatches(self) -> bool {
+        self.redispatch != Redispatch::Off
+    }
+
     /// The interval for which HAProxy divides by zero.
     pub(super) fn problem(&self) -> Option<Problem> {
         let Redispatch::Interval(interval) = self.redispatch else {
@@ -144,9 +148,12 @@ pub enum Failure {
 }
 
 /// What to do after a failed attempt.
+///
+/// `O` is what a request gets that is balanced again: a selection, or with
+/// [`redispatch_or_wait`](Backend::redispatch_or_wait) an [`Admission`].
 #[derive(Debug)]
 #[must_use = "a retry is an order to be carried out"]
-pub enum Retry<P = ()> {
+pub enum Retry<P = (), O = Selection<P>> {
     /// Try the server of this selection again.
     Same {
         /// The selection, as before.
@@ -158,7 +165,7 @@ pub enum Retry<P = ()> {
     /// one if there is another.
     Other {
         /// The new selection; the slot of the old one has been given back.
-        selection: Selection<P>,
+        selection: O,
         /// How long to wait first.
         pause: Duration,
     },
@@ -174,29 +181,78 @@ impl<P: Send + Sync + 'static> Backend<P> {
     /// mode is set anew in the response. HAProxy: `retries`, `option redispatch`.
     pub fn redispatch(
         &self,
-        mut selection: Selection<P>,
+        selection: Selection<P>,
         request: &dyn Request,
         failure: Failure,
         now: Now,
     ) -> Retry<P> {
-        let request = &Forwarded::new(request, self.policy.cookie.as_deref());
+        let request = &self.forwarded(request);
+        self.after_failure(selection, failure, |snapshot, mut claim, failed| {
+            let choice = Choice::new(&snapshot.farm, request, now);
+            let lease = snapshot.balance(&choice.avoiding(snapshot.position(failed)));
+            match lease {
+                Ok(lease) => {
+                    if lease.id() != failed {
+                        claim.moved();
+                    }
+                    Ok(Selection { lease, claim })
+                }
+                Err(refusal) => Err(SelectError::new(refusal, claim.client_cookie)),
+            }
+        })
+    }
+
+    /// As [`redispatch`](Self::redispatch), for requests that can wait: one that is balanced
+    /// again is [admitted](Self::admit).
+    pub fn redispatch_or_wait(
+        &self,
+        selection: Selection<P>,
+        request: &dyn Request,
+        failure: Failure,
+        now: Now,
+    ) -> Retry<P, Admission<P>> {
+        let request = &self.forwarded(request);
+        self.after_failure(selection, failure, |snapshot, claim, failed| {
+            let arrival = Arrival::balanced_again(request, now, claim, failed);
+            self.admit_in(snapshot, arrival.avoiding(failed))
+        })
+    }
+
+    /// Retries on the same server, gives up, or lets `balance` find another; it is told
+    /// which server failed.
+    fn after_failure<O>(
+        &self,
+        mut selection: Selection<P>,
+        failure: Failure,
+        balance: impl FnOnce(&Snapshot<P>, Claim, ServerId) -> Result<O, SelectError>,
+    ) -> Retry<P, O> {
         let policy = self.policy.retry;
-        if selection.retries >= policy.retries {
+        let claim = &mut selection.claim;
+        if claim.retries >= policy.retries {
             let refusal = Refusal::RetriesUsedUp {
                 retries: policy.retries,
             };
-            return Retry::GiveUp(SelectError::new(refusal, selection.client_cookie));
+            return Retry::GiveUp(SelectError::new(refusal, claim.client_cookie));
         }
-        selection.retries += 1;
+        claim.retries += 1;
         let pause = match failure {
             Failure::Refused => policy.pause,
             Failure::TimedOut => Duration::ZERO,
         };
         self.current.read(|snapshot| {
-            if snapshot.must_move(&selection, policy) {
-                snapshot.moved(selection, request, pause, now)
-            } else {
-                Retry::Same { selection, pause }
+            if !snapshot.must_move(&selection, policy) {
+                return Retry::Same { selection, pause };
+            }
+            let Selection { lease, mut claim } = selection;
+            let failed = lease.id();
+            // The slot is given back before another is looked for.
+            drop(lease);
+            claim.balance_again();
+            let is_free = snapshot.usable_actives() > 1;
+            let pause = if is_free { Duration::ZERO } else { pause };
+            match balance(snapshot, claim, failed) {
+                Ok(selection) => Retry::Other { selection, pause },
+                Err(error) => Retry::GiveUp(error.with_server_given_up()),
             }
         })
     }
@@ -204,9 +260,9 @@ impl<P: Send + Sync + 'static> Backend<P> {
 
 impl<P> Snapshot<P> {
     fn must_move(&self, selection: &Selection<P>, policy: RetryPolicy) -> bool {
-        let allowed = policy.redispatch != Redispatch::Off && selection.trust != Trust::Forced;
-        let free = !selection.direct && !self.selector.is_hash() && self.usable_actives() > 1;
-        allowed && (policy.is_due(selection.retries) || free || !self.is_trusted(selection))
+        let allowed = policy.redispatches() && selection.claim.trust != Trust::Forced;
+        let free = !selection.claim.direct && !self.selector.is_hash() && self.usable_actives() > 1;
+        allowed && (policy.is_due(selection.claim.retries) || free || !self.is_trusted(selection))
     }
 
     /// Whether the server is still there and neither down nor warming up. Observed on
@@ -223,47 +279,12 @@ impl<P> Snapshot<P> {
     fn usable_actives(&self) -> usize {
         self.farm.usable(false).take(2).count()
     }
-
-    /// Gives the slot back and lets the selector choose, away from the failed server.
-    fn moved(
-        &self,
-        mut selection: Selection<P>,
-        request: &dyn Request,
-        pause: Duration,
-        now: Now,
-    ) -> Retry<P> {
-        let failed = selection.lease.id();
-        let given_up = given_up(selection.client_cookie);
-        drop(selection.lease);
-        let choice = Choice::new(&self.farm, request, now).avoiding(self.position(failed));
-        selection.lease = match self.balance(&choice) {
-            Ok(lease) => lease,
-            Err(refusal) => return Retry::GiveUp(SelectError::new(refusal, given_up)),
-        };
-        if selection.lease.id() != failed {
-            selection.client_cookie = given_up;
-            selection.redispatched = true;
-        }
-        selection.reason = Reason::Redispatch;
-        selection.direct = false;
-        let is_free = self.usable_actives() > 1;
-        let pause = if is_free { Duration::ZERO } else { pause };
-        Retry::Other { selection, pause }
-    }
-}
-
-/// What a client's cookie said, once its server has been given up.
-fn given_up(cookie: ClientCookie) -> ClientCookie {
-    match cookie {
-        ClientCookie::Valid => ClientCookie::Down,
-        other => other,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AdminState, CookiePolicy, Server, SimpleRequest};
+    use crate::{AdminState, ClientCookie, CookiePolicy, Server, SimpleRequest};
 
     fn due(retries: u32, interval: i32) -> Vec<u32> {
         let policy = RetryPolicy::new(retries).redispatch(Redispatch::Interval(interval));

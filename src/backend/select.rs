@@ -12,7 +12,8 @@ use crate::cookie::{ClientState, Match, ResponseCookie, Stamp};
 use crate::error::{Refusal, SelectError};
 use crate::handle::{Lease, ServerHandle};
 use crate::message::Request;
-use crate::selection::{Reason, Selection, Trust, known_method};
+use crate::queue::Priority;
+use crate::selection::{Claim, Reason, Selection, Trust, known_method};
 use crate::selector::Choice;
 use crate::stick::Stores;
 use crate::time::Now;
@@ -30,19 +31,45 @@ impl<P: Send + Sync + 'static> Backend<P> {
     ///
     /// # Errors
     /// [`SelectError`] when no server can take the request, or when all slots of the
-    /// servers that may are taken; answer 503.
+    /// servers that may are taken or [waited](Self::admit) for; answer 503.
     pub fn select(&self, request: &dyn Request, now: Now) -> Result<Selection<P>, SelectError> {
         self.current.read(|snapshot| {
-            Selecting {
-                policy: &self.policy,
-                snapshot,
-                request,
-                forwarded: Forwarded::new(request, self.policy.cookie.as_deref()),
-                now,
-                trust: rules::trust(&self.policy.trust_rules, request),
+            let (named, claim) = self.decide(snapshot, request, now);
+            let lease = match named {
+                Some(index) => Lease::take(&snapshot.members[index]).ok_or(Refusal::Saturated),
+                None => {
+                    let forwarded = self.forwarded(request);
+                    snapshot.balance(&Choice::new(&snapshot.farm, &forwarded, now))
+                }
+            };
+            match lease {
+                Ok(lease) => Ok(Selection { lease, claim }),
+                Err(refusal) => Err(SelectError::new(refusal, claim.client_cookie)),
             }
-            .run()
         })
+    }
+
+    /// The request as the server will see it.
+    pub(super) fn forwarded<'r>(&'r self, request: &'r dyn Request) -> Forwarded<'r> {
+        Forwarded::new(request, self.policy.cookie.as_deref())
+    }
+
+    /// The server that persistence names, if any, and all that is known of the request.
+    pub(super) fn decide(
+        &self,
+        snapshot: &Snapshot<P>,
+        request: &dyn Request,
+        now: Now,
+    ) -> (Option<usize>, Claim) {
+        Selecting {
+            policy: &self.policy,
+            snapshot,
+            request,
+            forwarded: self.forwarded(request),
+            now,
+            trust: rules::trust(&self.policy.trust_rules, request),
+        }
+        .run()
     }
 }
 
@@ -58,7 +85,7 @@ struct Selecting<'a, P> {
 }
 
 impl<P> Selecting<'_, P> {
-    fn run(self) -> Result<Selection<P>, SelectError> {
+    fn run(self) -> (Option<usize>, Claim) {
         let ruled = self.use_server();
         let cookie = self.read_cookies(ruled.is_some());
         let (found, stores) = self.stick();
@@ -67,36 +94,20 @@ impl<P> Selecting<'_, P> {
             .or_else(|| cookie.server().map(|&index| (index, Reason::Cookie)))
             .or_else(|| found.map(|index| (index, Reason::StickTable)))
             .or_else(|| self.look_up().map(|index| (index, Reason::Lookup)));
-        let refuse = |refusal| SelectError::new(refusal, cookie.cookie());
-        let (lease, reason) = match named {
-            Some((index, reason)) => (self.take(index), reason),
-            None => (self.balance(), Reason::Balance),
-        };
-        let lease = lease.map_err(refuse)?;
-        Ok(Selection {
-            lease,
-            reason,
+        let claim = Claim {
+            reason: named.map_or(Reason::Balance, |(_, reason)| reason),
             trust: self.trust,
-            direct: reason != Reason::Balance,
+            direct: named.is_some(),
             client_cookie: cookie.cookie(),
             dates: cookie.dates(),
             response_cookie: ResponseCookie::None,
             method: known_method(self.request),
             retries: 0,
             redispatched: false,
+            priority: Priority::default(),
             stores,
-        })
-    }
-
-    /// A slot on the server that persistence names.
-    fn take(&self, index: usize) -> Result<Lease<P>, Refusal> {
-        Lease::take(&self.snapshot.members[index]).ok_or(Refusal::Saturated)
-    }
-
-    /// A slot on the server that the algorithm chooses.
-    fn balance(&self) -> Result<Lease<P>, Refusal> {
-        let choice = Choice::new(&self.snapshot.farm, &self.forwarded, self.now);
-        self.snapshot.balance(&choice)
+        };
+        (named.map(|(index, _)| index), claim)
     }
 
     /// The server of the first `use-server` rule that holds and whose server may serve.
@@ -178,26 +189,47 @@ impl<P> Selecting<'_, P> {
     }
 }
 
+/// What came of a choice.
+pub(super) enum Chosen<P> {
+    Taken(Lease<P>),
+    /// The server at this position, which has no slot left.
+    Full(usize),
+    /// No server, since all are saturated.
+    Nobody,
+}
+
 impl<P> Snapshot<P> {
     /// Lets the selector choose and takes a slot on its choice.
     pub(super) fn balance(&self, choice: &Choice<'_>) -> Result<Lease<P>, Refusal> {
+        match self.choose(choice)? {
+            Chosen::Taken(lease) => Ok(lease),
+            Chosen::Full(_) | Chosen::Nobody => Err(Refusal::Saturated),
+        }
+    }
+
+    pub(super) fn choose(&self, choice: &Choice<'_>) -> Result<Chosen<P>, Refusal> {
         if self.farm.serving().count == 0 {
             return Err(Refusal::NoServer);
+        }
+        if self.line.waiting() > 0 && self.selector.lines_up() {
+            return Ok(Chosen::Nobody);
         }
         // Between the choice and the taking another thread can take the last slot. A
         // selector that looks at slots then chooses another server; one that does not,
         // a hash for example, names the same again.
         let mut full = None;
         for _ in 0..self.members.len() {
-            let picked = self.selector.pick(choice).ok_or(Refusal::Saturated)?;
+            let Some(picked) = self.selector.pick(choice) else {
+                return Ok(Chosen::Nobody);
+            };
             if let Some(lease) = Lease::take(self.member(picked)?) {
-                return Ok(lease);
+                return Ok(Chosen::Taken(lease));
             }
             if full.replace(picked) == Some(picked) {
                 break;
             }
         }
-        Err(Refusal::Saturated)
+        Ok(full.map_or(Chosen::Nobody, Chosen::Full))
     }
 
     fn member(&self, picked: usize) -> Result<&Arc<ServerHandle<P>>, Refusal> {

@@ -8,6 +8,7 @@ use ahash::RandomState;
 
 use super::stick::StickServers;
 use crate::handle::ServerHandle;
+use crate::queue::{Called, Line, Seated};
 use crate::selector::Selector;
 use crate::server::{Farm, FarmServer, ServerId};
 
@@ -64,6 +65,8 @@ impl IdIndex {
 
 /// Everything one request looks at, consistent in itself and immutable.
 pub(crate) struct Snapshot<P> {
+    /// How many there were, this one included.
+    pub(crate) version: u64,
     pub(crate) farm: Farm,
     /// At the same positions as in `farm`.
     pub(crate) members: Arc<[Arc<ServerHandle<P>>]>,
@@ -72,9 +75,28 @@ pub(crate) struct Snapshot<P> {
     pub(crate) stick: StickServers,
     pub(crate) selector: Arc<dyn Selector>,
     pub(crate) dynamic: DynamicCookies,
+    /// Who waits, in this snapshot and those before and after it.
+    pub(crate) line: Arc<Line<P>>,
 }
 
 impl<P> Snapshot<P> {
+    /// Lets the queues know of this farm, and those go on who can.
+    pub(super) fn adapt_line(&self) -> Called<P> {
+        let mut serves_all = vec![false; self.members.len()];
+        for (position, _) in self.farm.candidates() {
+            serves_all[position] = true;
+        }
+        let servers = self.members.iter().zip(self.farm.servers());
+        let seated = servers
+            .zip(serves_all)
+            .map(|((member, server), all)| Seated {
+                member,
+                status: server.status(),
+                serves_all: all,
+            });
+        self.line.adapt(self.version, seated)
+    }
+
     /// Position of a server, `None` when it has left the farm.
     pub(super) fn position(&self, id: ServerId) -> Option<usize> {
         self.ids.find(id)

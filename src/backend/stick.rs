@@ -269,18 +269,18 @@ impl<P: Send + Sync + 'static> Backend<P> {
         response: &dyn Response,
         now: Now,
     ) {
-        if !selection.stores.close() {
+        if !selection.claim.stores.close() {
             return;
         }
         let mut taken = Vec::new();
         for (place, TableRule { rule, table }) in self.policy.stick.rules.iter().enumerate() {
             let may_act = rule.action() == StickAction::StoreResponse
                 && !taken.contains(table)
-                && selection.stores.has_room();
+                && selection.claim.stores.has_room();
             if !may_act {
                 continue;
             }
-            let Kept { key, note } = selection.stores.kept(place);
+            let Kept { key, note } = selection.claim.stores.kept(place);
             if !rule.applies_to_response(note, response) {
                 continue;
             }
@@ -291,7 +291,7 @@ impl<P: Send + Sync + 'static> Backend<P> {
             {
                 let table = *table;
                 taken.push(table);
-                selection.stores.push(Pending { table, key, room });
+                selection.claim.stores.push(Pending { table, key, room });
             }
         }
         store(selection, now);
@@ -311,7 +311,7 @@ impl Response for Unanswered {
 }
 
 fn store<P>(selection: &mut Selection<P>, now: Now) {
-    let pending = selection.stores.drain();
+    let pending = selection.claim.stores.drain();
     let server = &selection.lease;
     if server.spec.non_stick {
         return;

@@ -1,6 +1,7 @@
 //! Changes of a running backend: states, weights, addresses, servers.
 
 use std::collections::HashSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use parking_lot::MutexGuard;
 
 use super::Backend;
 use super::assemble::{self, Draft, DraftServer};
+use super::snapshot::Snapshot;
 use crate::error::{Problem, UpdateError};
 use crate::handle::ServerHandle;
 use crate::server::{
@@ -73,7 +75,7 @@ pub struct Update<'b, P: Send + Sync + 'static = ()> {
     ids: Option<Ids>,
     scale: WeightScale,
     at: Option<Duration>,
-    _writer: MutexGuard<'b, ()>,
+    writer: MutexGuard<'b, ()>,
 }
 
 impl<P: Send + Sync + 'static> Backend<P> {
@@ -116,12 +118,16 @@ impl<P: Send + Sync + 'static> Backend<P> {
             ids: None,
             scale: selector.weight_scale(),
             at: None,
-            _writer: writer,
+            writer,
         };
         let result = change(&mut update)?;
-        let Update { draft, _writer, .. } = update;
+        let Update { draft, writer, .. } = update;
         let next = draft.assemble(&selector, &self.policy.stick)?;
         self.current.publish(next);
+        let called = self.current.read(Snapshot::adapt_line);
+        // Whoever is woken may change the backend, too.
+        drop(writer);
+        called.wake();
         Ok(result)
     }
 
@@ -258,6 +264,25 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
             server: spec.name.to_string(),
             error: error.into(),
         })?;
+        member.spec = Arc::new(spec);
+        server.member = Arc::new(member);
+        Ok(())
+    }
+
+    /// Changes the limit of sessions at one time, 0 for none; sessions beyond it go on.
+    /// HAProxy: `set maxconn server`.
+    ///
+    /// # Errors
+    /// [`UpdateError::UnknownServer`].
+    pub fn set_max_connections<'k>(
+        &mut self,
+        server: impl Into<ServerKey<'k>>,
+        limit: u32,
+    ) -> Result<(), UpdateError> {
+        let server = self.find(server.into())?;
+        let mut member = ServerHandle::clone(&server.member);
+        let mut spec = Spec::clone(&member.spec);
+        spec.limits.most = NonZeroU32::new(limit);
         member.spec = Arc::new(spec);
         server.member = Arc::new(member);
         Ok(())

@@ -70,7 +70,7 @@ impl Selector for LeastConnections {
         };
         match first {
             Some(None) => None,
-            Some(Some(first)) if !choice.is_saturated(first) => Some(first),
+            Some(Some(first)) if !choice.is_crowded(first) => Some(first),
             // The farm has changed since this request began, or the last slot was taken
             // this very instant.
             _ => search(choice),
@@ -98,6 +98,10 @@ impl Selector for LeastConnections {
         let order: Arc<Order> = Arc::clone(&self.order);
         Some(order)
     }
+
+    fn lines_up(&self) -> bool {
+        false
+    }
 }
 
 /// The first candidate with the least load, the one to be avoided last.
@@ -105,15 +109,20 @@ fn search(choice: &Choice<'_>) -> Option<usize> {
     choice
         .farm()
         .candidates()
-        .filter(|(_, server)| !server.is_saturated())
+        .filter(|(_, server)| !server.is_crowded())
         .min_by_key(|&(index, server)| {
             let is_avoided = choice.avoid() == Some(index);
             (
                 is_avoided,
-                load(server.in_flight(), server.effective_weight()),
+                load(sessions(server.load()), server.effective_weight()),
             )
         })
         .map(|(index, _)| index)
+}
+
+/// Those under way and those who wait for the server.
+fn sessions(load: &ServerLoad) -> u32 {
+    load.in_flight().saturating_add(load.queued())
 }
 
 /// HAProxy's measure: sessions, counting the one to come, by weight; 0 without a session.
@@ -135,6 +144,10 @@ impl LoadWatcher for Order {
     }
 
     fn given_back(&self, server: &ServerLoad) {
+        self.0.lock().note(server);
+    }
+
+    fn queue_changed(&self, server: &ServerLoad) {
         self.0.lock().note(server);
     }
 }
@@ -182,10 +195,15 @@ struct Member {
 impl Member {
     fn new(server: &FarmServer) -> Self {
         let usable = server.is_usable();
+        let room = server.max_queue().unwrap_or(0);
         Self {
             load: Arc::downgrade(server.load()),
             weight: if usable { server.effective_weight() } else { 0 },
-            limit: server.max_connections(),
+            // The most that ever fit, whatever the limit is at the moment: whoever is first
+            // is looked at once more.
+            limit: server
+                .max_connections()
+                .map(|limit| limit.saturating_add(room)),
             backup: server.is_backup(),
         }
     }
@@ -218,14 +236,14 @@ impl Loads {
         if let Some(&position) = self.positions.get(&load.server())
             && std::ptr::eq(self.members[position].load.as_ptr(), load)
         {
-            self.set(position, load.in_flight());
+            self.set(position, sessions(load));
         }
     }
 
     /// Takes note of all changes nobody has told of.
     fn recount(&mut self, farm: &Farm) {
         for (position, server) in farm.servers().iter().enumerate() {
-            self.set(position, server.in_flight());
+            self.set(position, sessions(server.load()));
         }
     }
 
@@ -247,7 +265,7 @@ impl Loads {
             let standings = members.iter().zip(servers()).map(|(member, server)| {
                 let position = self.positions.get(&server.id()).copied();
                 let kept = position.filter(|&at| member.is_still(&self.members[at]));
-                match (kept, member.key(server.in_flight())) {
+                match (kept, member.key(sessions(server.load()))) {
                     _ if member.backup != backups => Standing::Out,
                     (_, None) => Standing::Out,
                     (Some(at), Some(key)) if before.key(at) == Some(key) => Standing::Kept(at),

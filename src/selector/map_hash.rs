@@ -92,6 +92,10 @@ impl Selector for MapHash {
     fn is_hash(&self) -> bool {
         true
     }
+
+    fn lines_up(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

@@ -86,7 +86,14 @@ impl<'a> Choice<'a> {
         self.now
     }
 
-    /// Whether every slot of the server at a position is taken; a position that is
+    /// Whether the server at a position has neither a slot nor room in its queue; a
+    /// position that is not in the farm never has room.
+    pub(crate) fn is_crowded(&self, index: usize) -> bool {
+        let server = self.farm.servers().get(index);
+        server.is_none_or(FarmServer::is_crowded)
+    }
+
+    /// Whether the server at a position has no free slot; a position that is
     /// not in the farm never has room.
     pub(crate) fn is_saturated(&self, index: usize) -> bool {
         self.farm
@@ -171,6 +178,23 @@ pub trait Selector: fmt::Debug + Send + Sync {
     /// A failed request that is balanced this way is not moved at every failure, as
     /// others are, but only as [`Redispatch`](crate::Redispatch) says.
     fn is_hash(&self) -> bool {
+        false
+    }
+
+    /// Whether new requests line up behind those that wait for whichever server has a slot
+    /// first, even if there is room for them by now; default true.
+    ///
+    /// HAProxy asks before `roundrobin`, `static-rr` and `first`, and no other algorithm.
+    fn lines_up(&self) -> bool {
+        true
+    }
+
+    /// Whether [`pick`](Self::pick) may answer `None` although some server has room, as
+    /// HAProxy's `random` does; default false.
+    ///
+    /// A request that comes to wait for any server takes whatever room there is, unless this
+    /// says that it had been passed over.
+    fn passes_over_room(&self) -> bool {
         false
     }
 

@@ -129,6 +129,14 @@ impl Selector for Random {
     fn load_watcher(&self) -> Option<Arc<dyn LoadWatcher>> {
         self.rings.load_watcher()
     }
+
+    fn lines_up(&self) -> bool {
+        false
+    }
+
+    fn passes_over_room(&self) -> bool {
+        true
+    }
 }
 
 /// Whether the server at `a` has more sessions for its weight than that at `b`.

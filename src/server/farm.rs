@@ -17,8 +17,41 @@ pub(crate) struct Spec {
     pub(crate) weight: Weight,
     pub(crate) guid: Option<Box<str>>,
     pub(crate) backup: bool,
-    pub(crate) max_connections: Option<NonZeroU32>,
+    pub(crate) limits: Limits,
     pub(crate) non_stick: bool,
+}
+
+/// How many sessions a server takes, and how many may wait for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    /// HAProxy: `maxconn`.
+    pub(crate) most: Option<NonZeroU32>,
+    /// HAProxy: `minconn`.
+    pub(crate) least: Option<NonZeroU32>,
+    /// HAProxy: `maxqueue`.
+    pub(crate) queue: Option<NonZeroU32>,
+}
+
+impl Limits {
+    /// A least limit alone, or one above the most, is the limit.
+    pub(crate) fn new(most: u32, least: u32, queue: u32) -> Self {
+        Self {
+            most: NonZeroU32::new(most.max(least)),
+            least: NonZeroU32::new(least).filter(|least| least.get() < most),
+            queue: NonZeroU32::new(queue),
+        }
+    }
+
+    /// Slots at this moment, with so many sessions in the backend more than are counted;
+    /// `None` is no limit.
+    #[inline]
+    pub(crate) fn now(self, load: &ServerLoad, more: u32) -> Option<u32> {
+        let most = self.most?.get();
+        let (Some(least), Some(crowd)) = (self.least, load.crowd()) else {
+            return Some(most);
+        };
+        Some(crowd.limit(least.get(), most, more))
+    }
 }
 
 /// How configured weights become effective ones.
@@ -145,15 +178,43 @@ impl FarmServer {
         self.load.in_flight()
     }
 
-    /// The limit of sessions at one time, `None` without one.
-    pub fn max_connections(&self) -> Option<u32> {
-        self.spec.max_connections.map(NonZeroU32::get)
+    /// Requests that wait for this server and no other at this very moment. HAProxy: `qcur`
+    /// of the server.
+    pub fn queued(&self) -> u32 {
+        self.load.queued()
     }
 
-    /// Whether every slot is taken at this very moment.
+    /// The limit of sessions at one time, `None` without one. HAProxy: `maxconn`.
+    pub fn max_connections(&self) -> Option<u32> {
+        self.spec.limits.most.map(NonZeroU32::get)
+    }
+
+    /// The limit of sessions while the backend is nearly idle, `None` if it is always
+    /// [`max_connections`](Self::max_connections). HAProxy: `minconn`.
+    pub fn min_connections(&self) -> Option<u32> {
+        self.spec.limits.least.map(NonZeroU32::get)
+    }
+
+    /// How many requests may wait for this server and no other, `None` without a limit.
+    /// HAProxy: `maxqueue`.
+    pub fn max_queue(&self) -> Option<u32> {
+        self.spec.limits.queue.map(NonZeroU32::get)
+    }
+
+    /// Whether a new session finds no free slot at this very moment: all are taken, or
+    /// others wait for one.
     pub fn is_saturated(&self) -> bool {
-        self.max_connections()
-            .is_some_and(|limit| self.in_flight() >= limit)
+        let limit = self.spec.limits.now(&self.load, 1);
+        limit.is_some_and(|limit| self.queued() > 0 || self.in_flight() >= limit)
+    }
+
+    /// Whether there are more sessions and waiting requests than slots and room in the
+    /// queue, for those who count both.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let limit = self.spec.limits.now(&self.load, 1);
+        let room = self.max_queue().unwrap_or(0);
+        let sessions = self.in_flight().saturating_add(self.queued());
+        limit.is_some_and(|limit| sessions >= limit.saturating_add(room))
     }
 }
 
@@ -312,7 +373,7 @@ pub(crate) mod tests {
                     weight,
                     guid: None,
                     backup,
-                    max_connections: None,
+                    limits: Limits::default(),
                     non_stick: false,
                 };
                 let status = Status {
@@ -322,7 +383,7 @@ pub(crate) mod tests {
                 let history = History::starting_in(status);
                 FarmServer::new(
                     Arc::new(spec),
-                    Arc::new(ServerLoad::new(id, None)),
+                    Arc::new(ServerLoad::new(id, None, None)),
                     status,
                     history,
                 )

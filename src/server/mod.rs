@@ -10,11 +10,12 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 pub use address::{Address, AddressError};
-pub(crate) use farm::Spec;
 #[cfg(test)]
 pub(crate) use farm::tests::{farm_of, with_status};
 pub use farm::{Farm, FarmServer, Group, Serving, WeightScale};
+pub(crate) use farm::{Limits, Spec};
 pub(crate) use history::History;
+pub(crate) use load::{Crowd, Joined};
 pub use load::{LoadWatcher, ServerLoad};
 pub use state::{AdminState, OperationalState, Status, Weight, WeightChange};
 
@@ -111,7 +112,9 @@ pub struct Server<P = ()> {
     pub(crate) cookie: Option<Box<[u8]>>,
     pub(crate) guid: Option<Box<str>>,
     pub(crate) backup: bool,
-    pub(crate) max_connections: Option<NonZeroU32>,
+    pub(crate) max_connections: u32,
+    pub(crate) min_connections: u32,
+    pub(crate) max_queue: u32,
     pub(crate) non_stick: bool,
     pub(crate) admin: AdminState,
     pub(crate) operational: OperationalState,
@@ -136,7 +139,9 @@ impl Server {
             cookie: None,
             guid: None,
             backup: false,
-            max_connections: None,
+            max_connections: 0,
+            min_connections: 0,
+            max_queue: 0,
             non_stick: false,
             admin: AdminState::Ready,
             operational: OperationalState::Running,
@@ -161,6 +166,8 @@ impl<P> Server<P> {
             guid: self.guid,
             backup: self.backup,
             max_connections: self.max_connections,
+            min_connections: self.min_connections,
+            max_queue: self.max_queue,
             non_stick: self.non_stick,
             admin: self.admin,
             operational: self.operational,
@@ -214,10 +221,35 @@ impl<P> Server<P> {
         self
     }
 
-    /// Limits the sessions at one time; 0, the default, is no limit. HAProxy: `maxconn N`.
+    /// Limits the sessions at one time; 0, the default, is no limit. Requests beyond it
+    /// [wait](crate::Backend::admit) or are [refused](crate::Backend::select). HAProxy: `maxconn N`.
     #[must_use]
     pub fn max_connections(mut self, limit: u32) -> Self {
-        self.max_connections = NonZeroU32::new(limit);
+        self.max_connections = limit;
+        self
+    }
+
+    /// Limits the sessions at one time while the backend is nearly idle; 0, the default, is
+    /// [`max_connections`](Self::max_connections) at all times.
+    ///
+    /// In between the limit grows with the sessions of the backend, those who wait included,
+    /// up to [`full_connections`](crate::BackendBuilder::full_connections), without which
+    /// it is not used. If it is the greater of the two limits it is the only one. HAProxy:
+    /// `minconn N`.
+    #[must_use]
+    pub fn min_connections(mut self, limit: u32) -> Self {
+        self.min_connections = limit;
+        self
+    }
+
+    /// Limits the requests that may [wait](crate::Backend::admit) for this server and no
+    /// other; 0, the default, is no limit.
+    ///
+    /// It is room besides the slots: `LeastConnections` chooses a server until that is used
+    /// up, too. HAProxy: `maxqueue N`.
+    #[must_use]
+    pub fn max_queue(mut self, limit: u32) -> Self {
+        self.max_queue = limit;
         self
     }
 

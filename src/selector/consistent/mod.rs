@@ -143,6 +143,10 @@ impl Selector for ConsistentHash {
     fn load_watcher(&self) -> Option<Arc<dyn LoadWatcher>> {
         self.rings.load_watcher()
     }
+
+    fn lines_up(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]
