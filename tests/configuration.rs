@@ -364,7 +364,7 @@ fn a_seed_decides_what_is_drawn_in_each_backend() {
 fn what_a_backend_cannot_do_yet_is_not_ignored() {
     for line in [
         " use-server %[path] if TRUE",
-        " server s2 10.0.0.2:80 maxqueue 3",
+        " server s2 10.0.0.2:80 slowstart 3s",
         " server s2 :80",
         " persist rdp-cookie",
         " hash-type consistent\n balance source\n server s2 10.0.0.2:80 hash-key addr",
@@ -374,6 +374,61 @@ fn what_a_backend_cannot_do_yet_is_not_ignored() {
         let error = configuration.build().unwrap_err().to_string();
         assert!(error.contains("not supported yet"), "{error}");
     }
+}
+
+/// So many sessions and so many who wait, of that many requests which stay.
+fn admitted(text: &str, requests: u64) -> (u32, u32) {
+    let configuration = Configuration::parse("f", text).unwrap();
+    let routing = configuration.build().unwrap();
+    let backend = routing.backend("be").unwrap();
+    let request = SimpleRequest::new("GET", "/");
+    let admit = |n| backend.admit(&request, Now::new(Duration::from_secs(n), Duration::ZERO));
+    let admitted: Vec<_> = (0..requests).map(admit).collect();
+    let server = backend.server("s1").unwrap();
+    let counts = (server.in_flight(), server.queued() + backend.queued());
+    assert!(admitted.iter().filter(|it| it.is_ok()).count() as u32 == counts.0 + counts.1);
+    counts
+}
+
+#[test]
+fn limits_and_queues_are_as_the_lines_say() {
+    let text = |words: &str| format!("backend be\n balance source\n server s1 10.0.0.1:80 {words}");
+    assert_eq!(admitted(&text(""), 5), (5, 0));
+    assert_eq!(admitted(&text("maxconn 2"), 5), (2, 3));
+    assert_eq!(admitted(&text("maxconn 2 maxqueue 1"), 5), (2, 1));
+}
+
+// Observed on HAProxy 2.6.12 with three requests.
+#[test]
+fn fullconn_is_a_tenth_of_what_the_frontends_let_in_unless_it_is_given() {
+    let text = |global: &str, fe: &str, be: &str| {
+        format!(
+            "global\n{global}\nfrontend fe\n default_backend be\n{fe}\n\
+             backend be\n{be}\n server s1 10.0.0.1:80 minconn 1 maxconn 10\n"
+        )
+    };
+    let other =
+        " maxconn 50\n use_backend be if TRUE\nfrontend two\n use_backend be if FALSE\n maxconn ";
+    for (global, fe, be, expected) in [
+        ("", " maxconn 100", "", (3, 0)),
+        ("", " maxconn 101", "", (1, 2)),
+        (" maxconn 100", "", "", (3, 0)),
+        (" maxconn 110", "", "", (1, 2)),
+        (" maxconn 200", " maxconn 0", "", (1, 2)),
+        ("", &format!("{other}50"), "", (3, 0)),
+        ("", &format!("{other}51"), "", (1, 2)),
+        ("", " maxconn 200", " fullconn 10", (3, 0)),
+        ("", " maxconn 200", " fullconn 0", (1, 2)),
+    ] {
+        let text = text(global, fe, be);
+        assert_eq!(admitted(&text, 3), expected, "{text}");
+    }
+    let configuration = Configuration::parse("f", text("", "", "")).unwrap();
+    let error = configuration.build().unwrap_err().to_string();
+    assert!(
+        error.contains("f:8:9: 's1': minconn without fullconn"),
+        "{error}"
+    );
 }
 
 /// Reads a text and fails if it takes much longer than a linear pass would.

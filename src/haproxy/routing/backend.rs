@@ -8,7 +8,8 @@ use crate::fetch::FindTable;
 use crate::haproxy::acl::SplitCondition;
 use crate::haproxy::balance::{Tunable, tunable};
 use crate::haproxy::config::{
-    ConditionWords, Finding, FindingKind, Proxy, ServerLine, StickLine, Timeout, Word, text,
+    ConditionWords, Configuration, Finding, FindingKind, Located, Proxy, ServerLine, StickLine,
+    Timeout, Word, text,
 };
 use crate::hash::xxh64;
 use crate::{
@@ -17,8 +18,9 @@ use crate::{
 };
 
 /// Describes the backend of a section: servers, cookie, dynamic cookie key, stick rules,
-/// conditions, balancing, retries, redispatch, `persist`, `allbackups`.
+/// conditions, balancing, limits and queues, retries, redispatch, `persist`, `allbackups`.
 pub(super) fn describe<P: Send + Sync + 'static>(
+    configuration: &Configuration,
     proxy: &Proxy,
     tables: &Tables,
     seed: u64,
@@ -38,9 +40,11 @@ pub(super) fn describe<P: Send + Sync + 'static>(
             }
         })
         .collect();
+    let full = fullconn(configuration, proxy).map_err(|finding| findings.push(finding));
     match balance(proxy, seed) {
         Ok(selector) if findings.is_empty() => {
             let builder = settings(proxy, servers, selector);
+            let builder = builder.full_connections(full.unwrap_or(0));
             Ok(rules(proxy, tables, builder))
         }
         Ok(_) => Err(findings),
@@ -165,7 +169,9 @@ fn server(line: &ServerLine) -> Result<Server, Finding> {
     };
     let mut described = Server::new(line.name.text(), address)
         .weight(settings.weight.unwrap_or(1))
-        .max_connections(settings.maxconn);
+        .max_connections(settings.maxconn)
+        .min_connections(settings.minconn)
+        .max_queue(settings.maxqueue);
     if let Some(id) = &settings.id {
         described = described.id(id.value);
     }
@@ -185,6 +191,51 @@ fn server(line: &ServerLine) -> Result<Server, Finding> {
         described = described.admin_state(AdminState::Maintenance);
     }
     Ok(described)
+}
+
+/// When the servers reach their `maxconn`: at a tenth of what the frontends before the
+/// backend let in, rounded up, unless `fullconn` says it. 0 if no server asks.
+fn fullconn(configuration: &Configuration, proxy: &Proxy) -> Result<u32, Finding> {
+    let mut servers = proxy.backend.servers.iter();
+    let Some(server) = servers.find(|server| server.settings.minconn > 0) else {
+        return Ok(0);
+    };
+    if let Some(full) = given(&proxy.backend.fullconn) {
+        return Ok(full);
+    }
+    let global = given(&configuration.global.maxconn);
+    let mut sum: u64 = 0;
+    for frontend in configuration
+        .proxies
+        .iter()
+        .filter(|it| leads_to(it, proxy))
+    {
+        let Some(limit) = given(&frontend.frontend.maxconn).or(global) else {
+            let message = "minconn without fullconn; expected that, or maxconn in global or in \
+                           each frontend before this backend";
+            let kind = FindingKind::NotSupported;
+            return Err(Finding::error(kind, &server.name, message));
+        };
+        sum += u64::from(limit);
+    }
+    Ok(u32::try_from(sum.div_ceil(10)).unwrap_or(u32::MAX))
+}
+
+/// A number that was given; 0 is as good as none.
+fn given(number: &Option<Located<u32>>) -> Option<u32> {
+    number.as_ref().map(|it| it.value).filter(|&it| it > 0)
+}
+
+/// Whether a frontend names this backend; names made for each request do not count.
+fn leads_to(frontend: &Proxy, backend: &Proxy) -> bool {
+    let front = &frontend.frontend;
+    let mut names = front.use_backend.iter().map(|rule| &rule.target);
+    let name = backend.name.value.as_str();
+    frontend.kind.is_frontend()
+        && !frontend.disabled
+        && (frontend.kind.is_backend() && frontend.name.value == name
+            || front.default_backend.as_ref().is_some_and(|it| it.is(name))
+            || names.any(|it| it.is(name)))
 }
 
 /// Everything that would decide about servers, and does not yet.
@@ -209,8 +260,6 @@ fn not_yet(proxy: &Proxy, findings: &mut Vec<Finding>) {
     for server in &settings.servers {
         let settings = &server.settings;
         let parts = [
-            (settings.minconn > 0, "minconn"),
-            (settings.maxqueue > 0, "maxqueue"),
             (!settings.slowstart.is_zero(), "slowstart"),
             (settings.track.is_some(), "track"),
             (settings.options.contains_key("redir"), "redir"),

@@ -118,7 +118,13 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
         if proxy.backend.servers.is_empty() {
             return None;
         }
-        let described = backend::describe(proxy, tables, self.seed, &mut self.payload);
+        let described = backend::describe(
+            self.configuration,
+            proxy,
+            tables,
+            self.seed,
+            &mut self.payload,
+        );
         let builder = described.map_err(|found| findings.extend(found)).ok()?;
         match (self.adjust)(proxy, builder).build() {
             Ok(backend) => Some(Arc::new(backend)),
