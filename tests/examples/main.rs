@@ -26,6 +26,7 @@ fn the_examples_without_a_network_prove_what_they_print() {
     for (name, last) in [
         ("custom_selector", "app4 has no zone"),
         ("drain_server", "late client: app1 by balance (IN)"),
+        ("wait_for_a_slot", "late: done"),
     ] {
         let output = run(Command::new(example(name)).env_clear());
         assert!(output.status.success(), "{name}: {output:?}");
