@@ -35,12 +35,11 @@ impl<P: Send + Sync + 'static> Backend<P> {
     pub fn select(&self, request: &dyn Request, now: Now) -> Result<Selection<P>, SelectError> {
         self.current.read(|snapshot| {
             let (named, claim) = self.decide(snapshot, request, now);
-            let lease = match named {
-                Some(index) => Lease::take(&snapshot.members[index]).ok_or(Refusal::Saturated),
-                None => {
-                    let forwarded = self.forwarded(request);
-                    snapshot.balance(&Choice::new(&snapshot.farm, &forwarded, now))
-                }
+            let lease = if let Some(index) = named {
+                Lease::take(&snapshot.members[index]).ok_or(Refusal::Saturated)
+            } else {
+                let request = self.forwarded(request);
+                snapshot.balance(&Choice::new(&snapshot.farm, &request, now))
             };
             match lease {
                 Ok(lease) => Ok(Selection { lease, claim }),

@@ -200,17 +200,17 @@ fn fullconn(configuration: &Configuration, proxy: &Proxy) -> Result<u32, Finding
     let Some(server) = servers.find(|server| server.settings.minconn > 0) else {
         return Ok(0);
     };
-    if let Some(full) = given(&proxy.backend.fullconn) {
+    if let Some(full) = given(proxy.backend.fullconn.as_ref()) {
         return Ok(full);
     }
-    let global = given(&configuration.global.maxconn);
+    let global = given(configuration.global.maxconn.as_ref());
     let mut sum: u64 = 0;
     for frontend in configuration
         .proxies
         .iter()
         .filter(|it| leads_to(it, proxy))
     {
-        let Some(limit) = given(&frontend.frontend.maxconn).or(global) else {
+        let Some(limit) = given(frontend.frontend.maxconn.as_ref()).or(global) else {
             let message = "minconn without fullconn; expected that, or maxconn in global or in \
                            each frontend before this backend";
             let kind = FindingKind::NotSupported;
@@ -222,8 +222,8 @@ fn fullconn(configuration: &Configuration, proxy: &Proxy) -> Result<u32, Finding
 }
 
 /// A number that was given; 0 is as good as none.
-fn given(number: &Option<Located<u32>>) -> Option<u32> {
-    number.as_ref().map(|it| it.value).filter(|&it| it > 0)
+fn given(number: Option<&Located<u32>>) -> Option<u32> {
+    number.map(|it| it.value).filter(|&it| it > 0)
 }
 
 /// Whether a frontend names this backend; names made for each request do not count.
