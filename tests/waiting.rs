@@ -530,6 +530,20 @@ fn a_limit_grows_and_shrinks_with_the_sessions_of_the_backend() {
     assert_eq!(seen, expected);
 }
 
+// Observed: who leaves a server's queue makes HAProxy look for the room there is by now.
+#[test]
+fn a_limit_that_has_grown_is_used_when_somebody_gives_up() {
+    let server = server("s1", 10).min_connections(1);
+    let backend = backend([server]).full_connections(20).build().unwrap();
+    let held = served(&backend, "");
+    let mut waits: Vec<_> = (1..12).map(|n| waiting(&backend, "s1", n)).collect();
+    assert_eq!(counts(&backend), (1, 11));
+    drop(waits.pop());
+    assert_eq!(counts(&backend), (6, 5));
+    drop((held, waits));
+    assert_idle(&backend);
+}
+
 // Observed: 8 requests to a server of `minconn 1 maxconn 10` with `fullconn 20`. Only some
 // algorithms let newcomers have the room that has grown meanwhile.
 #[test]

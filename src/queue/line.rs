@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Spot;
 use super::priority::{Place, Priority};
-use super::sync::{AtomicU32, Mutex, MutexGuard};
+use super::sync::{AtomicU32, Mutex};
 use super::ticket::{Ending, Ticket};
 use crate::handle::{Lease, ServerHandle};
 use crate::server::{AdminState, Crowd, Joined, OperationalState, ServerId, ServerLoad, Status};
@@ -201,16 +201,25 @@ impl<P> Line<P> {
         }
         if is_first {
             state.call(true);
-            let serving = || state.seats.iter().filter(|seat| seat.serves_all);
-            let is_idle = serving().all(|seat| seat.load.in_flight() == 0);
-            if is_idle || !may_be_passed_over {
-                for position in 0..state.seats.len() {
-                    self.serve(&mut state, position, None, &mut called);
-                }
-            }
+            self.look_once_more(&mut state, may_be_passed_over, &mut called);
         }
         drop(state);
         (Entry::Waits(Spot::new(self, ticket, place, None)), called)
+    }
+
+    /// Looks for slots that were given back before anybody could know of the first who waits
+    /// in the common queue.
+    fn look_once_more(&self, state: &mut State<P>, is_passed_over: bool, called: &mut Called<P>) {
+        let mut serving = state.seats.iter().filter(|seat| seat.serves_all);
+        if is_passed_over && serving.any(|seat| seat.load.in_flight() > 0) {
+            return;
+        }
+        for position in 0..state.seats.len() {
+            // Where others wait already, somebody will come by for them.
+            if state.seats[position].queue.is_empty() {
+                self.serve(state, position, None, called);
+            }
+        }
     }
 
     /// Hands on a slot that was given back.
@@ -265,22 +274,41 @@ impl<P> Line<P> {
     }
 
     /// Takes a request out that waits no longer, if it still does.
-    pub(super) fn leave(&self, server: Option<&ServerHandle<P>>, place: Place) {
-        let mut state: MutexGuard<'_, _> = self.state.lock();
-        let Some(server) = server else {
-            let left = state.common.contains_key(&place);
-            self.leave_common(&mut state, |common| common.remove(&place));
-            if let (true, Some(crowd)) = (left, &self.crowd) {
-                crowd.left();
+    pub(super) fn leave(&self, server: Option<&Arc<ServerHandle<P>>>, place: Place) {
+        let mut called = Called::new();
+        let mut state = self.state.lock();
+        let left = match server {
+            None => {
+                let waiting = self.leave_common(&mut state, |common| common.remove(&place));
+                waiting.is_some()
             }
-            return;
+            Some(server) => self.leave_server(&mut state, server, place, &mut called),
         };
-        let Some(position) = state.position(&server.load) else {
-            return;
-        };
-        if state.seats[position].queue.remove(&place).is_some() {
-            server.load.leave_queue();
+        if let (true, Some(crowd)) = (left, &self.crowd) {
+            crowd.left();
         }
+        drop(state);
+        called.wake();
+    }
+
+    /// HAProxy looks for room on this occasion, too, which there may be by now if limits
+    /// grow with the crowd.
+    fn leave_server(
+        &self,
+        state: &mut State<P>,
+        server: &Arc<ServerHandle<P>>,
+        place: Place,
+        called: &mut Called<P>,
+    ) -> bool {
+        let Some(position) = state.position(&server.load) else {
+            return false;
+        };
+        let left = state.seats[position].queue.remove(&place).is_some();
+        if left {
+            server.load.leave_queue();
+            self.serve(state, position, Some(server), called);
+        }
+        left
     }
 }
 
@@ -336,6 +364,7 @@ impl<P> Seat<P> {
             let stays = ticket.is_forced && !even_forced;
             if !stays {
                 self.load.leave_queue();
+                self.load.left();
                 called.note(ticket.end(Ending::SentBack));
             }
             stays

@@ -1,14 +1,12 @@
 //! What queues are locked and counted with: the model checker's own under a model.
 
 #[cfg(not(crossbeam_loom))]
-pub(crate) use parking_lot::{Mutex, MutexGuard};
+pub(crate) use parking_lot::Mutex;
 #[cfg(not(crossbeam_loom))]
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64};
 
 #[cfg(crossbeam_loom)]
 pub(crate) use self::modelled::Mutex;
-#[cfg(crossbeam_loom)]
-pub(crate) use loom::sync::MutexGuard;
 #[cfg(crossbeam_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64};
 

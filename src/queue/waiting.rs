@@ -103,7 +103,7 @@ impl<P> Spot<P> {
 impl<P> Drop for Spot<P> {
     fn drop(&mut self) {
         if self.ticket.is_waiting() {
-            self.line.leave(self.server(), self.place);
+            self.line.leave(self.server.as_ref(), self.place);
         }
         // A slot that nobody came for goes to the next, when no lock is held.
         drop(self.take());
