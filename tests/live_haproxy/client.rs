@@ -62,7 +62,11 @@ pub(crate) fn begin(
     source: Ipv4Addr,
     request: &[u8],
 ) -> io::Result<(Answer, Pending)> {
-    let mut stream = support::connect_from(source, proxy)?;
+    begin_on(support::connect_from(source, proxy)?, request)
+}
+
+/// The same on a connection that is there.
+pub(crate) fn begin_on(mut stream: TcpStream, request: &[u8]) -> io::Result<(Answer, Pending)> {
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     stream.write_all(request)?;
     let mut reader = BufReader::new(stream);

@@ -62,8 +62,18 @@ pub(crate) fn version() -> String {
 
 /// Starts HAProxy.
 pub(crate) fn haproxy(scenario: &Scenario, origins: &[Origin], folder: &Path) -> Side {
+    start(folder, |listen, control| {
+        configuration(scenario, origins, listen, control)
+    })
+}
+
+/// Starts HAProxy with the configuration for its two addresses.
+pub(crate) fn start(
+    folder: &Path,
+    configuration: impl FnOnce(SocketAddr, SocketAddr) -> String,
+) -> Side {
     let (listen, control) = (support::free_address(), support::free_address());
-    let file = write(folder, &configuration(scenario, origins, listen, control));
+    let file = write(folder, &configuration(listen, control));
     let mut command = Command::new("haproxy");
     command
         .arg("-db")

@@ -34,6 +34,7 @@ mod hex;
 mod origin;
 mod program;
 mod published;
+mod queues;
 mod rules;
 mod scenario;
 mod sticky;
