@@ -370,7 +370,8 @@ impl std::error::Error for SelectError {}
 pub enum Refusal {
     /// No server can take a new session: all are down, drained or of weight 0.
     NoServer,
-    /// Every server that may serve the request has all its slots taken.
+    /// Every server that may serve the request has all its slots taken or waited for, and no
+    /// room in its queue if the request could wait.
     Saturated,
     /// All retries are used up.
     RetriesUsedUp {

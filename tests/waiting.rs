@@ -726,22 +726,20 @@ fn no_lock_is_held_while_somebody_is_woken() {
     let backend = &busy.0;
     let waker = Waker::from(Arc::clone(&busy));
     let mut context = Context::from_waker(&waker);
-    for way in [Leave::WeightZero, Leave::Removed] {
+    let mut wait = || {
         let held = served(backend, "");
         let mut waits = waiting(backend, "s1", 1);
         assert!(Pin::new(&mut waits).poll(&mut context).is_pending());
-        if way == Leave::WeightZero {
-            drop(held);
-            drop(turn(waits));
-        } else {
-            let changed = backend.update(|change| {
-                change.add(server("s3", 1))?;
-                change.set_max_connections("s1", 2)
-            });
-            changed.unwrap();
-            drop(turn(waits));
-        }
-    }
+        (held, waits)
+    };
+    let (held, waits) = wait();
+    drop(held);
+    drop(turn(waits));
+    let (held, waits) = wait();
+    let grow = |change: &mut Update<'_>| change.set_max_connections("s1", 2);
+    backend.update(grow).unwrap();
+    drop((turn(waits), held));
+    assert_idle(backend);
 }
 
 /// Waits on its thread.

@@ -290,7 +290,8 @@ impl Crowd {
             return most;
         }
         let share = u64::from(size) * u64::from(most) / u64::from(self.full);
-        least.max(share as u32)
+        // The most may have become the lesser of the two since.
+        least.max(share as u32).min(most)
     }
 }
 
@@ -353,5 +354,6 @@ mod tests {
         let limits = [0, 1, 3, 4, 11, 12, 19, 20, 99].map(|size| crowd.limit(1, 10, size));
         assert_eq!(limits, [1, 1, 1, 2, 5, 6, 9, 10, 10]);
         assert_eq!(Crowd::new(0).limit(1, 10, 1), 10);
+        assert_eq!(Crowd::new(20).limit(5, 3, 1), 3);
     }
 }
