@@ -58,7 +58,6 @@ fn play(case: &Value) -> Outcome {
 fn missing(case: &Value) -> Option<&'static str> {
     let mut words = case["config"].as_str()?.split_whitespace();
     words.find_map(|word| match word {
-        "maxqueue" => Some("queues with a limit"),
         word if word.starts_with("sc_") => Some("fetches of what is tracked"),
         _ => None,
     })

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stickroute::haproxy::{Mode, Proxy, Timeout};
-use stickroute::{Backend, Failure, FieldEdit, Now, Refusal, ResponseEdits, Retry, Selection};
+use stickroute::{
+    Admission, Backend, Failure, FieldEdit, Now, ResponseEdits, Retry, SelectError, Selection,
+    Turn, Waiting,
+};
 
 use super::counters::{BYTES_IN, BYTES_OUT, FAILURE, Tracked};
 use super::message::{Message, Reply};
@@ -42,18 +45,6 @@ pub(super) struct Arrival {
     stores_when_connected: bool,
 }
 
-impl Arrival {
-    /// Whether there is a slot it may have waited for.
-    pub(super) fn has_a_chance(&self) -> bool {
-        let farm = self.backend.farm();
-        let mut limited = farm
-            .servers()
-            .iter()
-            .filter(|it| it.max_connections().is_some());
-        limited.any(|server| !server.is_saturated())
-    }
-}
-
 /// A request that a server has.
 pub(super) struct Exchange {
     arrival: Arrival,
@@ -88,7 +79,7 @@ pub(super) enum Placed {
     Answered(Answered),
     Connected(Exchange),
     /// All slots are taken; until then it waits for one.
-    Full(Arrival, Duration),
+    Waits(Arrival, Waiting, Duration),
     /// It tries again then.
     Pausing(Attempt, Duration),
 }
@@ -97,7 +88,7 @@ impl Placed {
     /// When something happens to it by itself.
     pub(super) fn due(&self) -> Option<Duration> {
         match self {
-            Self::Full(_, due) | Self::Pausing(_, due) => Some(*due),
+            Self::Waits(_, _, due) | Self::Pausing(_, due) => Some(*due),
             Self::Answered(_) | Self::Connected(_) => None,
         }
     }
@@ -132,7 +123,7 @@ impl Simulation {
     /// What becomes of a request when its time has come.
     pub(super) fn go_on(&self, placed: Placed) -> Placed {
         match placed {
-            Placed::Full(..) => UNAVAILABLE,
+            Placed::Waits(..) => UNAVAILABLE,
             Placed::Pausing(attempt, _) => self.connect(attempt),
             done => done,
         }
@@ -176,13 +167,32 @@ impl Simulation {
     /// Selects a server and connects to it.
     pub(super) fn place(&self, arrival: Arrival) -> Placed {
         let request = arrival.message.seen(arrival.mode);
-        match arrival.backend.select(request, self.clock.now()) {
-            Ok(selection) => self.connect(Attempt { arrival, selection }),
-            Err(error) if *error.refusal() == Refusal::Saturated => {
+        let admitted = arrival.backend.admit(request, self.clock.now());
+        self.admitted(arrival, admitted)
+    }
+
+    /// Connects, or waits for a slot.
+    fn admitted(&self, arrival: Arrival, admitted: Result<Admission, SelectError>) -> Placed {
+        match admitted {
+            Ok(Admission::Served(selection)) => self.connect(Attempt { arrival, selection }),
+            Ok(Admission::Waits(waiting)) => {
                 let until = self.clock.mono().saturating_add(self.patience(&arrival));
-                Placed::Full(arrival, until)
+                Placed::Waits(arrival, waiting, until)
             }
             Err(_) => UNAVAILABLE,
+        }
+    }
+
+    /// Asks whether it is the turn of a request that waits until then.
+    pub(super) fn ask_again(&self, arrival: Arrival, waiting: Waiting, until: Duration) -> Placed {
+        match waiting.try_take() {
+            Ok(Turn::Served(selection)) => self.connect(Attempt { arrival, selection }),
+            Ok(Turn::SentBack(sent_back)) => {
+                let (request, now) = (arrival.message.seen(arrival.mode), self.clock.now());
+                let admitted = arrival.backend.readmit(sent_back, request, now);
+                self.admitted(arrival, admitted)
+            }
+            Err(waiting) => Placed::Waits(arrival, waiting, until),
         }
     }
 
@@ -194,13 +204,18 @@ impl Simulation {
         }
         let (request, now) = (arrival.message.seen(arrival.mode), self.clock.now());
         let backend = &arrival.backend;
-        match backend.redispatch(selection, request, Failure::Refused, now) {
-            Retry::Same { selection, pause } | Retry::Other { selection, pause } => {
-                let attempt = Attempt { arrival, selection };
-                Placed::Pausing(attempt, self.clock.mono() + pause)
-            }
-            Retry::GiveUp(_) => UNAVAILABLE,
-        }
+        let retry = backend.redispatch_or_wait(selection, request, Failure::Refused, now);
+        let (selection, pause) = match retry {
+            Retry::Same { selection, pause }
+            | Retry::Other {
+                selection: Admission::Served(selection),
+                pause,
+            } => (selection, pause),
+            Retry::Other { selection, .. } => return self.admitted(arrival, Ok(selection)),
+            Retry::GiveUp(_) => return UNAVAILABLE,
+        };
+        let attempt = Attempt { arrival, selection };
+        Placed::Pausing(attempt, self.clock.mono() + pause)
     }
 
     fn connected(&self, arrival: Arrival, mut selection: Selection, server: String) -> Placed {

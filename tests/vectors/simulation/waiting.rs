@@ -45,17 +45,14 @@ impl Simulation {
         self.let_in();
     }
 
-    /// Lets those in that wait for a slot, as far as there are any. They wait no longer
-    /// than they would have.
+    /// Lets those in that wait and whose turn has come.
     pub(super) fn let_in(&mut self) {
         let clients = std::mem::take(&mut self.clients.0).into_iter();
         self.clients.0 = clients
             .map(|(name, placed)| match placed {
-                Placed::Full(arrival, until) if arrival.has_a_chance() => match self.place(arrival)
-                {
-                    Placed::Full(arrival, _) => (name, Placed::Full(arrival, until)),
-                    placed => (name, placed),
-                },
+                Placed::Waits(arrival, waiting, until) => {
+                    (name, self.ask_again(arrival, waiting, until))
+                }
                 placed => (name, placed),
             })
             .collect();
