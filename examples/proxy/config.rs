@@ -9,7 +9,7 @@ use stickroute::haproxy::{
     Bind, Configuration, ConfigurationError, ConfigurationReader, Finding, Location, Proxy,
     Routing, Severity, Timeout,
 };
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::fault::Fault;
 use crate::honour;
@@ -172,6 +172,5 @@ fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>) -> Back {
             queue: proxy.timeout(Timeout::Queue).or(connect),
         },
         keeps_alive: !closes && !never,
-        freed: Notify::new(),
     }
 }

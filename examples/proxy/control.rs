@@ -70,18 +70,8 @@ impl Control {
         for answer in runtime.level(self.level).answers(line, Now::system()) {
             send(writer, answer.text().as_bytes(), self.timeout).await?;
             wish = answer.wish().or(wish);
-            self.wake();
         }
         Ok(wish)
-    }
-
-    /// Servers may have become ready for those who wait.
-    fn wake(&self) {
-        if let Subject::Site(site) = &self.subject {
-            for back in site.backs.values() {
-                back.freed.notify_waiters();
-            }
-        }
     }
 }
 

@@ -9,10 +9,10 @@ use std::task::{Context, Poll, ready};
 use hyper::StatusCode;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::http::request::Parts;
-use stickroute::{Now, SelectError};
+use stickroute::{Now, SelectError, Selection};
 
 use crate::body::{BoxError, Patient};
-use crate::queue::Held;
+use crate::pool::Pool;
 use crate::stream::{Counted, Ends};
 
 /// A request under way.
@@ -38,7 +38,7 @@ pub(crate) enum Outcome {
     /// Nowhere: refused before a server was looked for.
     Unrouted,
     /// It has a server, and holds a slot there.
-    Selected(Held),
+    Selected(Selection<Pool>),
     /// There is no server for it.
     NoServer(SelectError),
 }
@@ -94,8 +94,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unrouted => f.write_str("not routed"),
-            Self::Selected(held) => {
-                let selection = &held.selection;
+            Self::Selected(selection) => {
                 write!(f, "{selection}, retries {}", selection.retries())?;
                 let moved = selection.is_redispatched();
                 f.write_str(if moved { ", redispatched" } else { "" })

@@ -25,7 +25,7 @@ use crate::exchange::{Exchange, Outcome, Streamed};
 use crate::forwardfor;
 use crate::headers;
 use crate::pool::{self, Connection, Pool, RequestBody};
-use crate::queue::{self, Held};
+use crate::queue;
 use crate::site::{Back, Front};
 use crate::stream::{Ends, UnderWay};
 
@@ -135,17 +135,18 @@ impl Way<'_> {
         Ok((back, backend))
     }
 
-    async fn select(&mut self, back: &Arc<Back>, backend: &Backend<Pool>) -> Result<(), Answer> {
-        let attempt = || backend.select(&self.view(), Now::system());
-        let held = queue::select(back, back.timeouts.queue, attempt).await;
-        self.settle(held)
+    async fn select(&mut self, back: &Back, backend: &Backend<Pool>) -> Result<(), Answer> {
+        let admitted = backend.admit(&self.view(), Now::system());
+        let readmit = |sent_back| backend.readmit(sent_back, &self.view(), Now::system());
+        let selected = queue::wait(admitted, back.timeouts.queue, readmit).await;
+        self.settle(selected)
     }
 
     /// Notes what was decided.
-    fn settle(&mut self, decided: Result<Held, SelectError>) -> Result<(), Answer> {
+    fn settle(&mut self, decided: Result<Selection<Pool>, SelectError>) -> Result<(), Answer> {
         match decided {
-            Ok(held) => {
-                self.exchange.outcome = Outcome::Selected(held);
+            Ok(selection) => {
+                self.exchange.outcome = Outcome::Selected(selection);
                 Ok(())
             }
             Err(error) => {
@@ -157,14 +158,14 @@ impl Way<'_> {
 
     fn selection(&mut self) -> Result<&mut Selection<Pool>, Answer> {
         match &mut self.exchange.outcome {
-            Outcome::Selected(held) => Ok(&mut held.selection),
+            Outcome::Selected(selection) => Ok(selection),
             Outcome::Unrouted | Outcome::NoServer(_) => Err(answer::no_server()),
         }
     }
 
     fn edits(&self) -> Result<RequestEdits, Answer> {
         match &self.exchange.outcome {
-            Outcome::Selected(held) => Ok(held.selection.request_edits(&self.view())),
+            Outcome::Selected(selection) => Ok(selection.request_edits(&self.view())),
             Outcome::Unrouted | Outcome::NoServer(_) => Err(answer::no_server()),
         }
     }
@@ -229,7 +230,7 @@ impl Way<'_> {
             match pool::open(&address, back.timeouts.connect).await {
                 Ok(connection) => return Ok(connection),
                 Err(failure) => {
-                    let pause = self.redispatch(backend, failure)?;
+                    let pause = self.redispatch(back, backend, failure).await?;
                     time::sleep(pause).await;
                 }
             }
@@ -237,20 +238,22 @@ impl Way<'_> {
     }
 
     /// Selects anew after a failure; returns how long to wait before the next attempt.
-    fn redispatch(
+    async fn redispatch(
         &mut self,
+        back: &Back,
         backend: &Backend<Pool>,
         failure: Failure,
     ) -> Result<Duration, Answer> {
         let outcome = mem::replace(&mut self.exchange.outcome, Outcome::Unrouted);
-        let Outcome::Selected(held) = outcome else {
+        let Outcome::Selected(selection) = outcome else {
             return Err(answer::no_server());
         };
-        let retry = held.redispatch(|selection| {
-            backend.redispatch(selection, &self.view(), failure, Now::system())
-        });
-        let pause = retry.as_ref().map_or(Duration::ZERO, |(_, pause)| *pause);
-        self.settle(retry.map(|(held, _)| held))?;
+        let now = Now::system();
+        let retry = backend.redispatch_or_wait(selection, &self.view(), failure, now);
+        let readmit = |sent_back| backend.readmit(sent_back, &self.view(), Now::system());
+        let next = queue::retry(retry, back.timeouts.queue, readmit).await;
+        let pause = next.as_ref().map_or(Duration::ZERO, |(_, pause)| *pause);
+        self.settle(next.map(|(selection, _)| selection))?;
         Ok(pause)
     }
 

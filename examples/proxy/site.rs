@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use stickroute::haproxy::{Mode, Routing};
 use stickroute::{Backend, Request};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::pool::Pool;
 use crate::rules::Rules;
@@ -60,8 +60,6 @@ pub(crate) struct Back {
     pub(crate) timeouts: BackTimeouts,
     /// Whether connections to servers are kept for further requests.
     pub(crate) keeps_alive: bool,
-    /// Told whenever a slot on a server may have become free.
-    pub(crate) freed: Notify,
 }
 
 /// How long servers are waited for; `None` is for ever.
@@ -127,7 +125,6 @@ impl Back {
                 ..BackTimeouts::default()
             },
             keeps_alive: true,
-            freed: Notify::new(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use stickroute::{Backend, Now, Request, SimpleResponse};
+use stickroute::{Backend, Now, Request, Selection, SimpleResponse};
 use tokio::io::{AsyncRead, AsyncWriteExt, WriteHalf, split};
 use tokio::time;
 
@@ -16,7 +16,7 @@ use crate::body::{Pulse, silence};
 use crate::exchange::{Exchange, Outcome};
 use crate::inspect::{Inspection, Verdict};
 use crate::pool::{self, Pool};
-use crate::queue::{self, Held};
+use crate::queue;
 use crate::relay::{Side, pump};
 use crate::site::{Back, Front};
 use crate::stream::{Ends, Stream};
@@ -116,29 +116,29 @@ impl Session {
         back: &Arc<Back>,
         backend: &Backend<Pool>,
     ) -> io::Result<Box<dyn Stream>> {
-        let attempt = || backend.select(&self.view(), Now::system());
-        let mut held = match queue::select(back, back.timeouts.queue, attempt).await {
-            Ok(held) => held,
+        let readmit = |sent_back| backend.readmit(sent_back, &self.view(), Now::system());
+        let admitted = backend.admit(&self.view(), Now::system());
+        let mut selection = match queue::wait(admitted, back.timeouts.queue, &readmit).await {
+            Ok(selection) => selection,
             Err(error) => {
                 self.exchange.outcome = Outcome::NoServer(error);
                 return Err(io::ErrorKind::NotConnected.into());
             }
         };
         loop {
-            let address = held.selection.server().address().clone();
+            let address = selection.server().address().clone();
             let failure = match pool::connect(&address, back.timeouts.connect).await {
                 Ok(server) => {
-                    self.exchange.outcome = Outcome::Selected(held);
+                    self.exchange.outcome = Outcome::Selected(selection);
                     return Ok(server);
                 }
                 Err(failure) => failure,
             };
-            let retry = held.redispatch(|selection| {
-                backend.redispatch(selection, &self.view(), failure, Now::system())
-            });
-            match retry {
+            let now = Now::system();
+            let retry = backend.redispatch_or_wait(selection, &self.view(), failure, now);
+            match queue::retry(retry, back.timeouts.queue, &readmit).await {
                 Ok((next, pause)) => {
-                    held = next;
+                    selection = next;
                     time::sleep(pause).await;
                 }
                 Err(error) => {
@@ -168,10 +168,10 @@ impl Session {
             pump(&mut from_client, &mut to_server, &pulse, &client_side).await
         };
         let down = async {
-            let Outcome::Selected(held) = &mut self.exchange.outcome else {
+            let Outcome::Selected(selection) = &mut self.exchange.outcome else {
                 return Ok(());
             };
-            learn(held, back, backend, &mut from_server, &mut to_client).await?;
+            learn(selection, back, backend, &mut from_server, &mut to_client).await?;
             pump(&mut from_server, &mut to_client, &pulse, &server_side).await
         };
         let limit = || {
@@ -189,7 +189,7 @@ impl Session {
 /// Lets the stick rules store, once the first bytes of the server have been seen, if
 /// rules want to see them.
 async fn learn(
-    held: &mut Held,
+    selection: &mut Selection<Pool>,
     back: &Back,
     backend: &Backend<Pool>,
     from_server: &mut (impl AsyncRead + Unpin),
@@ -197,7 +197,7 @@ async fn learn(
 ) -> io::Result<()> {
     let rules = &back.rules.response;
     if rules.rules.is_empty() {
-        backend.connected(&mut held.selection, Now::system());
+        backend.connected(selection, Now::system());
         return Ok(());
     }
     let response = |payload: &[u8]| SimpleResponse::new(200).payload(payload);
@@ -208,7 +208,7 @@ async fn learn(
     };
     let verdict = rules.decide(from_server, &mut seen, holds).await?;
     // There are no headers that could be edited.
-    let _ = backend.respond(&mut held.selection, &response(&seen), Now::system());
+    let _ = backend.respond(selection, &response(&seen), Now::system());
     accepted(verdict)?;
     to_client.write_all(&seen).await
 }

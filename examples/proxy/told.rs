@@ -152,9 +152,6 @@ fn of_proxy<'c>(proxy: &'c Proxy, found: &mut Vec<(&'c Location, &'static str)>)
         let place = proxy.timeouts.get(timeout).map(|time| &time.location);
         found.extend(place.map(|place| (place, *name)));
     }
-    if let Some(fullconn) = &proxy.backend.fullconn {
-        found.push((&fullconn.location, "fullconn"));
-    }
     let reuse = proxy.backend.http_reuse.as_ref();
     let never_or_safe = |text: Option<&str>| matches!(text, Some("never" | "safe"));
     if let Some(word) = reuse.filter(|word| !never_or_safe(word.as_str())) {

@@ -10,6 +10,7 @@ use super::Line;
 use super::priority::Place;
 use super::ticket::{Ending, Ticket};
 use crate::cookie::ClientCookie;
+use crate::error::{Refusal, SelectError};
 use crate::handle::ServerHandle;
 use crate::selection::{Claim, Selection};
 use crate::server::ServerId;
@@ -127,6 +128,12 @@ impl<P> Waiting<P> {
     pub fn client_cookie(&self) -> ClientCookie {
         let claim = self.claim.as_ref();
         claim.map_or(ClientCookie::None, |claim| claim.client_cookie)
+    }
+
+    /// Leaves the queue: what to tell of a request that has waited too long. A slot that it
+    /// was given meanwhile goes to the next in turn.
+    pub fn give_up(self) -> SelectError {
+        SelectError::new(Refusal::Saturated, self.client_cookie())
     }
 
     /// The turn, if it has come; else the request waits on.
