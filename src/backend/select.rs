@@ -54,6 +54,8 @@ impl<P: Send + Sync + 'static> Backend<P> {
     }
 
     /// The server that persistence names, if any, and all that is known of the request.
+    // A claim is large: inlined, it is made where it stays.
+    #[inline]
     pub(super) fn decide(
         &self,
         snapshot: &Snapshot<P>,
@@ -84,6 +86,7 @@ struct Selecting<'a, P> {
 }
 
 impl<P> Selecting<'_, P> {
+    #[inline]
     fn run(self) -> (Option<usize>, Claim) {
         let ruled = self.use_server();
         let cookie = self.read_cookies(ruled.is_some());
