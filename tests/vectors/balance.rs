@@ -65,11 +65,11 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// What a case needs beyond an algorithm, and the library does not have yet.
+/// What a case needs that is not played here: requests do not wait in these cases.
 fn unsupported(case: &Value) -> Option<String> {
     let servers = list(&case["config"]["servers"]);
     let waits = servers.iter().any(|server| !server["maxqueue"].is_null());
-    waits.then(|| "maxqueue".to_owned())
+    waits.then(|| "a server with maxqueue, whose queue is not played here".to_owned())
 }
 
 /// The selector of a case, from HAProxy's text where there is one for it.
