@@ -172,10 +172,13 @@ fn start(seed: u64) -> (Running, PathBuf) {
         .arg(&file)
         .stderr(Stdio::null());
     let haproxy = Running::start(&mut command, 0);
-    assert!(
-        support::eventually(|| UnixStream::connect(&socket).is_ok()),
-        "haproxy runs"
-    );
+    // The command socket is there before the listener is.
+    for path in [&socket, &listen] {
+        assert!(
+            support::eventually(|| UnixStream::connect(path).is_ok()),
+            "haproxy runs"
+        );
+    }
     for path in [file, listen] {
         fs::remove_file(path).unwrap();
     }
