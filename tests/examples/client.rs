@@ -36,7 +36,8 @@ impl Proxy {
     pub(crate) fn order(&self, order: &str) -> String {
         let mut control = TcpStream::connect(self.program.address("control ")).unwrap();
         control.write_all(format!("{order}\n").as_bytes()).unwrap();
-        control.shutdown(Shutdown::Write).unwrap();
+        // It may have answered and gone already.
+        let _ = control.shutdown(Shutdown::Write);
         let mut answer = String::new();
         control.read_to_string(&mut answer).unwrap();
         answer
@@ -49,12 +50,14 @@ impl Proxy {
         row.split_whitespace().nth(6).unwrap_or_default().to_owned()
     }
 
-    /// Sends a signal and waits for the end.
-    pub(crate) fn stop(mut self, signal: &str) -> ExitStatus {
-        let child = self.program.child();
-        let kill = format!("kill -{signal} {}", child.id());
+    pub(crate) fn signal(&mut self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.program.child().id());
         assert!(run(Command::new("sh").args(["-c", &kill])).status.success());
-        child.wait().unwrap()
+    }
+
+    /// Waits for the end.
+    pub(crate) fn end(mut self) -> ExitStatus {
+        self.program.child().wait().unwrap()
     }
 }
 

@@ -31,7 +31,7 @@ impl Side {
     /// Cookie states and retries of the last request, as the log tells them: ours is
     /// `... (DI), retries 2, redispatched, status 200 ...`.
     pub(crate) fn logged_state(&self) -> String {
-        let Ok(line) = self.log.recv_timeout(Duration::from_secs(5)) else {
+        let Ok(line) = self.log.recv_timeout(Duration::from_secs(60)) else {
             return "not logged".into();
         };
         let behind = |mark: &str, end: char| {
@@ -112,7 +112,7 @@ fn configuration(
 ) -> String {
     let mut text = format!(
         "global\n  nbthread 1\n  stats socket ipv4@{control} level admin\n\
-         defaults\n  mode http\n  timeout client 20s\n  timeout server 20s\n  \
+         defaults\n  mode http\n  timeout client 10m\n  timeout server 10m\n  \
          timeout connect {CONNECT_TIMEOUT}ms\n\
          frontend web\n  bind {listen}\n  default_backend app\n\
          backend app\n  http-after-response set-header {STATE} \"%tsc/%rc\"\n"

@@ -36,7 +36,8 @@ pub(crate) fn open_gate(number: u64) {
 fn wait_at_gate(number: u64) {
     let open = OPEN.lock().expect("nobody panics there");
     let is_shut = |open: &mut BTreeSet<u64>| number > 0 && !open.contains(&number);
-    let passed = OPENED.wait_timeout_while(open, Duration::from_secs(20), is_shut);
+    // Long enough for the slowest of machines to send all it has between.
+    let passed = OPENED.wait_timeout_while(open, Duration::from_secs(600), is_shut);
     drop(passed);
 }
 
@@ -113,7 +114,7 @@ fn serve(listener: &TcpListener, name: &str, stop: &AtomicBool) {
 }
 
 fn answer(mut stream: &TcpStream, name: &str) -> io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let mut reader = BufReader::new(stream);
     let lines = head(&mut reader)?;
     let field = |name: &'static str| fields(&lines, name).next();

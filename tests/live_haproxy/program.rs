@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -47,7 +48,8 @@ impl Program {
         let socket = folder.file("stats.sock");
         let is_up = || {
             let mut all = listen.iter();
-            socket.exists() && all.all(|listen| TcpStream::connect(listen).is_ok())
+            UnixStream::connect(&socket).is_ok()
+                && all.all(|listen| TcpStream::connect(listen).is_ok())
         };
         assert!(support::eventually(is_up), "it does not run: {text}");
         Self {

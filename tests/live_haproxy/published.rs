@@ -7,12 +7,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use stickroute::Now;
-
 use crate::generator::Random;
-use crate::number;
 use crate::origin::Origin;
 use crate::program::{Program, is_same};
+use crate::seed;
 use crate::support;
 use crate::support::configuration::{Folder, Moved};
 
@@ -78,7 +76,7 @@ fn requests_stick_by_header() {
 }
 
 fn compare(case: &Case) {
-    let seed = number("STICKROUTE_LIVE_SEED").unwrap_or_else(|| Now::system().wall_seconds());
+    let seed = seed();
     println!("{}: STICKROUTE_LIVE_SEED={seed}", case.name);
     let mut random = Random(seed);
     let folders = ["theirs", "ours"].map(|side| Folder::new(&format!("{}-{side}", case.name)));

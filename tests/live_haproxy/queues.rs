@@ -24,7 +24,7 @@ use crate::client::{self, Answer, Pending, STATE};
 use crate::generator::Random;
 use crate::haproxy::{self, Side};
 use crate::origin::{self, Origin};
-use crate::{hex, number, support};
+use crate::{hex, number, seed, support};
 
 /// A name, what the backend says, and what its servers say.
 type Text = (&'static str, &'static str, &'static [&'static str]);
@@ -101,7 +101,7 @@ const TEXTS: &[Text] = &[
 #[test]
 #[ignore = "runs a real HAProxy for a minute; see the top of this file"]
 fn requests_wait_as_in_haproxy() {
-    let seed = number("STICKROUTE_LIVE_SEED").unwrap_or_else(|| Now::system().wall_seconds());
+    let seed = seed();
     let steps = number("STICKROUTE_LIVE_STEPS").unwrap_or(60);
     let only = std::env::var("STICKROUTE_LIVE_ONLY").unwrap_or_default();
     println!("STICKROUTE_LIVE_SEED={seed}");
@@ -178,8 +178,8 @@ fn text_for(text: &Text, origins: &[Origin], listen: SocketAddr, control: Socket
     let (_, backend, servers) = text;
     let mut text = format!(
         "global\n nbthread 1\n stats socket ipv4@{control} level admin\n\
-         defaults\n mode http\n timeout client 20s\n timeout server 20s\n \
-         timeout connect 1s\n timeout queue 20s\n option abortonclose\n\
+         defaults\n mode http\n timeout client 10m\n timeout server 10m\n \
+         timeout connect 1s\n timeout queue 10m\n option abortonclose\n\
          frontend web\n bind {listen}\n \
          http-request set-priority-class hdr_val(x-class)\n default_backend app\n\
          backend app\n cookie SRV insert indirect\n \
@@ -445,7 +445,7 @@ impl Run {
         while !self.due.is_empty() {
             let (gate, begun) = self
                 .begun
-                .recv_timeout(Duration::from_secs(2))
+                .recv_timeout(Duration::from_secs(60))
                 .map_err(|_| format!("HAProxy does not answer, ours: {:?}", self.due))?;
             let Ok((answer, pending)) = begun else {
                 continue; // of a client that has left

@@ -16,8 +16,8 @@ const CONFIGURATION: &str = r#"
 defaults
     mode http
     timeout connect 1s
-    timeout client 5s
-    timeout server 5s
+    timeout client 60s
+    timeout server 60s
 frontend web
     bind LISTEN accept-proxy
     option forwardfor except 192.0.2.0/24
@@ -182,9 +182,12 @@ fn echo() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            let mut head = vec![0; 65_536];
-            let length = stream.read(&mut head).unwrap_or(0);
-            let head = String::from_utf8_lossy(&head[..length]).into_owned();
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) > 0 {
+                head.extend(byte);
+            }
+            let length = head.len();
+            let head = String::from_utf8_lossy(&head).into_owned();
             let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
             let status = if path == "/missing" { 404 } else { 200 };
             // A proxy that goes away is its own affair.
@@ -210,7 +213,7 @@ struct Answer {
 fn send(proxy: SocketAddr, request: &str) -> Answer {
     let mut stream = TcpStream::connect(proxy).unwrap();
     stream
-        .set_read_timeout(Some(Duration::from_secs(5)))
+        .set_read_timeout(Some(Duration::from_secs(60)))
         .unwrap();
     let mut answer = Vec::new();
     // One that is rejected may be reset.

@@ -19,6 +19,8 @@ impl Folder {
     pub(crate) fn new(name: &str) -> Self {
         let name = format!("stickroute-{}-{name}", std::process::id());
         let path = std::env::temp_dir().join(name);
+        // What a process of the same number left would be taken for this one's.
+        let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("there is a place for temporary files");
         Self(path)
     }
@@ -100,7 +102,8 @@ pub(crate) fn run(text: &str, folder: &Folder, arguments: &[&str]) -> Running {
 pub(crate) fn ask(socket: &Path, line: &str) -> String {
     let mut stream = UnixStream::connect(socket).expect("it listens");
     stream.write_all(format!("{line}\n").as_bytes()).unwrap();
-    stream.shutdown(Shutdown::Write).unwrap();
+    // It may have answered and gone already.
+    let _ = stream.shutdown(Shutdown::Write);
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer

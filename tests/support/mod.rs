@@ -2,11 +2,11 @@
 
 pub(crate) mod configuration;
 
-use std::io::{self, BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub(crate) struct Running {
     child: Child,
     /// What it printed first.
     pub(crate) lines: Vec<String>,
+    /// Kept open, so that what it prints later does not fail.
+    _output: BufReader<ChildStdout>,
 }
 
 impl Running {
@@ -53,9 +55,14 @@ impl Running {
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let output = child.stdout.take().expect("its output is a pipe");
-        let lines = BufReader::new(output).lines().take(lines);
+        let mut output = BufReader::new(output);
+        let lines = output.by_ref().lines().take(lines);
         let lines = lines.map(|line| line.expect("it prints text")).collect();
-        Self { child, lines }
+        Self {
+            child,
+            lines,
+            _output: output,
+        }
     }
 
     /// The address in the line that begins so.
@@ -94,26 +101,62 @@ pub(crate) fn connect_from(source: Ipv4Addr, to: SocketAddr) -> io::Result<TcpSt
     })
 }
 
-/// A loopback address nobody listens on.
+/// A loopback address nobody listens on, and that no other test is given.
 ///
 /// Below the ports that outgoing connections get, from 32,768 on Linux and from 16,000 in
 /// some sandboxes: one of those could otherwise take the port of a server that is down for
 /// a moment, or connect to itself.
 pub(crate) fn free_address() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 10_000 + (std::process::id() % 40) as u16 * 100;
+    static PORTS: Mutex<Ports> = Mutex::new(Ports {
+        blocks: Vec::new(),
+        given: 0,
+    });
+    let mut ports = PORTS.lock().expect("nobody panics there");
     loop {
-        let port = first + NEXT.fetch_add(1, Relaxed) % 2_000;
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let address = loopback(ports.next());
         if TcpListener::bind(address).is_ok() {
             return address;
         }
     }
 }
 
-/// Asks again and again until it holds; false after five seconds.
+/// The ports this process may give to its tests: blocks of a hundred, which other
+/// processes leave alone as long as the first port of a block is bound, for UDP.
+struct Ports {
+    blocks: Vec<UdpSocket>,
+    given: usize,
+}
+
+impl Ports {
+    const BLOCK: u16 = 100;
+
+    /// Each once, as long as there is another block to be had.
+    fn next(&mut self) -> u16 {
+        let block = self.given / usize::from(Self::BLOCK);
+        if block >= self.blocks.len() {
+            let mut firsts = (10_000..16_000).step_by(Self::BLOCK.into());
+            let free = |port| UdpSocket::bind(loopback(port)).ok();
+            match firsts.find_map(free) {
+                Some(claim) => self.blocks.push(claim),
+                None => self.given = 0,
+            }
+        }
+        let block = &self.blocks[self.given / usize::from(Self::BLOCK)];
+        let first = block.local_addr().expect("it is bound").port();
+        let port = first + (self.given % usize::from(Self::BLOCK)) as u16;
+        self.given += 1;
+        port
+    }
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+}
+
+/// Asks again and again until it holds; false after half a minute, which is long enough
+/// for a machine that has much else to do.
 pub(crate) fn eventually(mut holds: impl FnMut() -> bool) -> bool {
-    (0..500).any(|_| {
+    (0..3_000).any(|_| {
         let held = holds();
         if !held {
             sleep(Duration::from_millis(10));

@@ -209,8 +209,8 @@ global
 defaults
     mode MODE
     timeout connect 100ms
-    timeout client 20s
-    timeout server 20s
+    timeout client 60s
+    timeout server 60s
 ";
 
 /// A table and its arguments.
