@@ -74,8 +74,38 @@ pub(crate) struct Claim {
     pub(crate) redispatched: bool,
     /// How urgent it is, should it have to wait.
     pub(crate) priority: Priority,
-    /// Keys to be stored with the server that answers.
-    pub(crate) stores: Stores,
+    /// Keys to be stored with the server that answers, if there are rules for that.
+    pub(crate) stores: Option<Stores>,
+}
+
+/// What the request itself says: all of a [`Claim`] that is small and free to copy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Findings {
+    pub(crate) reason: Reason,
+    pub(crate) trust: Trust,
+    pub(crate) client_cookie: ClientCookie,
+    pub(crate) dates: Dates,
+    pub(crate) method: &'static [u8],
+}
+
+impl Findings {
+    /// The claim of a request that has just come.
+    #[inline]
+    pub(crate) fn claim(self, stores: Option<Stores>) -> Claim {
+        Claim {
+            reason: self.reason,
+            trust: self.trust,
+            direct: self.reason != Reason::Balance,
+            client_cookie: self.client_cookie,
+            dates: self.dates,
+            response_cookie: ResponseCookie::None,
+            method: self.method,
+            retries: 0,
+            redispatched: false,
+            priority: Priority::default(),
+            stores,
+        }
+    }
 }
 
 impl Claim {
@@ -257,10 +287,12 @@ pub(crate) enum Trust {
 /// matters to cookies and caches, else nothing. Unlike the request, it can be kept.
 #[inline]
 pub(crate) fn known_method(request: &dyn Request) -> &'static [u8] {
-    let known: [&'static [u8]; 5] = [b"GET", b"HEAD", b"OPTIONS", b"POST", b"TRACE"];
-    let method = request.method();
-    known
-        .into_iter()
-        .find(|&known| known == method)
-        .unwrap_or_default()
+    match request.method() {
+        b"GET" => b"GET",
+        b"HEAD" => b"HEAD",
+        b"OPTIONS" => b"OPTIONS",
+        b"POST" => b"POST",
+        b"TRACE" => b"TRACE",
+        _ => b"",
+    }
 }

@@ -75,12 +75,16 @@ impl<P: Send + Sync + 'static> Backend<P> {
         priority: Priority,
     ) -> Result<Admission<P>, SelectError> {
         self.current.read(|snapshot| {
-            let (named, mut claim) = self.decide(snapshot, request, now);
-            claim.priority = priority;
+            let request = &self.forwarded(request);
+            let mut stores = None;
+            let (named, findings) = self.decide(snapshot, request, now, &mut stores);
             let arrival = Arrival {
-                request: &self.forwarded(request),
+                request,
                 now,
-                claim,
+                claim: Claim {
+                    priority,
+                    ..findings.claim(stores)
+                },
                 named: named.map(|index| snapshot.members[index].id()),
                 given_up: None,
                 avoid: None,

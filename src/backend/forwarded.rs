@@ -26,6 +26,11 @@ impl<'a> Forwarded<'a> {
             edits: OnceCell::new(),
         }
     }
+
+    /// The request as the client sent it.
+    pub(super) fn original(&self) -> &'a dyn Request {
+        self.request
+    }
 }
 
 impl Request for Forwarded<'_> {

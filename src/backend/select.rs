@@ -8,12 +8,11 @@ use super::rules;
 use super::snapshot::Snapshot;
 use super::stick::Sticking;
 use super::{Backend, Policy};
-use crate::cookie::{ClientState, Match, ResponseCookie, Stamp};
+use crate::cookie::{ClientState, Match, Stamp};
 use crate::error::{Refusal, SelectError};
 use crate::handle::{Lease, ServerHandle};
 use crate::message::Request;
-use crate::queue::Priority;
-use crate::selection::{Claim, Reason, Selection, Trust, known_method};
+use crate::selection::{Findings, Reason, Selection, Trust, known_method};
 use crate::selector::Choice;
 use crate::stick::Stores;
 use crate::time::Now;
@@ -34,16 +33,25 @@ impl<P: Send + Sync + 'static> Backend<P> {
     /// servers that may are taken or [waited](Self::admit) for; answer 503.
     pub fn select(&self, request: &dyn Request, now: Now) -> Result<Selection<P>, SelectError> {
         self.current.read(|snapshot| {
-            let (named, claim) = self.decide(snapshot, request, now);
+            let request = &self.forwarded(request);
+            let mut stores = None;
+            let (named, findings) = self.decide(snapshot, request, now, &mut stores);
             let lease = if let Some(index) = named {
                 Lease::take(&snapshot.members[index]).ok_or(Refusal::Saturated)
             } else {
-                let request = self.forwarded(request);
-                snapshot.balance(&Choice::new(&snapshot.farm, &request, now))
+                snapshot.balance(&Choice::new(&snapshot.farm, request, now))
             };
             match lease {
-                Ok(lease) => Ok(Selection { lease, claim }),
-                Err(refusal) => Err(SelectError::new(refusal, claim.client_cookie)),
+                // A selection is large: each of the two is made where it stays.
+                Ok(lease) if stores.is_none() => Ok(Selection {
+                    lease,
+                    claim: findings.claim(None),
+                }),
+                Ok(lease) => Ok(Selection {
+                    lease,
+                    claim: findings.claim(stores),
+                }),
+                Err(refusal) => Err(SelectError::new(refusal, findings.client_cookie)),
             }
         })
     }
@@ -53,24 +61,27 @@ impl<P: Send + Sync + 'static> Backend<P> {
         Forwarded::new(request, self.policy.cookie.as_deref())
     }
 
-    /// The server that persistence names, if any, and all that is known of the request.
-    // A claim is large: inlined, it is made where it stays.
+    /// The server that persistence names, if any, and what is known of the request.
+    ///
+    /// The keys to be stored are large, and nearly never there: they stay where they are.
     #[inline]
     pub(super) fn decide(
         &self,
         snapshot: &Snapshot<P>,
-        request: &dyn Request,
+        forwarded: &Forwarded<'_>,
         now: Now,
-    ) -> (Option<usize>, Claim) {
+        stores: &mut Option<Stores>,
+    ) -> (Option<usize>, Findings) {
+        let request = forwarded.original();
         Selecting {
             policy: &self.policy,
             snapshot,
             request,
-            forwarded: self.forwarded(request),
+            forwarded,
             now,
             trust: rules::trust(&self.policy.trust_rules, request),
         }
-        .run()
+        .run(stores)
     }
 }
 
@@ -80,36 +91,30 @@ struct Selecting<'a, P> {
     snapshot: &'a Snapshot<P>,
     request: &'a dyn Request,
     /// What everything behind the client's cookie looks at.
-    forwarded: Forwarded<'a>,
+    forwarded: &'a Forwarded<'a>,
     now: Now,
     trust: Trust,
 }
 
 impl<P> Selecting<'_, P> {
     #[inline]
-    fn run(self) -> (Option<usize>, Claim) {
+    fn run(self, stores: &mut Option<Stores>) -> (Option<usize>, Findings) {
         let ruled = self.use_server();
         let cookie = self.read_cookies(ruled.is_some());
-        let (found, stores) = self.stick();
+        let found = self.stick(stores);
         let named = ruled
             .map(|index| (index, Reason::UseServer))
             .or_else(|| cookie.server().map(|&index| (index, Reason::Cookie)))
             .or_else(|| found.map(|index| (index, Reason::StickTable)))
             .or_else(|| self.look_up().map(|index| (index, Reason::Lookup)));
-        let claim = Claim {
+        let findings = Findings {
             reason: named.map_or(Reason::Balance, |(_, reason)| reason),
             trust: self.trust,
-            direct: named.is_some(),
             client_cookie: cookie.cookie(),
             dates: cookie.dates(),
-            response_cookie: ResponseCookie::None,
             method: known_method(self.request),
-            retries: 0,
-            redispatched: false,
-            priority: Priority::default(),
-            stores,
         };
-        (named.map(|(index, _)| index), claim)
+        (named.map(|(index, _)| index), findings)
     }
 
     /// The server of the first `use-server` rule that holds and whose server may serve.
@@ -121,21 +126,26 @@ impl<P> Selecting<'_, P> {
         })
     }
 
-    /// The server that stick rules find, and the keys they want stored.
-    fn stick(&self) -> (Option<usize>, Stores) {
+    /// The server that stick rules find; the keys they want stored come into `stores`.
+    #[inline]
+    fn stick(&self, stores: &mut Option<Stores>) -> Option<usize> {
+        if self.policy.stick.is_empty() {
+            return None;
+        }
         let sticking = Sticking {
             policy: &self.policy.stick,
             snapshot: self.snapshot,
-            request: &self.forwarded,
+            request: self.forwarded,
             now: self.now,
         };
-        sticking.run(|index| self.may_serve(index))
+        let stores = stores.insert(Stores::default());
+        sticking.run(stores, |index| self.may_serve(index))
     }
 
     /// The server of the first lookup that knows one which may serve.
     fn look_up(&self) -> Option<usize> {
         self.policy.lookups.iter().find_map(|lookup| {
-            let index = self.snapshot.position(lookup.find(&self.forwarded)?)?;
+            let index = self.snapshot.position(lookup.find(self.forwarded)?)?;
             self.may_serve(index).then_some(index)
         })
     }

@@ -82,6 +82,11 @@ impl StickPolicy {
         policy
     }
 
+    /// Whether there are no rules.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     fn place_of(&mut self, table: Arc<StickTable>) -> usize {
         let mut tables = self.tables.iter();
         tables
@@ -186,15 +191,20 @@ pub(super) struct Sticking<'a, P> {
 }
 
 impl<P> Sticking<'_, P> {
-    /// Works through the request rules: looks keys up, and remembers those to be stored.
+    /// Works through the request rules: looks keys up, and remembers those to be stored in
+    /// `stores`.
     ///
     /// Says which server was found first that `may_serve` accepts. Every entry found is
     /// refreshed, whether its server is used or not.
-    pub(super) fn run(&self, may_serve: impl Fn(usize) -> bool) -> (Option<usize>, Stores) {
-        let (mut server, mut stores) = (None, Stores::default());
+    pub(super) fn run(
+        &self,
+        stores: &mut Stores,
+        may_serve: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let mut server = None;
         for (place, TableRule { rule, table }) in self.policy.rules.iter().enumerate() {
             if rule.action() == StickAction::StoreResponse {
-                self.keep(place, rule, *table, &mut stores);
+                self.keep(place, rule, *table, stores);
                 continue;
             }
             let passed_over = rule.action().stores() && stores.contains(*table);
@@ -208,11 +218,11 @@ impl<P> Sticking<'_, P> {
                     server = server.or(found);
                 }
                 if rule.action().stores() {
-                    self.remember(*table, key, &mut stores);
+                    self.remember(*table, key, stores);
                 }
             });
         }
-        (server, stores)
+        server
     }
 
     /// Keeps what a rule that acts at the response takes from the request.
@@ -269,18 +279,21 @@ impl<P: Send + Sync + 'static> Backend<P> {
         response: &dyn Response,
         now: Now,
     ) {
-        if !selection.claim.stores.close() {
+        let Some(stores) = &mut selection.claim.stores else {
+            return;
+        };
+        if !stores.close() {
             return;
         }
         let mut taken = Vec::new();
         for (place, TableRule { rule, table }) in self.policy.stick.rules.iter().enumerate() {
             let may_act = rule.action() == StickAction::StoreResponse
                 && !taken.contains(table)
-                && selection.claim.stores.has_room();
+                && stores.has_room();
             if !may_act {
                 continue;
             }
-            let Kept { key, note } = selection.claim.stores.kept(place);
+            let Kept { key, note } = stores.kept(place);
             if !rule.applies_to_response(note, response) {
                 continue;
             }
@@ -291,10 +304,10 @@ impl<P: Send + Sync + 'static> Backend<P> {
             {
                 let table = *table;
                 taken.push(table);
-                selection.claim.stores.push(Pending { table, key, room });
+                stores.push(Pending { table, key, room });
             }
         }
-        store(selection, now);
+        store(stores.drain(), &selection.lease, now);
     }
 }
 
@@ -310,9 +323,7 @@ impl Response for Unanswered {
     fn visit_headers<'a>(&'a self, _: &str, _: HeaderVisitor<'_, 'a>) {}
 }
 
-fn store<P>(selection: &mut Selection<P>, now: Now) {
-    let pending = selection.claim.stores.drain();
-    let server = &selection.lease;
+fn store<P>(pending: impl Iterator<Item = Pending>, server: &ServerHandle<P>, now: Now) {
     if server.spec.non_stick {
         return;
     }

@@ -30,11 +30,17 @@ pub(crate) struct Kept {
 #[derive(Debug, Default)]
 pub(crate) struct Stores {
     first: Option<Pending>,
+    rest: Option<Box<Rest>>,
+    /// Whether the response has been seen: later ones change nothing.
+    closed: bool,
+}
+
+/// What few requests have, apart so that the selections of all others are small.
+#[derive(Debug, Default)]
+struct Rest {
     more: Vec<Pending>,
     /// What rules that act at the response took from the request, by place of rule.
     kept: Vec<(usize, Kept)>,
-    /// Whether the response has been seen: later ones change nothing.
-    closed: bool,
 }
 
 impl Stores {
@@ -52,20 +58,23 @@ impl Stores {
         if self.first.is_none() {
             self.first = Some(pending);
         } else {
-            self.more.push(pending);
+            self.rest.get_or_insert_default().more.push(pending);
         }
     }
 
     /// Keeps something for the rule at this place until the response.
     pub(crate) fn keep(&mut self, place: usize, kept: Kept) {
-        self.kept.push((place, kept));
+        self.rest.get_or_insert_default().kept.push((place, kept));
     }
 
     /// What was kept for the rule at this place; nothing by default.
     pub(crate) fn kept(&mut self, place: usize) -> Kept {
+        let Some(Rest { kept, .. }) = self.rest.as_deref_mut() else {
+            return Kept::default();
+        };
         // They were kept in the order of the rules.
-        match self.kept.binary_search_by_key(&place, |(of, _)| *of) {
-            Ok(index) => std::mem::take(&mut self.kept[index].1),
+        match kept.binary_search_by_key(&place, |(of, _)| *of) {
+            Ok(index) => std::mem::take(&mut kept[index].1),
             Err(_) => Kept::default(),
         }
     }
@@ -77,11 +86,13 @@ impl Stores {
 
     /// Takes all of them out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Pending> + use<> {
-        let more = std::mem::take(&mut self.more);
+        let rest = self.rest.take();
+        let more = rest.into_iter().flat_map(|rest| rest.more);
         self.first.take().into_iter().chain(more)
     }
 
     fn iter(&self) -> impl Iterator<Item = &Pending> {
-        self.first.iter().chain(&self.more)
+        let more = self.rest.iter().flat_map(|rest| &rest.more);
+        self.first.iter().chain(more)
     }
 }
