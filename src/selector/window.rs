@@ -130,6 +130,34 @@ impl Window {
         avoid: Option<usize>,
         saturated: impl Fn(usize) -> bool,
     ) -> Option<usize> {
+        if self.width > 0
+            && let Some(index) = self.current.first()
+            && self.is_due(index)
+            && avoid != Some(index)
+            && !saturated(index)
+        {
+            self.take_turn(index);
+            return Some(index);
+        }
+        self.search(avoid, saturated)
+    }
+
+    /// The turn of the first in `current`, who is due and is taken: what nearly every turn
+    /// is, and one step of the heap instead of two.
+    fn take_turn(&mut self, index: usize) {
+        self.advance(index);
+        match self.home_of(index) {
+            (Home::Later, key) => {
+                self.current.take_first();
+                self.later.insert(key, index);
+            }
+            (_, key) => self.current.replace_first(key, index),
+        }
+    }
+
+    /// The same as [`next`](Self::next), whoever is due and whatever keeps it from being
+    /// taken.
+    fn search(&mut self, avoid: Option<usize>, saturated: impl Fn(usize) -> bool) -> Option<usize> {
         let (mut switched, mut avoided) = (false, None);
         let chosen = loop {
             if self.width == 0 {
@@ -166,6 +194,12 @@ impl Window {
     /// Unlinks the next member and moves it and the cursor one turn on.
     fn take(&mut self) -> Option<usize> {
         let index = self.take_candidate()?;
+        self.advance(index);
+        Some(index)
+    }
+
+    /// Moves a member and the cursor one turn on.
+    fn advance(&mut self, index: usize) {
         let member = &mut self.members[index];
         if member.slot == 0 {
             member.slot = self.cursor;
@@ -178,13 +212,16 @@ impl Window {
             member.slot = member.slot.wrapping_add(1);
         }
         self.cursor = self.cursor.wrapping_add(1);
-        Some(index)
+    }
+
+    /// Whether a member of `current` has its turn before those who are fresh.
+    fn is_due(&self, index: usize) -> bool {
+        self.members[index].slot <= self.cursor
     }
 
     /// Unlinks who is due; else a fresh member; else who is due next.
     fn take_candidate(&mut self) -> Option<usize> {
-        let due = |index: usize| self.members[index].slot <= self.cursor;
-        if self.current.first().is_some_and(due) {
+        if self.current.first().is_some_and(|index| self.is_due(index)) {
             return self.current.take_first();
         }
         let Some(index) = self.fresh.take_first() else {
@@ -210,20 +247,28 @@ impl Window {
     }
 
     fn requeue(&mut self, index: usize) {
+        match self.home_of(index) {
+            (Home::Later, key) => self.later.insert(key, index),
+            (_, key) => self.current.insert(key, index),
+        }
+    }
+
+    /// The queue a member belongs into until its next turn, and its key there. Its slot is
+    /// counted from the beginning of that queue's window.
+    fn home_of(&mut self, index: usize) -> (Home, u32) {
         let member = &mut self.members[index];
         let far = member.slot >= self.width.wrapping_mul(2)
             || member.slot >= self.width.wrapping_add(self.total);
         if far {
             member.slot = member.slot.wrapping_sub(self.width);
-            self.later.insert(by_weight(member.weight), index);
-        } else {
-            let within = HEAVIEST
-                .wrapping_add(member.frac)
-                .wrapping_sub(member.weight)
-                / 16;
-            let key = member.slot.wrapping_mul(256).wrapping_add(within);
-            self.current.insert(key, index);
+            return (Home::Later, by_weight(member.weight));
         }
+        let within = HEAVIEST
+            .wrapping_add(member.frac)
+            .wrapping_sub(member.weight)
+            / 16;
+        let key = member.slot.wrapping_mul(256).wrapping_add(within);
+        (Home::Elsewhere, key)
     }
 
     /// The same order with the members at the places of `servers`: those new to it
@@ -378,6 +423,14 @@ impl Queue {
 
     fn take_first(&mut self) -> Option<usize> {
         self.heap.pop().map(|Reverse(entry)| entry.index())
+    }
+
+    /// Takes the first out and puts a member in.
+    fn replace_first(&mut self, key: u32, index: usize) {
+        if let Some(mut first) = self.heap.peek_mut() {
+            *first = Reverse(Entry::new(key, self.inserted, index));
+            self.inserted += 1;
+        }
     }
 
     /// The positions in it, in no order.
