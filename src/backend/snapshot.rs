@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-
-use ahash::RandomState;
 
 use super::stick::StickServers;
 use crate::handle::ServerHandle;
@@ -16,16 +15,14 @@ use crate::server::{Farm, FarmServer, ServerId};
 #[derive(Debug)]
 pub(crate) struct CookieIndex {
     /// First server of each identifier.
-    first: HashMap<Box<[u8]>, usize, RandomState>,
+    first: HashMap<Box<[u8]>, usize, BuildHasherDefault<Folded>>,
     /// For each server the next one with the same identifier.
     next: Box<[Option<usize>]>,
 }
 
 impl CookieIndex {
     pub(crate) fn new<P>(members: &[Arc<ServerHandle<P>>]) -> Self {
-        // The keys are the operator's, so nobody can make them collide: fixed seeds.
-        let mut first: HashMap<Box<[u8]>, usize, RandomState> =
-            HashMap::with_hasher(RandomState::with_seeds(1, 2, 3, 4));
+        let mut first: HashMap<Box<[u8]>, usize, _> = HashMap::default();
         let mut next = vec![None; members.len()];
         for (index, member) in members.iter().enumerate().rev() {
             if let Some(cookie) = &member.cookie {
@@ -42,6 +39,56 @@ impl CookieIndex {
     pub(crate) fn find(&self, cookie: &[u8]) -> impl Iterator<Item = usize> + '_ {
         let first = self.first.get(cookie).copied();
         std::iter::successors(first, |&index| self.next[index])
+    }
+}
+
+/// A quick hash of identifiers, which are short. They are the operator's, so nobody can
+/// make them collide.
+#[derive(Default)]
+struct Folded(u64);
+
+impl Folded {
+    fn fold(&mut self, word: u64) {
+        let wide = u128::from(self.0 ^ word) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = (wide >> 64) as u64 ^ wide as u64;
+    }
+}
+
+impl Hasher for Folded {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while let Some((word, behind)) = rest.split_first_chunk() {
+            self.fold(u64::from_le_bytes(*word));
+            rest = behind;
+        }
+        // Two halves that overlap, or three bytes that may be the same.
+        let word = match (rest.first_chunk(), rest.last_chunk()) {
+            (Some(first), Some(last)) => {
+                u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+            }
+            _ if rest.is_empty() => return,
+            _ => u64::from_le_bytes([
+                rest[0],
+                rest[rest.len() / 2],
+                rest[rest.len() - 1],
+                0,
+                0,
+                0,
+                0,
+                0,
+            ]),
+        };
+        self.fold(word);
+    }
+
+    #[inline]
+    fn write_usize(&mut self, length: usize) {
+        self.0 ^= (length as u64) << 56;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

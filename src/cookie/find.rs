@@ -159,7 +159,7 @@ impl<'h> Values<'_, 'h> {
         while let Some(offset) = self.name.finder.find(&self.header[from..]) {
             let start = from + offset;
             if self.begins_item(start)
-                && let Some(equals) = equals_of(self.header, start, name)
+                && let Some(equals) = equals_behind(self.header, start + name.len())
             {
                 return Some((start, equals));
             }
@@ -198,7 +198,13 @@ fn equals_of(header: &[u8], start: usize, name: &[u8]) -> Option<usize> {
     if header.get(start) != name.first() || !header[start..].starts_with(name) {
         return None;
     }
-    let at = skip_blanks(header, start + name.len());
+    equals_behind(header, start + name.len())
+}
+
+/// The `=` behind a name that ends here, if there is one.
+#[inline]
+fn equals_behind(header: &[u8], name_end: usize) -> Option<usize> {
+    let at = skip_blanks(header, name_end);
     (header.get(at) == Some(&b'=')).then_some(at)
 }
 
