@@ -6,38 +6,67 @@
 //! slot; the richest in *whole slots* gets it, the first configured among equals. A
 //! server has earned `weight * (slot + 1) / length` slots by a given slot, so the
 //! slots at which it becomes richer can be computed: a calendar holds the next one of
-//! every server, a heap holds the servers by wealth, and building takes
-//! O(N log n) time instead of O(N n), and 4 bytes a slot. A map never changes: a
-//! change of the farm builds a new one.
+//! every server, and for each wealth, which is a small number, a set of bits holds the
+//! servers that have it. Building takes O(N) time instead of O(N n) for up to a few
+//! thousand servers, and 4 bytes a slot. A map never changes: a change of a weight builds
+//! a new one.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::server::{Farm, Group};
 
 /// Slots to positions in the farm.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct SlotMap {
     slots: Box<[u32]>,
+    sharers: Sharers,
+}
+
+/// Who shares the slots, and how many there are.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Sharers {
+    positions: Vec<u32>,
+    weights: Vec<u32>,
+    length: u32,
+}
+
+impl Sharers {
+    /// HAProxy sizes the map for the elected backup alone and fills it from all usable
+    /// backups, so that others may be chosen instead; so does this.
+    fn of(farm: &Farm) -> Self {
+        let serving = farm.serving();
+        let backups = serving.group != Group::Active;
+        let (positions, weights) = farm
+            .usable(backups)
+            .map(|(index, server)| (index as u32, server.effective_weight()))
+            .unzip();
+        Self {
+            positions,
+            weights,
+            length: serving.total_weight,
+        }
+    }
 }
 
 impl SlotMap {
     /// The map for those who serve in `farm`.
-    ///
-    /// HAProxy sizes it for the elected backup alone and fills it from all usable
-    /// backups, so that others may be chosen instead; so does this.
+    #[cfg(test)]
     pub(crate) fn new(farm: &Farm) -> Self {
-        let serving = farm.serving();
-        let backups = serving.group != Group::Active;
-        let (positions, weights): (Vec<u32>, Vec<u32>) = farm
-            .usable(backups)
-            .map(|(index, server)| (index as u32, server.effective_weight()))
-            .unzip();
-        let slots = fill(&weights, serving.total_weight);
-        Self {
-            slots: slots.iter().map(|&who| positions[who as usize]).collect(),
+        Self::filled(Sharers::of(farm))
+    }
+
+    /// The map for a farm that has changed, `None` if this is it.
+    pub(crate) fn adapted(&self, farm: &Farm) -> Option<Self> {
+        let sharers = Sharers::of(farm);
+        (sharers != self.sharers).then(|| Self::filled(sharers))
+    }
+
+    fn filled(sharers: Sharers) -> Self {
+        let mut slots = fill(&sharers.weights, sharers.length);
+        for slot in &mut slots {
+            *slot = sharers.positions[*slot as usize];
         }
+        Self { slots, sharers }
     }
 
     /// The server of a hash, `None` when there are no slots.
@@ -124,9 +153,10 @@ struct Wealth<'a> {
     balance: Vec<i64>,
     /// Whole slots earned so far.
     earned: Vec<u64>,
-    /// Candidates not in debt, richest and then first on top. An entry whose
-    /// balance is no longer true is passed over when it comes up.
-    richest: BinaryHeap<(i64, Reverse<u32>)>,
+    /// By balance, the candidates that have it. Those in debt are in none: they never win,
+    /// since fractions included all together have earned more than was given away, so that
+    /// somebody is not in debt.
+    levels: Vec<Level>,
     /// By slot, the first of the candidates that earn something at that slot.
     calendar: Vec<u32>,
     /// By candidate, the next one in the same list of the calendar.
@@ -140,11 +170,12 @@ impl<'a> Wealth<'a> {
             weights,
             balance: vec![0; weights.len()],
             earned: vec![0; weights.len()],
-            richest: candidates.clone().map(|who| (0, Reverse(who))).collect(),
+            levels: vec![Level::of(weights.len())],
             calendar: vec![NONE; length as usize],
             next: vec![NONE; weights.len()],
         };
         for who in candidates {
+            wealth.levels[0].insert(who);
             wealth.note(who);
         }
         wealth
@@ -173,11 +204,15 @@ impl<'a> Wealth<'a> {
 
     fn change(&mut self, who: u32, slots: i64) {
         let balance = &mut self.balance[who as usize];
+        if let Ok(level) = usize::try_from(*balance) {
+            self.levels[level].remove(who);
+        }
         *balance += slots;
-        // Whoever is in debt never wins: fractions included, all together have earned
-        // more than was given away, so somebody is not in debt.
-        if *balance >= 0 {
-            self.richest.push((*balance, Reverse(who)));
+        if let Ok(level) = usize::try_from(*balance) {
+            while self.levels.len() <= level {
+                self.levels.push(Level::of(self.weights.len()));
+            }
+            self.levels[level].insert(who);
         }
     }
 
@@ -190,15 +225,45 @@ impl<'a> Wealth<'a> {
         }
     }
 
-    fn richest(&mut self) -> u32 {
-        loop {
-            match self.richest.peek() {
-                Some(&(balance, Reverse(who))) if self.balance[who as usize] == balance => {
-                    return who;
-                }
-                Some(_) => drop(self.richest.pop()),
-                None => return 0,
-            }
+    fn richest(&self) -> u32 {
+        let mut richest_first = self.levels.iter().rev();
+        richest_first.find_map(Level::first).unwrap_or(0)
+    }
+}
+
+/// A set of candidates that knows the first of them: a bit for each, and above them a bit
+/// for each word that is not empty.
+struct Level {
+    words: Vec<u64>,
+    filled: Vec<u64>,
+}
+
+impl Level {
+    fn of(candidates: usize) -> Self {
+        let words = candidates.div_ceil(64);
+        Self {
+            words: vec![0; words],
+            filled: vec![0; words.div_ceil(64)],
         }
+    }
+
+    fn insert(&mut self, who: u32) {
+        let word = who as usize / 64;
+        self.words[word] |= 1 << (who % 64);
+        self.filled[word / 64] |= 1 << (word % 64);
+    }
+
+    fn remove(&mut self, who: u32) {
+        let word = who as usize / 64;
+        self.words[word] &= !(1 << (who % 64));
+        if self.words[word] == 0 {
+            self.filled[word / 64] &= !(1 << (word % 64));
+        }
+    }
+
+    fn first(&self) -> Option<u32> {
+        let filled = self.filled.iter().position(|&filled| filled != 0)?;
+        let word = filled * 64 + self.filled[filled].trailing_zeros() as usize;
+        Some(word as u32 * 64 + self.words[word].trailing_zeros())
     }
 }

@@ -78,11 +78,14 @@ impl Selector for MapHash {
     }
 
     fn adapt(&self, farm: &Farm) -> Result<Option<Arc<dyn Selector>>, SelectorError> {
-        Ok(Some(Arc::new(Self {
-            hashing: self.hashing.clone(),
-            map: SlotMap::new(farm),
-            cursor: Arc::clone(&self.cursor),
-        })))
+        let map = self.map.adapted(farm);
+        Ok(map.map(|map| -> Arc<dyn Selector> {
+            Arc::new(Self {
+                hashing: self.hashing.clone(),
+                map,
+                cursor: Arc::clone(&self.cursor),
+            })
+        }))
     }
 
     fn weight_scale(&self) -> WeightScale {

@@ -11,7 +11,7 @@ use crate::server::{Farm, WeightScale};
 ///
 /// At run time a weight can only become 0 or what is configured. A pick takes no
 /// lock; the map takes 4 bytes for each unit of weight, after division by the greatest
-/// common divisor, and is built anew at every change. The order is HAProxy's, server
+/// common divisor, and is built anew when a weight or who is usable changes. The order is HAProxy's, server
 /// by server. HAProxy: `balance static-rr`.
 ///
 /// Among backups of which one alone should serve, others may be chosen if their
@@ -37,10 +37,13 @@ impl Selector for StaticRoundRobin {
     }
 
     fn adapt(&self, farm: &Farm) -> Result<Option<Arc<dyn Selector>>, SelectorError> {
-        Ok(Some(Arc::new(Self {
-            map: SlotMap::new(farm),
-            cursor: Arc::clone(&self.cursor),
-        })))
+        let map = self.map.adapted(farm);
+        Ok(map.map(|map| -> Arc<dyn Selector> {
+            Arc::new(Self {
+                map,
+                cursor: Arc::clone(&self.cursor),
+            })
+        }))
     }
 
     fn weight_scale(&self) -> WeightScale {
@@ -51,8 +54,8 @@ impl Selector for StaticRoundRobin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::farm_of;
-    use crate::{Now, SimpleRequest};
+    use crate::server::{farm_of, with_status};
+    use crate::{AdminState, Now, SimpleRequest};
 
     fn pick(selector: &dyn Selector, farm: &Farm, avoid: Option<usize>) -> Option<usize> {
         let request = SimpleRequest::default();
@@ -63,11 +66,20 @@ mod tests {
     #[test]
     fn the_walk_goes_on_where_it_was_after_a_change() {
         let farm = farm_of(&[(1, false); 3], WeightScale::Static, false);
+        let drained = AdminState::Drain;
+        let fewer = with_status(&farm, 0, farm.servers()[0].status().with_admin(drained));
         let first = StaticRoundRobin::new().adapt(&farm).unwrap().unwrap();
         assert_eq!(pick(&*first, &farm, None), Some(0));
-        let second = first.adapt(&farm).unwrap().unwrap();
-        assert_eq!(pick(&*second, &farm, None), Some(1));
+        let second = first.adapt(&fewer).unwrap().unwrap();
+        assert_eq!(pick(&*second, &fewer, None), Some(2));
         assert_eq!(pick(&*first, &farm, None), Some(2), "the old one shares it");
+    }
+
+    #[test]
+    fn a_farm_with_the_same_weights_keeps_the_map() {
+        let farm = farm_of(&[(1, false), (2, false)], WeightScale::Static, false);
+        let selector = StaticRoundRobin::new().adapt(&farm).unwrap().unwrap();
+        assert!(selector.adapt(&farm).unwrap().is_none());
     }
 
     #[test]
