@@ -68,16 +68,9 @@ impl Hasher for Folded {
                 u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
             }
             _ if rest.is_empty() => return,
-            _ => u64::from_le_bytes([
-                rest[0],
-                rest[rest.len() / 2],
-                rest[rest.len() - 1],
-                0,
-                0,
-                0,
-                0,
-                0,
-            ]),
+            _ => [0, rest.len() / 2, rest.len() - 1]
+                .iter()
+                .fold(0, |word, &at| word << 8 | u64::from(rest[at])),
         };
         self.fold(word);
     }
@@ -179,8 +172,44 @@ impl fmt::Debug for DynamicCookies {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::{Backend, Server};
+
+    /// Identifiers that differ in their length, or in one byte wherever it is.
+    #[test]
+    fn similar_identifiers_lead_to_their_servers_and_spread() {
+        let lengths = (1..40).map(|length| vec![b'a'; length]);
+        let places = (0..20).map(|place| {
+            let mut identifier = vec![b'a'; 20];
+            identifier[place] = b'b';
+            identifier
+        });
+        let identifiers: Vec<_> = lengths.chain(places).collect();
+        let server = |(n, cookie): (usize, &Vec<u8>)| {
+            Server::new(format!("s{n}"), "127.0.0.1:1").cookie(cookie.clone())
+        };
+        let backend: Backend = Backend::builder("b")
+            .servers(identifiers.iter().enumerate().map(server))
+            .build()
+            .unwrap();
+        backend.current.read(|snapshot| {
+            for (index, identifier) in identifiers.iter().enumerate() {
+                let found: Vec<_> = snapshot.cookies.find(identifier).collect();
+                assert_eq!(found, [index]);
+            }
+            assert_eq!(snapshot.cookies.find(b"").count(), 0);
+        });
+        let hash = |identifier: &Vec<u8>| {
+            let mut hasher = Folded::default();
+            hasher.write_usize(identifier.len());
+            hasher.write(identifier);
+            hasher.finish()
+        };
+        let hashes: HashSet<u64> = identifiers.iter().map(hash).collect();
+        assert_eq!(hashes.len(), identifiers.len());
+    }
 
     #[test]
     fn every_id_leads_to_its_server_whatever_the_order() {
