@@ -1,5 +1,5 @@
-//! Takes a server out of service without breaking a session: drain it, wait until
-//! nothing is under way on it, remove it.
+//! Takes a server out of service without breaking a session: drain it, be told when
+//! nothing is under way on it any more, remove it.
 //!
 //! ```text
 //! cargo run --example drain_server
@@ -9,9 +9,15 @@
 //! its [`Selection`].
 
 use std::error::Error;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 
 use stickroute::{
-    AdminState, Backend, ClientCookie, CookiePolicy, Now, Reason, Selection, Server, SimpleRequest,
+    AdminState, Backend, ClientCookie, CookiePolicy, DrainEnd, Now, Reason, Selection, Server,
+    SimpleRequest,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -52,16 +58,26 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn remove_when_empty(backend: &Backend, sessions: Vec<Selection>) -> Result<(), Box<dyn Error>> {
-    println!("5. Its sessions end, one after the other.");
-    assert_eq!(in_flight(backend), Some(3));
-    for (session, left) in sessions.into_iter().zip([2, 1, 0]) {
-        drop(session);
-        println!("   in flight on app2: {left}");
-        assert_eq!(in_flight(backend), Some(left));
-    }
+    println!("5. Its sessions end, one after the other, while the operator waits.");
+    let drained = backend.drained("app2")?;
+    assert_eq!(drained.load().in_flight(), 3);
+    assert_eq!(drained.end(), None);
+    let traffic = thread::spawn(move || {
+        for session in sessions {
+            drop(session);
+            println!("   a session on app2 has ended");
+        }
+    });
+    // A proxy with a runtime writes `drained.await`, within a timeout of its own.
+    let end = block_on(drained);
+    traffic.join().map_err(|_| "a session panicked")?;
 
     println!("6. Nothing is under way any more: app2 is removed.");
-    backend.update(|change| change.remove("app2"))?;
+    // The other end: somebody has put it back into service meanwhile.
+    assert_eq!(end, DrainEnd::Empty);
+    let removed = backend.remove("app2")?;
+    // Maintenance and removal keep bound clients away, so this time it is for good.
+    assert_eq!(removed.end(), Some(DrainEnd::Empty));
     assert_eq!(in_flight(backend), None);
     show(backend);
 
@@ -107,5 +123,27 @@ fn show(backend: &Backend) {
             server.name(),
             server.in_flight()
         );
+    }
+}
+
+/// Sleeps until a future is ready, which is all a runtime does with a `Drained`.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let (mut future, waker) = (
+        pin!(future),
+        Waker::from(Arc::new(Unpark(thread::current()))),
+    );
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }

@@ -58,6 +58,7 @@
 //! | let requests wait for a free slot | [`Backend::admit`], [`Waiting`], [`Priority`], [`Server::max_connections`], [`Server::max_queue`] |
 //! | show it messages | [`Request`], [`Response`]; [`SimpleRequest`]; [`HttpRequest`] |
 //! | change servers while requests run | [`Backend::update`], [`AdminState`], [`OperationalState`] |
+//! | take servers out without breaking sessions | [`AdminState::Drain`], [`Backend::drained`], [`Backend::remove`] |
 //! | remember sessions in tables | [`StickTable`], [`StickRule`], [`Fetch`], [`BackendBuilder::lookup`] |
 //! | spread sessions | [`RoundRobin`], [`StaticRoundRobin`], [`LeastConnections`], [`FirstFree`], [`Random`], [`MapHash`], [`ConsistentHash`], or your own [`Selector`] |
 //! | take keys out of messages | [`Fetch`], [`Converter`], [`Expression`], [`Sample`] |
@@ -128,7 +129,7 @@ pub use fetch::{
 pub use handle::ServerHandle;
 pub use key::{Key, KeyBytes, KeyType};
 pub use message::{HeaderVisitor, Request, Response, SimpleRequest, SimpleResponse};
-pub use queue::{Admission, Priority, SentBack, Turn, Waiting};
+pub use queue::{Admission, DrainEnd, Drained, Priority, SentBack, Turn, Waiting};
 pub use ring::{ConsistentHashRing, RingChange, RingError, RingKey};
 pub use sample::{Sample, SampleType};
 pub use selection::{Reason, RequestEdits, ResponseEdits, Selection};

@@ -3,6 +3,7 @@
 mod admit;
 mod assemble;
 mod builder;
+mod drain;
 mod forwarded;
 mod respond;
 #[cfg(feature = "haproxy")]

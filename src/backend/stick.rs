@@ -261,6 +261,17 @@ impl<P> Sticking<'_, P> {
     }
 }
 
+impl<P> Snapshot<P> {
+    /// Entries of the backend's tables that lead to the server at this position.
+    pub(super) fn entries_of(&self, policy: &StickPolicy, index: usize, now: Now) -> usize {
+        let tables = policy.tables.iter().enumerate();
+        let leading = tables.map(|(place, table)| {
+            table.count_where(now, |entry| self.stick.find(place, entry) == Some(index))
+        });
+        leading.sum()
+    }
+}
+
 impl<P: Send + Sync + 'static> Backend<P> {
     /// Stores what stick rules have to store, for a connection that is no HTTP: call it
     /// once the connection to the selected server is established. Of the rules that act

@@ -39,7 +39,7 @@ impl ServerKey<'_> {
         }
     }
 
-    fn unknown(self) -> UpdateError {
+    pub(super) fn unknown(self) -> UpdateError {
         let found = match self {
             Self::Name(name) => name.to_owned(),
             Self::Id(id) => id.to_string(),
@@ -307,13 +307,22 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
     }
 
     /// Takes a server out of the backend. Sessions on it go on; its counters end with the
-    /// last of them, even if a server with the same id is added later. HAProxy: `del server`.
+    /// last of them, even if a server with the same id is added later;
+    /// [`Backend::remove`] tells when. Requests that wait for it are
+    /// [sent back](crate::Turn::SentBack). HAProxy: `del server`.
     ///
     /// # Errors
     /// [`UpdateError::UnknownServer`]; [`UpdateError::InUse`] when a `use-server` rule
     /// names it.
     pub fn remove<'k>(&mut self, server: impl Into<ServerKey<'k>>) -> Result<(), UpdateError> {
-        let key = server.into();
+        self.take_out(server.into()).map(drop)
+    }
+
+    /// Takes a server out and gives it to whoever wants to follow its last sessions.
+    pub(super) fn take_out(
+        &mut self,
+        key: ServerKey<'_>,
+    ) -> Result<Arc<ServerHandle<P>>, UpdateError> {
         let index = self.position(key)?;
         let member = &self.draft.servers[index].member;
         let rules = &self.backend.policy.use_server_rules;
@@ -326,7 +335,7 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         if let Some(ids) = &mut self.ids {
             ids.give_back(removed.member.id());
         }
-        Ok(())
+        Ok(removed.member)
     }
 
     /// Sets the secret of dynamic cookies and computes all identifiers anew, so that the

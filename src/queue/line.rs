@@ -8,6 +8,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::Spot;
+use super::drained::{DrainEnd, Drained, Watch};
 use super::priority::{Place, Priority};
 use super::sync::{AtomicU32, Mutex};
 use super::ticket::{Ending, Ticket};
@@ -59,6 +60,8 @@ struct State<P> {
     seats: Vec<Seat<P>>,
     positions: HashMap<ServerId, usize, ahash::RandomState>,
     common: Queue<P>,
+    /// Those who wait for servers to be empty, of which some may have left.
+    watches: Vec<Arc<Watch>>,
     /// How many have come to wait so far.
     comers: u64,
 }
@@ -85,6 +88,7 @@ impl<P> Line<P> {
                 // The keys are the operator's, so nobody can make them collide: fixed seeds.
                 positions: HashMap::with_hasher(ahash::RandomState::with_seeds(1, 2, 3, 4)),
                 common: Queue::new(),
+                watches: Vec::new(),
                 comers: 0,
             }),
         }
@@ -117,6 +121,7 @@ impl<P> Line<P> {
             for position in 0..state.seats.len() {
                 self.serve(&mut state, position, None, &mut called);
             }
+            state.tell_watches(&mut called);
         }
         drop(state);
         called
@@ -229,6 +234,7 @@ impl<P> Line<P> {
         if let Some(position) = state.position(&member.load) {
             self.serve(&mut state, position, Some(member), &mut called);
         }
+        state.tell_watches(&mut called);
         drop(state);
         called.wake();
     }
@@ -287,8 +293,33 @@ impl<P> Line<P> {
         if let (true, Some(crowd)) = (left, &self.crowd) {
             crowd.left();
         }
+        state.tell_watches(&mut called);
         drop(state);
         called.wake();
+    }
+
+    /// Waits for a server to be empty, even one that has left.
+    pub(crate) fn watch(self: &Arc<Self>, load: &Arc<ServerLoad>) -> Drained<P> {
+        let (watch, mut called) = (Arc::new(Watch::new(load)), Called::new());
+        let mut state = self.state.lock();
+        state.watches.push(Arc::clone(&watch));
+        // First the mark, then the look: what ends in between sees the one or is seen by
+        // the other.
+        load.watch(true);
+        state.tell_watches(&mut called);
+        drop(state);
+        called.wake();
+        Drained::new(self, watch)
+    }
+
+    /// Takes somebody out who waits no longer for a server to be empty.
+    pub(super) fn unwatch(&self, watch: &Arc<Watch>) {
+        let mut state = self.state.lock();
+        state.watches.retain(|known| !Arc::ptr_eq(known, watch));
+        let mut others = state.watches.iter();
+        if !others.any(|other| Arc::ptr_eq(&other.load, &watch.load)) {
+            watch.load.watch(false);
+        }
     }
 
     /// HAProxy looks for room on this occasion, too, which there may be by now if limits
@@ -316,6 +347,27 @@ impl<P> State<P> {
     fn position(&self, load: &Arc<ServerLoad>) -> Option<usize> {
         let position = *self.positions.get(&load.server())?;
         Arc::ptr_eq(&self.seats[position].load, load).then_some(position)
+    }
+
+    /// Lets those go who wait for a server that is empty by now, or takes new sessions.
+    fn tell_watches(&mut self, called: &mut Called<P>) {
+        for watch in std::mem::take(&mut self.watches) {
+            let Some(end) = self.drain_end(&watch.load) else {
+                self.watches.push(watch);
+                continue;
+            };
+            watch.load.watch(false);
+            called.note(watch.end(end));
+            called.watches.push(watch);
+        }
+    }
+
+    fn drain_end(&self, load: &Arc<ServerLoad>) -> Option<DrainEnd> {
+        let position = self.position(load);
+        if position.is_some_and(|position| self.seats[position].status.accepts_new()) {
+            return Some(DrainEnd::InService);
+        }
+        load.is_empty().then_some(DrainEnd::Empty)
     }
 
     fn enter(&mut self, comer: Comer) -> (Place, Arc<Ticket<P>>) {
@@ -400,6 +452,8 @@ pub(crate) struct Called<P> {
     wakers: Vec<Waker>,
     /// The servers looked at: dropping the last of a server runs code of the caller's.
     members: Vec<Arc<ServerHandle<P>>>,
+    /// Those that have ended, for the same reason.
+    watches: Vec<Arc<Watch>>,
 }
 
 impl<P> Called<P> {
@@ -407,6 +461,7 @@ impl<P> Called<P> {
         Self {
             wakers: Vec::new(),
             members: Vec::new(),
+            watches: Vec::new(),
         }
     }
 
@@ -415,7 +470,7 @@ impl<P> Called<P> {
     }
 
     pub(crate) fn wake(self) {
-        drop(self.members);
+        drop((self.members, self.watches));
         self.wakers.into_iter().for_each(Waker::wake);
     }
 }

@@ -34,12 +34,18 @@
 //! have seen the other. Relaxed ordering is enough for this; what is behind the lock is
 //! ordered by the lock.
 //!
+//! * *The end of a server.* Who [waits](Drained) for a server to be empty marks its word in the
+//!   same way, then looks whether it is. A session that ends before the mark is seen by that
+//!   look; one that ends later sees the mark, and comes for the lock. While nobody waits, a
+//!   session ends as if there were no such thing.
+//!
 //! A limit that grows and shrinks with the crowd is read beside the word, but it is at least
 //! one: the last session of a server that ends finds a free slot for the first who waits.
 //!
 //! `RUSTFLAGS="--cfg crossbeam_loom" cargo test --release --lib queue::model` tries all
 //! interleavings.
 
+mod drained;
 mod line;
 #[cfg(all(test, crossbeam_loom))]
 mod model;
@@ -48,6 +54,7 @@ pub(crate) mod sync;
 mod ticket;
 mod waiting;
 
+pub use drained::{DrainEnd, Drained};
 pub(crate) use line::{Called, Comer, Entry, Line, Seated};
 pub use priority::Priority;
 pub(crate) use waiting::Spot;

@@ -50,13 +50,15 @@ pub struct ServerLoad {
 
 /// One word, so that every change of one count sees the other as it is at that moment:
 /// sessions in the low half, above them those who wait in the server's own queue, and in
-/// the highest bit whether anybody waits in the backend's.
+/// the two highest bits whether anybody waits in the backend's, and whether anybody waits
+/// for the server to be empty.
 #[derive(Clone, Copy)]
 struct Counts(u64);
 
 const ONE_SESSION: u64 = 1;
 const ONE_WAITING: u64 = 1 << 32;
 const CALLED: u64 = 1 << 63;
+const WATCHED: u64 = 1 << 62;
 
 impl Counts {
     fn sessions(self) -> u32 {
@@ -64,7 +66,7 @@ impl Counts {
     }
 
     fn queued(self) -> u32 {
-        ((self.0 & !CALLED) >> 32) as u32
+        ((self.0 & !(CALLED | WATCHED)) >> 32) as u32
     }
 
     fn is_awaited(self) -> bool {
@@ -207,7 +209,23 @@ impl ServerLoad {
         }
     }
 
-    /// Gives a slot back, and says whether somebody may be waiting for it. The session
+    /// Notes whether somebody waits for the server to be empty, so that whoever gives a slot
+    /// back from now on learns of it.
+    pub(crate) fn watch(&self, somebody_waits: bool) {
+        if somebody_waits {
+            self.counts.fetch_or(WATCHED, Relaxed);
+        } else {
+            self.counts.fetch_and(!WATCHED, Relaxed);
+        }
+    }
+
+    /// Whether there is neither a session nor anybody in the server's own queue.
+    pub(crate) fn is_empty(&self) -> bool {
+        let now = self.counts();
+        now.sessions() == 0 && now.queued() == 0
+    }
+
+    /// Gives a slot back, and says whether somebody may be waiting for that. The session
     /// counts for the [crowd](Crowd) until it has [left](Self::left).
     #[inline]
     #[must_use]
@@ -345,6 +363,19 @@ mod tests {
         assert!(load.give_back());
         load.call(false);
         assert!(!load.give_back());
+    }
+
+    #[test]
+    fn who_gives_back_learns_of_those_who_wait_for_the_end() {
+        let load = load();
+        assert!(load.try_take(Some(9)) && load.try_take(Some(9)));
+        load.watch(true);
+        assert!(!load.is_empty() && load.try_take(Some(9)));
+        assert_eq!((load.in_flight(), load.queued()), (3, 0));
+        assert!(load.give_back() && load.give_back() && load.give_back());
+        assert!(load.is_empty());
+        load.watch(false);
+        assert!(load.try_take(Some(9)) && !load.give_back());
     }
 
     // Observed on HAProxy 2.6.12.

@@ -4,6 +4,7 @@ use super::clock::Moment;
 use super::data::{DataKind, DataType, Place, Rows};
 use super::entry::{Entry, TableEntry};
 use super::keeper::Removal;
+use super::servers::TableServer;
 use super::shared::Visit;
 use super::slots::Slot;
 use super::stick_table::{StickTable, milliseconds};
@@ -64,6 +65,26 @@ impl StickTable {
         }
         entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         entries
+    }
+
+    /// How many entries that have not expired name this server, as
+    /// [`server`](Self::server) knows it: by this id and this text.
+    ///
+    /// They are clients that would come back to it, each perhaps a long time from now or
+    /// never. It looks at every slot, a nanosecond or two each, and takes no lock, so it is
+    /// no single moment of a table that changes meanwhile. HAProxy has no such command:
+    /// there it is `show table T data.server_id eq N`, counted.
+    pub fn entries_of(&self, server: TableServer, now: Now) -> usize {
+        self.count_where(now, |entry| entry.server() == server)
+    }
+
+    pub(crate) fn count_where(&self, now: Now, filter: impl Fn(&Entry<'_>) -> bool) -> usize {
+        let at = Moment::of(now);
+        let mut count = 0;
+        with_storage!(self, |shared| shared.visit(at, |_, visit| {
+            count += usize::from(filter(&Entry::new(self, visit.hit, at)));
+        }));
+        count
     }
 
     /// What is stored with each entry beside its server, in HAProxy's order.
