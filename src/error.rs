@@ -385,6 +385,11 @@ pub enum Refusal {
         /// How many servers there are.
         servers: usize,
     },
+    /// The selector named a server that takes no new sessions: down, drained, or of weight 0.
+    UnusableServer {
+        /// The server.
+        found: ServerId,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -396,6 +401,10 @@ impl fmt::Display for Refusal {
             Self::Selector { found, servers } => write!(
                 f,
                 "the selector named server {found} of a farm of {servers}"
+            ),
+            Self::UnusableServer { found } => write!(
+                f,
+                "the selector named the server of id {found}, which takes no new sessions"
             ),
         }
     }

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use stickroute::{
-    Backend, Choice, Failure, Farm, LoadWatcher, Now, Redispatch, Refusal, Retry, RetryPolicy,
-    Selection, Selector, SelectorError, Server, ServerId, ServerLoad, SimpleRequest,
+    AdminState, Backend, Choice, Failure, Farm, LoadWatcher, Now, OperationalState, Redispatch,
+    Refusal, Retry, RetryPolicy, Selection, Selector, SelectorError, Server, ServerId, ServerLoad,
+    SimpleRequest, UpdateError, Weight,
 };
 
 fn backend(selector: impl Selector + 'static) -> Backend {
@@ -155,19 +156,104 @@ impl Selector for Wrong {
     }
 }
 
+/// What a request is refused with, however it comes, and no slot or place is kept.
+fn refusal(backend: &Backend) -> Refusal {
+    let (request, now) = (SimpleRequest::new("GET", "/"), Now::system());
+    let refusal = backend.select(&request, now).unwrap_err().refusal().clone();
+    let admitted = backend.admit(&request, now).unwrap_err();
+    assert_eq!(admitted.refusal(), &refusal);
+    assert_idle(backend);
+    refusal
+}
+
+fn assert_idle(backend: &Backend) {
+    assert_eq!(backend.queued(), 0);
+    for server in backend.farm().servers() {
+        assert_eq!((server.in_flight(), server.queued()), (0, 0), "{server:?}");
+    }
+}
+
 #[test]
-fn a_wrong_selector_is_an_error_and_nothing_else() {
-    let request = SimpleRequest::new("GET", "/");
-    let refusal = |picks| {
-        let error = backend(Wrong(picks)).select(&request, Now::system());
-        error.unwrap_err().refusal().clone()
+fn a_server_that_does_not_exist_is_an_error_and_nothing_else() {
+    for found in [3, 4, usize::MAX] {
+        let nowhere = Refusal::Selector { found, servers: 3 };
+        assert_eq!(refusal(&backend(Wrong(Some(found)))), nowhere);
+    }
+    let nobody = backend(Wrong(None)).select(&SimpleRequest::new("GET", "/"), Now::system());
+    assert_eq!(nobody.unwrap_err().refusal(), &Refusal::Saturated);
+}
+
+/// A position that was right until the farm shrank: this selector does not adapt.
+#[test]
+fn a_server_that_has_left_is_an_error_and_nothing_else() {
+    let backend = backend(Wrong(Some(2)));
+    drop(select(&backend));
+    drop(backend.remove("s1").unwrap());
+    let nowhere = Refusal::Selector {
+        found: 2,
+        servers: 2,
+    };
+    assert_eq!(refusal(&backend), nowhere);
+}
+
+#[test]
+fn a_server_that_takes_no_new_sessions_is_an_error_and_nothing_else() {
+    let unusable = Refusal::UnusableServer {
+        found: ServerId::new(2).unwrap(),
+    };
+    let told = "the selector named the server of id 2, which takes no new sessions";
+    assert_eq!(unusable.to_string(), told);
+    type Change = fn(&Backend) -> Result<(), UpdateError>;
+    let ways: [Change; 5] = [
+        |it| it.set_admin_state("s2", AdminState::Drain),
+        |it| it.set_admin_state("s2", AdminState::Maintenance),
+        |it| it.set_operational_state("s2", OperationalState::Stopped),
+        |it| it.set_operational_state("s2", OperationalState::Stopping),
+        |it| it.set_weight("s2", Weight::ZERO),
+    ];
+    for leave in ways {
+        let backend = backend(Wrong(Some(1)));
+        assert_eq!(name(&select(&backend)), "s2");
+        leave(&backend).unwrap();
+        assert_eq!(refusal(&backend), unusable);
+    }
+}
+
+/// The first choice is right; what is chosen after a failure is not.
+#[test]
+fn a_wrong_choice_after_a_failure_gives_the_slot_back() {
+    let (request, now) = (SimpleRequest::new("GET", "/"), Now::system());
+    let picks = [Some(0), Some(7), Some(0), Some(7)].into_iter();
+    let backend = backend(Sequence(Mutex::new(picks)));
+    let first = select(&backend);
+    let retry = backend.redispatch(first, &request, Failure::Refused, now);
+    assert_gave_up(retry);
+    assert_idle(&backend);
+    let first = select(&backend);
+    let retry = backend.redispatch_or_wait(first, &request, Failure::Refused, now);
+    assert_gave_up(retry);
+    assert_idle(&backend);
+}
+
+fn assert_gave_up<O: std::fmt::Debug>(retry: Retry<(), O>) {
+    let Retry::GiveUp(error) = retry else {
+        panic!("{retry:?}");
     };
     let nowhere = Refusal::Selector {
-        found: usize::MAX,
+        found: 7,
         servers: 3,
     };
-    assert_eq!(refusal(Some(usize::MAX)), nowhere);
-    assert_eq!(refusal(None), Refusal::Saturated);
+    assert_eq!(error.refusal(), &nowhere);
+}
+
+/// Picks that are given, right or wrong.
+#[derive(Debug)]
+struct Sequence<I>(Mutex<I>);
+
+impl<I: Iterator<Item = Option<usize>> + Send + std::fmt::Debug> Selector for Sequence<I> {
+    fn pick(&self, _: &Choice<'_>) -> Option<usize> {
+        self.0.lock().unwrap().next().flatten()
+    }
 }
 
 #[test]

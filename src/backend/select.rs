@@ -244,11 +244,16 @@ impl<P> Snapshot<P> {
         Ok(full.map_or(Chosen::Nobody, Chosen::Full))
     }
 
+    /// The server that the selector named, if it exists and takes new sessions.
     fn member(&self, picked: usize) -> Result<&Arc<ServerHandle<P>>, Refusal> {
-        self.members.get(picked).ok_or(Refusal::Selector {
-            found: picked,
-            servers: self.members.len(),
-        })
+        match self.farm.servers().get(picked) {
+            Some(server) if server.is_usable() => Ok(&self.members[picked]),
+            Some(server) => Err(Refusal::UnusableServer { found: server.id() }),
+            None => Err(Refusal::Selector {
+                found: picked,
+                servers: self.members.len(),
+            }),
+        }
     }
 }
 

@@ -139,7 +139,6 @@ impl fmt::Debug for Choice<'_> {
 ///             .candidates()
 ///             .find(free)
 ///             .map(|(index, _)| index)
-///             .or(choice.avoid())
 ///     }
 /// }
 /// ```
@@ -148,7 +147,9 @@ pub trait Selector: fmt::Debug + Send + Sync {
     /// saturated.
     ///
     /// Called only when somebody serves (see [`Farm::serving`]). A position that is
-    /// not in the farm is reported as an error of the selection and panics nowhere.
+    /// not in the farm, or that of a server which takes no new sessions, is told as an
+    /// error of the selection ([`Refusal::Selector`](crate::Refusal::Selector),
+    /// [`Refusal::UnusableServer`](crate::Refusal::UnusableServer)) and takes no slot.
     fn pick(&self, choice: &Choice<'_>) -> Option<usize>;
 
     /// The selector for a farm that has just changed, `None` to go on with this one.
