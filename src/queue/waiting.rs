@@ -58,7 +58,7 @@ impl SentBack {
 /// [`try_take`](Self::try_take). It borrows nothing and may cross threads. Dropping it leaves
 /// the queue; a slot it was given meanwhile goes to the next in turn.
 ///
-/// It never ends by itself. How long a request may wait is the caller's to measure: drop
+/// It never ends by itself, not even when no server is left, since one may come. How long a request may wait is the caller's to measure: drop
 /// it after that and answer 503. HAProxy: `timeout queue`, which is `timeout connect` unless it is
 /// set; neither redispatch nor retries help a request that has waited too long.
 #[must_use = "dropping it leaves the queue"]
