@@ -423,6 +423,15 @@ pub enum SelectorError {
         /// Memory those asked for would take.
         bytes: u64,
     },
+    /// More slots of a map than allowed, and the memory they would take.
+    TooManySlots {
+        /// Slots asked for: the sum of all weights, divided by what they have in common.
+        slots: u64,
+        /// Slots allowed.
+        limit: u64,
+        /// Memory those asked for would take.
+        bytes: u64,
+    },
     /// A [balance factor](crate::ConsistentHash::balance_factor) that no server could
     /// keep to: it must be 0 for none, or above 100.
     BalanceFactor {
@@ -443,6 +452,14 @@ impl fmt::Display for SelectorError {
             } => write!(
                 f,
                 "the ring would have {points} points in {bytes} bytes of memory; {limit} points are allowed"
+            ),
+            Self::TooManySlots {
+                slots,
+                limit,
+                bytes,
+            } => write!(
+                f,
+                "the map would have {slots} slots in {bytes} bytes of memory; {limit} slots are allowed"
             ),
             Self::BalanceFactor { found } => write!(
                 f,

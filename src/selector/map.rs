@@ -13,10 +13,14 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use crate::error::SelectorError;
 use crate::server::{Farm, Group};
 
+/// The limit on the number of slots unless another is set: 2²⁴, 64 MB.
+pub(super) const DEFAULT_MAX_SLOTS: u32 = 1 << 24;
+
 /// Slots to positions in the farm.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct SlotMap {
     slots: Box<[u32]>,
     sharers: Sharers,
@@ -50,23 +54,35 @@ impl Sharers {
 
 impl SlotMap {
     /// The map for those who serve in `farm`.
+    ///
+    /// # Errors
+    /// As those of [`adapted`](Self::adapted).
     #[cfg(test)]
-    pub(crate) fn new(farm: &Farm) -> Self {
-        Self::filled(Sharers::of(farm))
+    pub(crate) fn new(farm: &Farm, most: u32) -> Result<Self, SelectorError> {
+        Self::filled(Sharers::of(farm), most)
     }
 
     /// The map for a farm that has changed, `None` if this is it.
-    pub(crate) fn adapted(&self, farm: &Farm) -> Option<Self> {
+    ///
+    /// # Errors
+    /// It would have more slots than `most`; no memory is taken for them then.
+    pub(crate) fn adapted(&self, farm: &Farm, most: u32) -> Result<Option<Self>, SelectorError> {
         let sharers = Sharers::of(farm);
-        (sharers != self.sharers).then(|| Self::filled(sharers))
+        if sharers == self.sharers {
+            return Ok(None);
+        }
+        Self::filled(sharers, most).map(Some)
     }
 
-    fn filled(sharers: Sharers) -> Self {
+    fn filled(sharers: Sharers, most: u32) -> Result<Self, SelectorError> {
+        if sharers.length > most {
+            return Err(too_many(sharers.length, most));
+        }
         let mut slots = fill(&sharers.weights, sharers.length);
         for slot in &mut slots {
             *slot = sharers.positions[*slot as usize];
         }
-        Self { slots, sharers }
+        Ok(Self { slots, sharers })
     }
 
     /// The server of a hash, `None` when there are no slots.
@@ -126,6 +142,14 @@ impl SlotMap {
             }
         }
         found
+    }
+}
+
+fn too_many(slots: u32, most: u32) -> SelectorError {
+    SelectorError::TooManySlots {
+        slots: slots.into(),
+        limit: most.into(),
+        bytes: u64::from(slots) * size_of::<u32>() as u64,
     }
 }
 
@@ -265,5 +289,25 @@ impl Level {
         let filled = self.filled.iter().position(|&filled| filled != 0)?;
         let word = filled * 64 + self.filled[filled].trailing_zeros() as usize;
         Some(word as u32 * 64 + self.words[word].trailing_zeros())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::{WeightScale, farm_of};
+
+    #[test]
+    fn a_map_with_too_many_slots_is_refused_with_the_memory_it_would_take() {
+        let farm = farm_of(&[(200, false), (201, false)], WeightScale::Static, false);
+        assert!(SlotMap::new(&farm, 401).is_ok());
+        let refused = SelectorError::TooManySlots {
+            slots: 401,
+            limit: 400,
+            bytes: 1_604,
+        };
+        assert_eq!(SlotMap::new(&farm, 400), Err(refused));
+        let alike = farm_of(&[(200, false), (200, false)], WeightScale::Static, false);
+        assert!(SlotMap::new(&alike, 2).is_ok(), "one slot each");
     }
 }

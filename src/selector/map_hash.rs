@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::map::{Cursor, SlotMap};
+use super::map::{Cursor, DEFAULT_MAX_SLOTS, SlotMap};
 use super::{Choice, HashInput, Hashing, Selector};
 use crate::error::SelectorError;
 use crate::hash::HashFunction;
@@ -37,15 +37,20 @@ pub struct MapHash {
     hashing: Hashing,
     map: SlotMap,
     cursor: Arc<Cursor>,
+    max_slots: u32,
 }
 
 impl MapHash {
+    /// The limit on the slots of the map unless another is set: 2²⁴, 64 MB.
+    pub const DEFAULT_MAX_SLOTS: u32 = DEFAULT_MAX_SLOTS;
+
     /// A hash of `input` by [`HashFunction::Sdbm`] without avalanche.
     pub fn new(input: impl Into<HashInput>) -> Self {
         Self {
             hashing: Hashing::new(input.into()),
             map: SlotMap::default(),
             cursor: Arc::default(),
+            max_slots: DEFAULT_MAX_SLOTS,
         }
     }
 
@@ -64,6 +69,18 @@ impl MapHash {
         self.hashing = self.hashing.avalanche(avalanche);
         self
     }
+
+    /// Limits the slots of the map, 4 bytes of memory each and as much again while it is
+    /// built; default [`DEFAULT_MAX_SLOTS`](Self::DEFAULT_MAX_SLOTS).
+    ///
+    /// There is one for each unit of weight of the servers that serve, after division by the
+    /// greatest common divisor of all weights. Adapting to a farm fails with more, before
+    /// memory is taken for them.
+    #[must_use]
+    pub fn max_slots(mut self, slots: u32) -> Self {
+        self.max_slots = slots;
+        self
+    }
 }
 
 impl Selector for MapHash {
@@ -78,12 +95,13 @@ impl Selector for MapHash {
     }
 
     fn adapt(&self, farm: &Farm) -> Result<Option<Arc<dyn Selector>>, SelectorError> {
-        let map = self.map.adapted(farm);
+        let map = self.map.adapted(farm, self.max_slots)?;
         Ok(map.map(|map| -> Arc<dyn Selector> {
             Arc::new(Self {
                 hashing: self.hashing.clone(),
                 map,
                 cursor: Arc::clone(&self.cursor),
+                max_slots: self.max_slots,
             })
         }))
     }

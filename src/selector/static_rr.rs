@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::map::{Cursor, SlotMap};
+use super::map::{Cursor, DEFAULT_MAX_SLOTS, SlotMap};
 use super::{Choice, Selector};
 use crate::error::SelectorError;
 use crate::server::{Farm, WeightScale};
@@ -16,16 +16,38 @@ use crate::server::{Farm, WeightScale};
 ///
 /// Among backups of which one alone should serve, others may be chosen if their
 /// weight is not 1, as in HAProxy.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct StaticRoundRobin {
     map: SlotMap,
     cursor: Arc<Cursor>,
+    max_slots: u32,
 }
 
 impl StaticRoundRobin {
+    /// The limit on the slots of the map unless another is set: 2²⁴, 64 MB.
+    pub const DEFAULT_MAX_SLOTS: u32 = DEFAULT_MAX_SLOTS;
+
     /// Static round robin as in HAProxy.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            map: SlotMap::default(),
+            cursor: Arc::default(),
+            max_slots: DEFAULT_MAX_SLOTS,
+        }
+    }
+
+    /// Limits the slots of the map, as [`MapHash::max_slots`](crate::MapHash::max_slots) does;
+    /// default [`DEFAULT_MAX_SLOTS`](Self::DEFAULT_MAX_SLOTS).
+    #[must_use]
+    pub fn max_slots(mut self, slots: u32) -> Self {
+        self.max_slots = slots;
+        self
+    }
+}
+
+impl Default for StaticRoundRobin {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -37,11 +59,12 @@ impl Selector for StaticRoundRobin {
     }
 
     fn adapt(&self, farm: &Farm) -> Result<Option<Arc<dyn Selector>>, SelectorError> {
-        let map = self.map.adapted(farm);
+        let map = self.map.adapted(farm, self.max_slots)?;
         Ok(map.map(|map| -> Arc<dyn Selector> {
             Arc::new(Self {
                 map,
                 cursor: Arc::clone(&self.cursor),
+                max_slots: self.max_slots,
             })
         }))
     }

@@ -229,7 +229,7 @@ proptest! {
     fn a_map_gives_each_server_its_share(weights in vec(weight(), 1..12)) {
         let farm: Vec<(u32, bool)> = weights.iter().map(|&weight| (weight, false)).collect();
         let farm = farm_of(&farm, WeightScale::Static, false);
-        let map = SlotMap::new(&farm);
+        let map = SlotMap::new(&farm, u32::MAX).unwrap();
         let cursor = Cursor::default();
         let picks = farm.serving().total_weight;
         let picked = (0..picks).map(|_| map.walk(&cursor, None, |_| false).unwrap());
@@ -247,7 +247,7 @@ proptest! {
         let mut i = 0;
         for farm in farms {
             let farm = farm_of(&farm, WeightScale::Static, false);
-            let map = SlotMap::new(&farm);
+            let map = SlotMap::new(&farm, u32::MAX).unwrap();
             let slots: Vec<u32> = (0..farm.serving().total_weight)
                 .map(|slot| map.by_hash(slot).unwrap() as u32)
                 .collect();
@@ -281,6 +281,6 @@ fn a_map_for_one_backup_may_hold_another() {
         WeightScale::Static,
         false,
     );
-    let map = SlotMap::new(&farm);
+    let map = SlotMap::new(&farm, u32::MAX).unwrap();
     assert_eq!((map.by_hash(0), map.by_hash(1)), (Some(2), Some(2)));
 }

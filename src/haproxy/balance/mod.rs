@@ -78,6 +78,8 @@ pub fn selector_seeded(
     Ok(match tunable(balance, hash_type, seed)? {
         Tunable::Ring(hash) => Arc::new(hash),
         Tunable::Random(random) => Arc::new(random),
+        Tunable::Map(hash) => Arc::new(hash),
+        Tunable::Turns(turns) => Arc::new(turns),
         Tunable::Nothing(selector) => selector,
     })
 }
@@ -85,10 +87,12 @@ pub fn selector_seeded(
 /// The seed of `random` where none is given: the same picks at each start.
 pub(super) const DEFAULT_SEED: u64 = 0;
 
-/// A selector and whether other lines may have to say something about it.
+/// A selector, and what other lines or the limits of the caller may have to say about it.
 pub(super) enum Tunable {
     Ring(ConsistentHash),
     Random(Random),
+    Map(MapHash),
+    Turns(StaticRoundRobin),
     Nothing(Arc<dyn Selector>),
 }
 
@@ -102,16 +106,16 @@ pub(super) fn tunable(
     let hash = hash_type.map_or(Ok(HashType::default()), HashType::read)?;
     Ok(match algorithm {
         Algorithm::RoundRobin => Tunable::Nothing(Arc::new(RoundRobin::new())),
-        Algorithm::StaticRoundRobin => Tunable::Nothing(Arc::new(StaticRoundRobin::new())),
+        Algorithm::StaticRoundRobin => Tunable::Turns(StaticRoundRobin::new()),
         Algorithm::LeastConnections => Tunable::Nothing(Arc::new(LeastConnections::new())),
         Algorithm::FirstFree => Tunable::Nothing(Arc::new(FirstFree::new())),
         Algorithm::Random { draws } => Tunable::Random(Random::seeded(seed).draws(draws)),
         Algorithm::Hash(input) => match hash.method {
-            Method::Map => Tunable::Nothing(Arc::new(
+            Method::Map => Tunable::Map(
                 MapHash::new(input)
                     .function(hash.function.unwrap_or_default())
                     .avalanche(hash.avalanche),
-            )),
+            ),
             Method::Consistent => Tunable::Ring(hash.consistent(input)),
         },
     })

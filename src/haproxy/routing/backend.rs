@@ -17,13 +17,21 @@ use crate::{
     RetryPolicy, RingPlacement, Selector, Server, StickAction, StickRule,
 };
 
+/// What the caller, and no line, says of all selectors.
+#[derive(Clone, Copy)]
+pub(super) struct Tuning {
+    pub(super) seed: u64,
+    pub(super) max_points: u32,
+    pub(super) max_slots: u32,
+}
+
 /// Describes the backend of a section: servers, cookie, dynamic cookie key, stick rules,
 /// conditions, balancing, limits and queues, retries, redispatch, `persist`, `allbackups`.
 pub(super) fn describe<P: Send + Sync + 'static>(
     configuration: &Configuration,
     proxy: &Proxy,
     tables: &Tables,
-    seed: u64,
+    tuning: Tuning,
     payload: &mut dyn FnMut(&Proxy, &ServerLine) -> P,
 ) -> Result<BackendBuilder<P>, Vec<Finding>> {
     let mut findings = Vec::new();
@@ -41,7 +49,7 @@ pub(super) fn describe<P: Send + Sync + 'static>(
         })
         .collect();
     let full = fullconn(configuration, proxy).map_err(|finding| findings.push(finding));
-    match balance(proxy, seed) {
+    match balance(proxy, tuning) {
         Ok(selector) if findings.is_empty() => {
             let builder = settings(proxy, servers, selector);
             let builder = builder.full_connections(full.unwrap_or(0));
@@ -270,24 +278,27 @@ fn not_yet(proxy: &Proxy, findings: &mut Vec<Finding>) {
     }
 }
 
-fn balance(proxy: &Proxy, seed: u64) -> Result<Arc<dyn Selector>, Finding> {
+fn balance(proxy: &Proxy, tuning: Tuning) -> Result<Arc<dyn Selector>, Finding> {
     let settings = &proxy.backend;
     let words = settings
         .balance
         .as_ref()
         .map_or(&[][..], |line| &line.value);
     let hash_type = settings.hash_type.as_ref().map(|line| text(&line.value));
-    let seed = xxh64(proxy.name.value.as_bytes(), seed);
+    let seed = xxh64(proxy.name.value.as_bytes(), tuning.seed);
     let selector = tunable(&text(words), hash_type.as_deref(), seed).map_err(|error| {
         let place = words.first().cloned().unwrap_or_else(|| proxy.place());
         Finding::error(FindingKind::NotSupported, &place, error.to_string())
     })?;
     Ok(match selector {
-        Tunable::Ring(hash) => Arc::new(tuned(proxy, hash)?),
+        Tunable::Ring(hash) => Arc::new(tuned(proxy, hash)?.max_points(tuning.max_points)),
         Tunable::Random(random) => {
+            let random = random.max_points(tuning.max_points);
             let random = random.key(placement(proxy)?);
             Arc::new(random.balance_factor(factor(proxy)))
         }
+        Tunable::Map(hash) => Arc::new(hash.max_slots(tuning.max_slots)),
+        Tunable::Turns(turns) => Arc::new(turns.max_slots(tuning.max_slots)),
         Tunable::Nothing(selector) => selector,
     })
 }

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use super::backend::Tuning;
 use super::tables::Tables;
 use super::{Frontend, NamedBackend, Routing, backend};
 use crate::haproxy::ProxyId;
 use crate::haproxy::config::{
     Configuration, ConfigurationError, Finding, FindingKind, Proxy, ServerLine,
 };
-use crate::{Backend, BackendBuilder, Problem};
+use crate::{Backend, BackendBuilder, ConsistentHashRing, MapHash, Problem};
 
 /// Puts a [`Configuration`] into service; made by [`Configuration::routing`].
 #[must_use = "nothing is built until build() is called"]
@@ -18,7 +19,7 @@ pub struct RoutingBuilder<'c, P: Send + Sync + 'static = ()> {
     configuration: &'c Configuration,
     payload: Box<Payload<'c, P>>,
     adjust: Box<Adjust<'c, P>>,
-    seed: u64,
+    tuning: Tuning,
 }
 
 type Payload<'c, P> = dyn FnMut(&Proxy, &ServerLine) -> P + 'c;
@@ -30,7 +31,11 @@ impl<'c> RoutingBuilder<'c> {
             configuration,
             payload: Box::new(|_, _| ()),
             adjust: Box::new(|_, builder| builder),
-            seed: 0,
+            tuning: Tuning {
+                seed: 0,
+                max_points: ConsistentHashRing::DEFAULT_MAX_POINTS,
+                max_slots: MapHash::DEFAULT_MAX_SLOTS,
+            },
         }
     }
 }
@@ -46,7 +51,7 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
             configuration: self.configuration,
             payload: Box::new(payload),
             adjust: Box::new(|_, builder| builder),
-            seed: self.seed,
+            tuning: self.tuning,
         }
     }
 
@@ -68,7 +73,27 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
     /// clients choose keys, see
     /// [`StickTableBuilder::hash_seed`](crate::StickTableBuilder::hash_seed).
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.tuning.seed = seed;
+        self
+    }
+
+    /// Limits the points of each ring of `hash-type consistent` and `balance random`, 10 bytes of
+    /// memory each and 16 for each unit of weight; default
+    /// [`ConsistentHashRing::DEFAULT_MAX_POINTS`], some 160 MB.
+    ///
+    /// A backend with more is not built, nor changed so that it would have more.
+    pub fn max_points(mut self, points: u32) -> Self {
+        self.tuning.max_points = points;
+        self
+    }
+
+    /// Limits the slots of each map of `hash-type map-based` and `balance static-rr`, 4 bytes of
+    /// memory each, and as many as the weights have units after division by what they have in
+    /// common; default [`MapHash::DEFAULT_MAX_SLOTS`], 64 MB.
+    ///
+    /// A backend with more is not built, nor changed so that it would have more.
+    pub fn max_slots(mut self, slots: u32) -> Self {
+        self.tuning.max_slots = slots;
         self
     }
 
@@ -78,7 +103,7 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
     /// See [`Configuration::build`].
     pub fn build(mut self) -> Result<Routing<P>, ConfigurationError> {
         let mut findings = Vec::new();
-        let tables = Tables::build(self.configuration, self.seed, &mut findings);
+        let tables = Tables::build(self.configuration, self.tuning.seed, &mut findings);
         let ids = numbers(self.configuration);
         let mut backends = Vec::new();
         let mut frontends = Vec::new();
@@ -122,7 +147,7 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
             self.configuration,
             proxy,
             tables,
-            self.seed,
+            self.tuning,
             &mut self.payload,
         );
         let builder = described.map_err(|found| findings.extend(found)).ok()?;
