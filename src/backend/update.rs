@@ -72,7 +72,7 @@ pub struct Update<'b, P: Send + Sync + 'static = ()> {
     backend: &'b Backend<P>,
     draft: Draft<P>,
     /// Known once a server was added.
-    ids: Option<Ids>,
+    taken: Option<Taken>,
     scale: WeightScale,
     at: Option<Duration>,
     writer: MutexGuard<'b, ()>,
@@ -115,7 +115,7 @@ impl<P: Send + Sync + 'static> Backend<P> {
         let mut update = Update {
             backend: self,
             draft,
-            ids: None,
+            taken: None,
             scale: selector.weight_scale(),
             at: None,
             writer,
@@ -299,10 +299,11 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
             return Err(problem.into());
         }
         let id = self.free_id(&server)?;
+        let name = server.name.clone();
         let (policy, watcher) = (&self.backend.policy.cookie, &self.backend.watcher);
         self.draft
             .add(server, id, policy.as_ref(), watcher.as_ref())?;
-        self.ids().take(id);
+        self.taken().take(name, id);
         Ok(id)
     }
 
@@ -332,8 +333,8 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
             });
         }
         let removed = self.draft.servers.remove(index);
-        if let Some(ids) = &mut self.ids {
-            ids.give_back(removed.member.id());
+        if let Some(taken) = &mut self.taken {
+            taken.give_back(&removed.member.spec);
         }
         Ok(removed.member)
     }
@@ -372,66 +373,73 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
 
     /// The id of a new server, whose name and id must be free.
     fn free_id(&mut self, server: &Server<P>) -> Result<ServerId, Problem> {
-        let named = |key: ServerKey<'_>| self.position(key).is_ok();
-        if named(ServerKey::Name(&server.name)) {
+        let taken = self.taken();
+        if taken.names.contains(&server.name) {
             return Err(Problem::DuplicateName {
                 name: server.name.to_string(),
             });
         }
         let Some(id) = server.id.and_then(ServerId::new) else {
-            return Ok(self.ids().smallest_free());
+            return Ok(taken.smallest_free());
         };
-        match self.position(ServerKey::Id(id)) {
-            Err(_) => Ok(id),
-            Ok(index) => Err(Problem::DuplicateId {
-                id,
-                servers: [
-                    self.draft.servers[index].member.name().to_owned(),
-                    server.name.to_string(),
-                ],
-            }),
+        if !taken.ids.contains(&id) {
+            return Ok(id);
         }
+        let other = self.position(ServerKey::Id(id));
+        let other = other.map(|index| self.draft.servers[index].member.name().to_owned());
+        Err(Problem::DuplicateId {
+            id,
+            servers: [other.unwrap_or_default(), server.name.to_string()],
+        })
     }
 
-    fn ids(&mut self) -> &mut Ids {
+    fn taken(&mut self) -> &mut Taken {
         let servers = &self.draft.servers;
-        self.ids
-            .get_or_insert_with(|| Ids::new(servers.iter().map(|server| server.member.id())))
+        self.taken
+            .get_or_insert_with(|| Taken::new(servers.iter().map(|server| &*server.member.spec)))
     }
 }
 
-/// The ids in use, so that adding many servers looks at each id once.
+/// The names and ids in use, so that adding many servers looks at each once.
 #[derive(Debug)]
-struct Ids {
-    taken: HashSet<ServerId>,
+struct Taken {
+    names: HashSet<Box<str>>,
+    ids: HashSet<ServerId>,
     /// All ids below are taken.
     from: u32,
 }
 
-impl Ids {
-    fn new(taken: impl Iterator<Item = ServerId>) -> Self {
-        Self {
-            taken: taken.collect(),
+impl Taken {
+    fn new<'s>(servers: impl Iterator<Item = &'s Spec>) -> Self {
+        let mut taken = Self {
+            names: HashSet::new(),
+            ids: HashSet::new(),
             from: 1,
+        };
+        for server in servers {
+            taken.take(server.name.clone(), server.id);
         }
+        taken
     }
 
     fn smallest_free(&mut self) -> ServerId {
         let id = (self.from..=ServerId::MAX.get())
             .filter_map(ServerId::new)
-            .find(|id| !self.taken.contains(id))
+            .find(|id| !self.ids.contains(id))
             .expect("there are fewer servers than ids");
         self.from = id.get();
         id
     }
 
-    fn take(&mut self, id: ServerId) {
-        self.taken.insert(id);
+    fn take(&mut self, name: Box<str>, id: ServerId) {
+        self.names.insert(name);
+        self.ids.insert(id);
     }
 
-    fn give_back(&mut self, id: ServerId) {
-        self.taken.remove(&id);
-        self.from = self.from.min(id.get());
+    fn give_back(&mut self, server: &Spec) {
+        self.names.remove(&server.name);
+        self.ids.remove(&server.id);
+        self.from = self.from.min(server.id.get());
     }
 }
 
