@@ -69,11 +69,22 @@ impl<P> Draft<P> {
         policy: Option<&Arc<CookiePolicy>>,
         watcher: Option<&Arc<dyn LoadWatcher>>,
     ) -> Result<(), Problem> {
+        let server = self.server(server, id, policy, watcher)?;
+        self.servers.push(server);
+        Ok(())
+    }
+
+    /// A server that can join under an id that is known to be free.
+    pub(super) fn server(
+        &self,
+        server: Server<P>,
+        id: ServerId,
+        policy: Option<&Arc<CookiePolicy>>,
+        watcher: Option<&Arc<dyn LoadWatcher>>,
+    ) -> Result<DraftServer<P>, Problem> {
         let load = ServerLoad::new(id, watcher.cloned(), self.line.crowd().cloned());
         let line = Arc::clone(&self.line);
-        self.servers
-            .push(draft_server(server, id, policy.cloned(), load, line)?);
-        Ok(())
+        draft_server(server, id, policy.cloned(), load, line)
     }
 
     /// Computes everything a request needs, and adapts the selector.
@@ -147,7 +158,7 @@ fn identifier<P>(member: &ServerHandle<P>, dynamic: &DynamicCookies) -> Option<B
     member.own_cookie.clone().or_else(computed)
 }
 
-pub(super) fn draft_server<P>(
+fn draft_server<P>(
     server: Server<P>,
     id: ServerId,
     policy: Option<Arc<CookiePolicy>>,

@@ -13,6 +13,7 @@ mod rules;
 mod select;
 mod snapshot;
 mod stick;
+mod taken;
 mod update;
 
 use std::fmt;

@@ -1,6 +1,5 @@
 //! Changes of a running backend: states, weights, addresses, servers.
 
-use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use parking_lot::MutexGuard;
 use super::Backend;
 use super::assemble::{self, Draft, DraftServer};
 use super::snapshot::Snapshot;
+use super::taken::Taken;
 use crate::error::{Problem, UpdateError};
 use crate::handle::ServerHandle;
 use crate::server::{
@@ -298,13 +298,81 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         if let Some(problem) = assemble::problems_of_server(&server).into_iter().next() {
             return Err(problem.into());
         }
-        let id = self.free_id(&server)?;
+        let id = self.taken().id_for(&server)?;
         let name = server.name.clone();
         let (policy, watcher) = (&self.backend.policy.cookie, &self.backend.watcher);
         self.draft
             .add(server, id, policy.as_ref(), watcher.as_ref())?;
         self.taken().take(name, id);
         Ok(id)
+    }
+
+    /// Puts another server in the place of one, and returns its id: its own, or that of the
+    /// server before it. HAProxy has no such command; it would be `del server` and `add server`.
+    ///
+    /// It begins anew as if it had been added: its state, its count of sessions, its payload.
+    /// What belongs to the place stays: the order of configuration, and with the id the points
+    /// on a ring, the turn in a round robin, and `use-server` rules. Sessions on the server
+    /// before go on, as after [`remove`](Self::remove), and requests that wait for it are sent
+    /// back.
+    ///
+    /// ```
+    /// use stickroute::{Backend, Server};
+    ///
+    /// # let backend: Backend = Backend::builder("app")
+    /// #     .server(Server::new("app1", "10.0.0.1:80"))
+    /// #     .build()?;
+    /// let by = Server::new("app1", "10.0.0.9:80").max_connections(50);
+    /// let id = backend.update(|change| change.replace("app1", by))?;
+    /// assert_eq!(id.get(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`UpdateError::UnknownServer`]; [`UpdateError::Invalid`] as [`add`](Self::add);
+    /// [`UpdateError::InUse`] when a `use-server` rule names the server before and the new one
+    /// has another id.
+    pub fn replace<'k>(
+        &mut self,
+        server: impl Into<ServerKey<'k>>,
+        by: Server<P>,
+    ) -> Result<ServerId, UpdateError> {
+        if let Some(problem) = assemble::problems_of_server(&by).into_iter().next() {
+            return Err(problem.into());
+        }
+        let index = self.position(server.into())?;
+        let before = Arc::clone(&self.draft.servers[index].member);
+        let own = by.id.and_then(ServerId::new);
+        let id = own.unwrap_or(before.id());
+        if id != before.id() {
+            self.check_unnamed(&before)?;
+        }
+        self.taken().give_back(&before.spec);
+        let replaced = self.replacement(by, id, &before);
+        // What is taken must be right even after a refusal: the change may go on.
+        let taken = replaced.as_ref().map_or(&before, |server| &server.member);
+        let (name, taken) = (taken.spec.name.clone(), taken.id());
+        self.taken().take(name, taken);
+        self.draft.servers[index] = replaced?;
+        Ok(id)
+    }
+
+    /// The server in the place of another, whose name and id count as free.
+    fn replacement(
+        &mut self,
+        mut by: Server<P>,
+        id: ServerId,
+        before: &ServerHandle<P>,
+    ) -> Result<DraftServer<P>, UpdateError> {
+        if by.id.is_none() && before.spec.has_own_id {
+            by.id = Some(id.get());
+        }
+        self.taken().check(&by)?;
+        let (policy, watcher) = (&self.backend.policy.cookie, &self.backend.watcher);
+        let server = self
+            .draft
+            .server(by, id, policy.as_ref(), watcher.as_ref())?;
+        Ok(server)
     }
 
     /// Takes a server out of the backend. Sessions on it go on; its counters end with the
@@ -325,18 +393,22 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         key: ServerKey<'_>,
     ) -> Result<Arc<ServerHandle<P>>, UpdateError> {
         let index = self.position(key)?;
-        let member = &self.draft.servers[index].member;
-        let rules = &self.backend.policy.use_server_rules;
-        if rules.iter().any(|rule| rule.server == member.id()) {
-            return Err(UpdateError::InUse {
-                server: member.name().to_owned(),
-            });
-        }
+        self.check_unnamed(&self.draft.servers[index].member)?;
         let removed = self.draft.servers.remove(index);
         if let Some(taken) = &mut self.taken {
             taken.give_back(&removed.member.spec);
         }
         Ok(removed.member)
+    }
+
+    /// That no `use-server` rule names the server.
+    fn check_unnamed(&self, member: &ServerHandle<P>) -> Result<(), UpdateError> {
+        let mut rules = self.backend.policy.use_server_rules.iter();
+        if rules.any(|rule| rule.server == member.id()) {
+            let server = member.name().to_owned();
+            return Err(UpdateError::InUse { server });
+        }
+        Ok(())
     }
 
     /// Sets the secret of dynamic cookies and computes all identifiers anew, so that the
@@ -371,28 +443,6 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         Ok(&mut self.draft.servers[index])
     }
 
-    /// The id of a new server, whose name and id must be free.
-    fn free_id(&mut self, server: &Server<P>) -> Result<ServerId, Problem> {
-        let taken = self.taken();
-        if taken.names.contains(&server.name) {
-            return Err(Problem::DuplicateName {
-                name: server.name.to_string(),
-            });
-        }
-        let Some(id) = server.id.and_then(ServerId::new) else {
-            return Ok(taken.smallest_free());
-        };
-        if !taken.ids.contains(&id) {
-            return Ok(id);
-        }
-        let other = self.position(ServerKey::Id(id));
-        let other = other.map(|index| self.draft.servers[index].member.name().to_owned());
-        Err(Problem::DuplicateId {
-            id,
-            servers: [other.unwrap_or_default(), server.name.to_string()],
-        })
-    }
-
     fn taken(&mut self) -> &mut Taken {
         let servers = &self.draft.servers;
         self.taken
@@ -400,70 +450,9 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
     }
 }
 
-/// The names and ids in use, so that adding many servers looks at each once.
-#[derive(Debug)]
-struct Taken {
-    names: HashSet<Box<str>>,
-    ids: HashSet<ServerId>,
-    /// All ids below are taken.
-    from: u32,
-}
-
-impl Taken {
-    fn new<'s>(servers: impl Iterator<Item = &'s Spec>) -> Self {
-        let mut taken = Self {
-            names: HashSet::new(),
-            ids: HashSet::new(),
-            from: 1,
-        };
-        for server in servers {
-            taken.take(server.name.clone(), server.id);
-        }
-        taken
-    }
-
-    fn smallest_free(&mut self) -> ServerId {
-        let id = (self.from..=ServerId::MAX.get())
-            .filter_map(ServerId::new)
-            .find(|id| !self.ids.contains(id))
-            .expect("there are fewer servers than ids");
-        self.from = id.get();
-        id
-    }
-
-    fn take(&mut self, name: Box<str>, id: ServerId) {
-        self.names.insert(name);
-        self.ids.insert(id);
-    }
-
-    fn give_back(&mut self, server: &Spec) {
-        self.names.remove(&server.name);
-        self.ids.remove(&server.id);
-        self.from = self.from.min(server.id.get());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_smallest_free_id_is_found_after_every_change() {
-        let backend: Backend = Backend::builder("b")
-            .server(Server::new("s2", "127.0.0.1:1").id(2))
-            .build()
-            .unwrap();
-        let server = |name: &str| Server::new(name, "127.0.0.1:1");
-        let added = backend.update(|change| {
-            let first = change.add(server("a"))?;
-            change.add(server("b").id(4))?;
-            let second = change.add(server("c"))?;
-            let third = change.add(server("d"))?;
-            change.remove("s2")?;
-            Ok([first, second, third, change.add(server("e"))?].map(ServerId::get))
-        });
-        assert_eq!(added, Ok([1, 3, 5, 2]));
-    }
 
     /// It would take minutes if each one looked at the ids of all others.
     #[test]
