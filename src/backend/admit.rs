@@ -123,11 +123,18 @@ impl<P: Send + Sync + 'static> Backend<P> {
         }
     }
 
+    /// Whether persistence may name the server at this position.
+    fn may_be_named(&self, snapshot: &Snapshot<P>, index: usize, arrival: &Arrival<'_>) -> bool {
+        let status = snapshot.farm.servers()[index].status();
+        status.accepts_persisted() || self.policy.persist || arrival.is_forced()
+    }
+
     fn place<'r>(&self, snapshot: &Snapshot<P>, mut arrival: Arrival<'r>) -> Placed<'r, P> {
         if let Some(server) = arrival.named {
             let may_move = self.policy.retry.redispatches() && !arrival.is_forced();
-            // It was removed if it has no position, in the moment since it was named.
+            // In the moment since it was named it may have been removed, or have stopped.
             let position = snapshot.position(server);
+            let position = position.filter(|&index| self.may_be_named(snapshot, index, &arrival));
             match position.map(|index| snapshot.enter(index, arrival.comer())) {
                 None => arrival = arrival.giving_up(server),
                 Some(Entry::Full) if may_move => arrival = arrival.giving_up(server),
