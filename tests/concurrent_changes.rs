@@ -350,7 +350,7 @@ impl Operator<'_> {
             6 if known.admin == AdminState::Maintenance => {}
             6 => {
                 known.health = [OperationalState::Running, OperationalState::Stopped]
-                    [self.dice.roll(2) as usize]
+                    [self.dice.roll(2) as usize];
             }
             _ => known.admin = AdminState::Ready,
         }
@@ -397,7 +397,7 @@ impl Operator<'_> {
     }
 }
 
-fn check(selector: impl Selector + std::fmt::Debug + 'static) {
+fn check(selector: impl Selector + 'static) {
     let called = format!("{selector:?}");
     let scene = scene(selector);
     let client = |seed| Client {

@@ -110,6 +110,9 @@ fn a_future_is_woken_once_and_stays_ready() {
 
 #[test]
 fn a_server_that_takes_new_sessions_is_not_waited_for() {
+    use AdminState::{Drain, Maintenance, Ready};
+    use OperationalState::{Running, Stopped, Stopping};
+
     let backend = backend();
     let _held = session(&backend, "s1");
     assert_eq!(
@@ -125,8 +128,6 @@ fn a_server_that_takes_new_sessions_is_not_waited_for() {
         });
         change.unwrap();
     };
-    use AdminState::{Drain, Maintenance, Ready};
-    use OperationalState::{Running, Stopped, Stopping};
     for (admin, health, weight) in [
         (Drain, Running, 1),
         (Maintenance, Running, 1),

@@ -118,9 +118,9 @@ fn a_change_that_makes_it_too_large_is_refused_and_one_that_does_not_is_made() {
     assert_too_many_points(&error, 80, 64);
     let error = change_refused(&backend, |it| it.set_weight("s1", weight(256)));
     assert_too_many_points(&error, 258 * 16, 64);
-    let large = servers(FARM, &[256]).skip(2);
+    let mut large = servers(FARM, &[256]).skip(2);
     let error = change_refused(&backend, |it| {
-        large.map(|one| it.add(one).map(drop)).collect()
+        large.try_for_each(|one| it.add(one).map(drop))
     });
     assert_too_many_points(&error, (99_998 * 256 + 4) * 16, 64);
 

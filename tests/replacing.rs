@@ -4,9 +4,9 @@
 use std::net::Ipv4Addr;
 
 use stickroute::{
-    AdminState, Admission, Backend, Condition, ConsistentHash, DrainEnd, FirstFree, HashInput,
-    LeastConnections, Now, Problem, Reason, RoundRobin, Selector, Server, ServerId, SimpleRequest,
-    Turn, UpdateError, Weight,
+    AdminState, Admission, Backend, Condition, ConsistentHash, DrainEnd, FarmServer, FirstFree,
+    HashInput, LeastConnections, Now, Problem, Reason, RoundRobin, Selector, Server, ServerId,
+    SimpleRequest, Turn, UpdateError, Weight,
 };
 
 fn server(n: u8) -> Server {
@@ -40,7 +40,7 @@ fn the_place_and_the_id_stay_and_the_rest_begins_anew() {
     let by = Server::new("new", "10.9.9.9:80").weight(7).backup();
     assert_eq!(replace(&backend, "s2", by).unwrap().get(), 2);
     let farm = backend.farm();
-    let names = farm.servers().iter().map(|server| server.name());
+    let names = farm.servers().iter().map(FarmServer::name);
     assert_eq!(names.collect::<Vec<_>>(), ["s1", "new", "s3"]);
     let new = &farm.servers()[1];
     assert_eq!(new.status().admin(), AdminState::Ready);

@@ -196,6 +196,8 @@ fn a_server_that_has_left_is_an_error_and_nothing_else() {
     assert_eq!(refusal(&backend), nowhere);
 }
 
+type Change = fn(&Backend) -> Result<(), UpdateError>;
+
 #[test]
 fn a_server_that_takes_no_new_sessions_is_an_error_and_nothing_else() {
     let unusable = Refusal::UnusableServer {
@@ -203,7 +205,6 @@ fn a_server_that_takes_no_new_sessions_is_an_error_and_nothing_else() {
     };
     let told = "the selector named the server of id 2, which takes no new sessions";
     assert_eq!(unusable.to_string(), told);
-    type Change = fn(&Backend) -> Result<(), UpdateError>;
     let ways: [Change; 5] = [
         |it| it.set_admin_state("s2", AdminState::Drain),
         |it| it.set_admin_state("s2", AdminState::Maintenance),
