@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use stickroute::{
-    AdminState, Backend, Condition, ConsistentHash, CookiePolicy, HashInput, MapHash, Now,
-    OperationalState, Problem, Refusal, RoundRobin, Selector, Server, SimpleRequest,
+    AdminState, Backend, Condition, ConfigWarning, ConsistentHash, CookiePolicy, HashInput,
+    MapHash, Now, OperationalState, Problem, Refusal, RoundRobin, Selector, Server, SimpleRequest,
     StaticRoundRobin, UpdateError, Weight,
 };
 
@@ -163,6 +163,26 @@ fn dynamic_cookies_follow_address_key_and_switch() {
         .unwrap();
     assert_eq!(cookie("s1"), None);
     assert_eq!(cookie("s2").as_deref(), Some(&b"fixed"[..]));
+}
+
+#[test]
+fn two_servers_that_come_to_the_same_dynamic_cookie_are_told() {
+    let backend: Backend = Backend::builder("be")
+        .server(Server::new("s1", "10.0.0.1:80"))
+        .server(Server::new("s2", "10.0.0.2:80"))
+        .cookie(CookiePolicy::insert("SRV").dynamic())
+        .dynamic_cookie_key("key")
+        .build()
+        .unwrap();
+    assert!(backend.current_warnings().is_empty());
+    backend
+        .update(|change| change.set_address("s2", "10.0.0.1:80"))
+        .unwrap();
+    let collision = ConfigWarning::DynamicCookieCollision {
+        servers: ["s1".into(), "s2".into()],
+    };
+    assert_eq!(backend.current_warnings(), [collision]);
+    assert!(backend.warnings().is_empty(), "that was when it was built");
 }
 
 /// Two threads select while a third adds, removes, drains and reweighs.

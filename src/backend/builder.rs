@@ -212,7 +212,7 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
     /// [`ConfigError`] lists everything that is wrong: no server, names or ids given
     /// twice, ids, weights, addresses or identifiers out of range, a cookie policy that
     /// cannot work, a rule for an unknown server, a redispatch interval of
-    /// −(retries + 1), more ring points than allowed.
+    /// −(retries + 1), more points of a ring or slots of a map than allowed.
     pub fn build(self) -> Result<Backend<P>, ConfigError> {
         let problems = self.problems();
         if !problems.is_empty() {

@@ -108,6 +108,13 @@ impl<P: Send + Sync + 'static> Backend<P> {
         &self.warnings
     }
 
+    /// What is odd about the servers there are now, after changes: two that have come to the
+    /// same dynamic cookie, for example. It looks at every server.
+    pub fn current_warnings(&self) -> Vec<ConfigWarning> {
+        self.current
+            .read(|snapshot| assemble::warnings(&snapshot.members))
+    }
+
     /// All servers with their states at this moment.
     pub fn farm(&self) -> Farm {
         self.current.read(|snapshot| snapshot.farm.clone())

@@ -164,6 +164,7 @@ impl FarmServer {
     }
 
     /// Whether the server takes part in balancing at all.
+    #[inline]
     pub fn is_usable(&self) -> bool {
         self.status.accepts_new()
     }

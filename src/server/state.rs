@@ -181,6 +181,7 @@ impl Status {
     }
 
     /// Whether the server gets sessions that no persistence decides.
+    #[inline]
     pub const fn accepts_new(self) -> bool {
         self.weight.0 > 0
             && matches!(self.admin, AdminState::Ready)

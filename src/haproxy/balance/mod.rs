@@ -20,7 +20,9 @@ use hash_type::{HashType, Method};
 ///
 /// The texts are what follows the keywords, in words separated by blanks. An empty
 /// `balance` is `roundrobin`; `hash_type` is `None` where there is no such line, which
-/// means `map-based`, and is checked even where the algorithm has no use for it.
+/// means `map-based`, and is checked even where the algorithm has no use for it. Rings and
+/// maps are limited to their default numbers of points and slots, see
+/// [`ConsistentHash::max_points`] and [`MapHash::max_slots`].
 ///
 /// | `balance` | `hash-type` |
 /// |---|---|
