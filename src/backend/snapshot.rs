@@ -77,7 +77,8 @@ impl Hasher for Folded {
 
     #[inline]
     fn write_usize(&mut self, length: usize) {
-        self.0 ^= (length as u64) << 56;
+        // Spread, lest it be taken for a byte that is another.
+        self.0 ^= (length as u64).wrapping_mul(0xff51_afd7_ed55_8ccd);
     }
 
     fn finish(&self) -> u64 {
