@@ -92,10 +92,17 @@ impl<P> fmt::Debug for ServerHandle<P> {
 pub(crate) struct Lease<P>(Arc<ServerHandle<P>>);
 
 impl<P> Lease<P> {
-    /// Takes a slot, or `None` when all are taken or others wait for one.
+    /// Takes a slot, or `None` when all are taken, others wait for one, or the server has left.
     pub(crate) fn take(member: &Arc<ServerHandle<P>>) -> Option<Self> {
         let limit = member.spec.limits.now(&member.load, 1);
-        member.load.try_take(limit).then(|| Self::of(member))
+        if member.load.try_take(limit) {
+            return Some(Self::of(member));
+        }
+        if member.load.is_closed() {
+            // For an instant it may have looked as if there were one more session.
+            member.line.given_back(member);
+        }
+        None
     }
 
     /// A slot that has been taken.

@@ -5,15 +5,15 @@ use std::future::Future;
 use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
 use stickroute::{
     AdminState, Admission, Backend, CookiePolicy, DrainEnd, Drained, Fetch, Key, KeyType, Now,
-    OperationalState, Redispatch, RetryPolicy, Selection, Server, SimpleRequest, StickRule,
-    StickTable, Turn, UpdateError, Weight,
+    OperationalState, Redispatch, RetryPolicy, Selection, Server, ServerKey, SimpleRequest,
+    StickRule, StickTable, Turn, UpdateError, Weight,
 };
 
 fn server(name: &str, slots: u32) -> Server {
@@ -307,4 +307,42 @@ fn entries_that_lead_to_a_server_are_counted() {
     assert!(backend.stick_entries("s3", at(1)).is_err());
     assert_eq!(counts(at(11)), [0; 3], "they have expired");
     assert_eq!(backend.stick_entries("s1", at(11)), Ok(0));
+}
+
+/// Two threads select while servers are removed one after the other: once one is told to be
+/// empty nobody has it, nor gets it.
+#[test]
+fn nobody_gets_a_removed_server_once_it_is_empty() {
+    const SERVERS: usize = 1_000;
+    let gone: Arc<[AtomicBool]> = (0..=SERVERS).map(|_| AtomicBool::new(false)).collect();
+    for slots in [0, 100] {
+        gone.iter().for_each(|it| it.store(false, SeqCst));
+        let server = |n: usize| server(&format!("s{n}"), slots).payload(n);
+        let backend = Backend::builder("b").servers([server(0), server(SERVERS)]);
+        let backend = Arc::new(backend.build().unwrap());
+        let clients = [(); 2].map(|()| {
+            let (backend, gone) = (Arc::clone(&backend), Arc::clone(&gone));
+            thread::spawn(move || {
+                let request = SimpleRequest::default();
+                while !gone[SERVERS - 1].load(SeqCst) {
+                    let selection = backend.select(&request, Now::system()).unwrap();
+                    let server = *selection.server().payload();
+                    assert!(!gone[server].load(SeqCst), "{server} was told to be empty");
+                }
+            })
+        });
+        for n in 0..SERVERS {
+            if n > 0 {
+                backend.update(|change| change.add(server(n))).unwrap();
+            }
+            let removed = backend.remove(ServerKey::Name(&format!("s{n}"))).unwrap();
+            while removed.end().is_none() {
+                thread::yield_now();
+            }
+            gone[n].store(true, SeqCst);
+        }
+        for client in clients {
+            client.join().unwrap();
+        }
+    }
 }

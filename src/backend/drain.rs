@@ -18,7 +18,8 @@ impl<P: Send + Sync + 'static> Backend<P> {
     /// Empty is a moment: clients that are bound to a drained server may come back
     /// to it. [Maintenance](crate::AdminState::Maintenance) or [`remove`](Self::remove) keeps
     /// them away, and [`stick_entries`](Self::stick_entries) counts them. A request that is
-    /// being selected while its server changes may still take its slot just afterwards.
+    /// being selected while its server changes may still take its slot just afterwards; only of
+    /// a server that was removed is it certain that nothing comes any more.
     ///
     /// ```
     /// use stickroute::{AdminState, Backend, DrainEnd, Now, Server, SimpleRequest};
@@ -49,7 +50,8 @@ impl<P: Send + Sync + 'static> Backend<P> {
     }
 
     /// Removes a server, as [`Update::remove`](crate::Update::remove) does, and tells when its last
-    /// session is gone.
+    /// session is gone. After that none comes, not even one that was being selected while
+    /// the server left, so its process may be ended.
     ///
     /// # Errors
     /// As [`Update::remove`](crate::Update::remove).

@@ -6,6 +6,7 @@ use super::Backend;
 use super::admit::Arrival;
 use super::snapshot::Snapshot;
 use crate::error::{Problem, Refusal, SelectError};
+use crate::handle::Lease;
 use crate::message::Request;
 use crate::queue::Admission;
 use crate::selection::{Claim, Selection, Trust};
@@ -187,19 +188,36 @@ impl<P: Send + Sync + 'static> Backend<P> {
         now: Now,
     ) -> Retry<P> {
         let request = &self.forwarded(request);
-        self.after_failure(selection, failure, |snapshot, mut claim, failed| {
-            let choice = Choice::new(&snapshot.farm, request, now);
-            let lease = snapshot.balance(&choice.avoiding(snapshot.position(failed)));
-            match lease {
-                Ok(lease) => {
-                    if lease.id() != failed {
-                        claim.moved();
-                    }
-                    Ok(Selection { lease, claim })
+        self.after_failure(selection, failure, |snapshot, mut claim, failed| match self
+            .balance_anew(snapshot, request, failed, now)
+        {
+            Ok(lease) => {
+                if lease.id() != failed {
+                    claim.moved();
                 }
-                Err(refusal) => Err(SelectError::new(refusal, claim.client_cookie)),
+                Ok(Selection { lease, claim })
             }
+            Err(refusal) => Err(SelectError::new(refusal, claim.client_cookie)),
         })
+    }
+
+    /// Balances in this snapshot, or in the next if no slot was got and that has come: the
+    /// server may have left meanwhile.
+    fn balance_anew(
+        &self,
+        snapshot: &Snapshot<P>,
+        request: &dyn Request,
+        failed: ServerId,
+        now: Now,
+    ) -> Result<Lease<P>, Refusal> {
+        let choice = Choice::new(&snapshot.farm, request, now);
+        match snapshot.balance(&choice.avoiding(snapshot.position(failed))) {
+            Err(Refusal::Saturated) if self.has_changed_since(snapshot) => {
+                let again = |newer: &_| self.balance_anew(newer, request, failed, now);
+                self.current.read(again)
+            }
+            balanced => balanced,
+        }
     }
 
     /// As [`redispatch`](Self::redispatch), for requests that can wait: one that is balanced

@@ -51,9 +51,19 @@ impl<P: Send + Sync + 'static> Backend<P> {
                     lease,
                     claim: findings.claim(stores),
                 }),
+                // The server may have left meanwhile, which is no reason to refuse.
+                Err(Refusal::Saturated) if self.has_changed_since(snapshot) => {
+                    self.select(request.original(), now)
+                }
                 Err(refusal) => Err(SelectError::new(refusal, findings.client_cookie)),
             }
         })
+    }
+
+    /// Whether there is a newer snapshot than this by now.
+    #[cold]
+    pub(super) fn has_changed_since(&self, snapshot: &Snapshot<P>) -> bool {
+        self.current.read(|now| now.version != snapshot.version)
     }
 
     /// The request as the server will see it.

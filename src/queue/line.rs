@@ -155,6 +155,7 @@ impl<P> Line<P> {
         }
         for mut removed in before.into_values() {
             removed.send_back(true, called);
+            removed.load.close();
         }
     }
 

@@ -50,8 +50,8 @@ pub struct ServerLoad {
 
 /// One word, so that every change of one count sees the other as it is at that moment:
 /// sessions in the low half, above them those who wait in the server's own queue, and in
-/// the two highest bits whether anybody waits in the backend's, and whether anybody waits
-/// for the server to be empty.
+/// the three highest bits whether anybody waits in the backend's, whether anybody waits
+/// for the server to be empty, and whether it has left.
 #[derive(Clone, Copy)]
 struct Counts(u64);
 
@@ -59,6 +59,7 @@ const ONE_SESSION: u64 = 1;
 const ONE_WAITING: u64 = 1 << 32;
 const CALLED: u64 = 1 << 63;
 const WATCHED: u64 = 1 << 62;
+const CLOSED: u64 = 1 << 61;
 
 impl Counts {
     fn sessions(self) -> u32 {
@@ -66,7 +67,11 @@ impl Counts {
     }
 
     fn queued(self) -> u32 {
-        ((self.0 & !(CALLED | WATCHED)) >> 32) as u32
+        ((self.0 & !(CALLED | WATCHED | CLOSED)) >> 32) as u32
+    }
+
+    fn is_closed(self) -> bool {
+        self.0 & CLOSED != 0
     }
 
     fn is_awaited(self) -> bool {
@@ -123,17 +128,17 @@ impl ServerLoad {
         self.crowd.as_deref()
     }
 
-    /// Takes a slot unless `limit` are in use or somebody waits for one; without a limit
-    /// there is nothing to wait for.
+    /// Takes a slot unless `limit` are in use, somebody waits for one, or the server has
+    /// [left](Self::close); without a limit there is nothing to wait for.
     #[inline]
     pub(crate) fn try_take(&self, limit: Option<u32>) -> bool {
         let taken = match limit {
             None => {
-                self.counts.fetch_add(ONE_SESSION, Relaxed);
-                true
+                let before = Counts(self.counts.fetch_add(ONE_SESSION, Relaxed));
+                !before.is_closed() || self.undo()
             }
             Some(limit) => self.change(|now| {
-                let is_free = now.queued() == 0 && now.sessions() < limit;
+                let is_free = now.queued() == 0 && now.sessions() < limit && !now.is_closed();
                 is_free.then_some(now.0 + ONE_SESSION)
             }),
         };
@@ -142,6 +147,23 @@ impl ServerLoad {
             self.tell(|watcher| watcher.taken(self));
         }
         taken
+    }
+
+    /// Takes back that a slot was taken on a server that has left.
+    #[cold]
+    fn undo(&self) -> bool {
+        self.counts.fetch_sub(ONE_SESSION, Relaxed);
+        false
+    }
+
+    /// Notes that the server has left: nobody takes a slot from now on, not even a request
+    /// that began before and still sees it.
+    pub(crate) fn close(&self) {
+        self.counts.fetch_or(CLOSED, Relaxed);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.counts().is_closed()
     }
 
     /// Takes a slot as [`try_take`](Self::try_take) does, or else a place in the queue.

@@ -101,6 +101,31 @@ fn a_server_that_is_removed_is_waited_for() {
         let other = thread::spawn(move || drop(held));
         line.adapt(3, std::iter::empty()).wake();
         other.join().unwrap();
-        assert_empty_and_unwatched(&drained, &server);
+        assert_eq!(drained.end(), Some(DrainEnd::Empty));
     });
+}
+
+/// A request that still sees the server comes while that is removed: once it is told to be
+/// empty nobody has a slot, nor gets one.
+#[test]
+fn nobody_comes_to_a_removed_server_that_was_told_to_be_empty() {
+    for slots in [0, 1] {
+        loom::model(move || {
+            let (line, server) = drained_server();
+            let server = super::resized(&server, slots);
+            let other = {
+                let server = Arc::clone(&server);
+                thread::spawn(move || Lease::take(&server))
+            };
+            line.adapt(3, std::iter::empty()).wake();
+            let drained = line.watch(&server.load);
+            let was_empty = drained.end().is_some();
+            let lease = other.join().unwrap();
+            assert!(!(was_empty && lease.is_some()), "it came too late");
+            drop(lease);
+            assert_eq!(drained.end(), Some(DrainEnd::Empty));
+            assert!(Lease::take(&server).is_none(), "it has left");
+            assert!(server.load.is_empty());
+        });
+    }
 }

@@ -54,6 +54,16 @@ fn server(line: &Arc<Line<()>>, id: u32) -> Server {
     })
 }
 
+/// The same server with another number of slots.
+fn resized(server: &Server, slots: u32) -> Server {
+    let mut changed = ServerHandle::clone(server);
+    changed.spec = Arc::new(Spec {
+        limits: Limits::new(slots, 0, 0),
+        ..Spec::clone(&server.spec)
+    });
+    Arc::new(changed)
+}
+
 const COMER: Comer = Comer {
     priority: Priority::DEFAULT,
     arrival: Duration::ZERO,

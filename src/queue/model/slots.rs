@@ -4,21 +4,11 @@ use std::sync::Arc;
 
 use loom::thread;
 
-use super::{COMER, Server, assert_empty, change, join, served, server, servers, slot};
-use crate::handle::{Lease, ServerHandle};
+use super::{COMER, Server, assert_empty, change, join, resized, served, server, servers, slot};
+use crate::handle::Lease;
 use crate::queue::ticket::Ending;
 use crate::queue::{Entry, Line, Spot};
-use crate::server::{AdminState, Limits, Spec};
-
-/// The same server with another number of slots.
-fn resized(server: &Server, slots: u32) -> Server {
-    let mut changed = ServerHandle::clone(server);
-    changed.spec = Arc::new(Spec {
-        limits: Limits::new(slots, 0, 0),
-        ..Spec::clone(&server.spec)
-    });
-    Arc::new(changed)
-}
+use crate::server::AdminState;
 
 /// One server with these slots, all of them taken.
 fn full(slots: u32) -> (Arc<Line<()>>, Server, Vec<Lease<()>>) {
