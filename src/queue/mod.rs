@@ -37,7 +37,8 @@
 //! * *The end of a server.* Who [waits](Drained) for a server to be empty marks its word in the
 //!   same way, then looks whether it is. A session that ends before the mark is seen by that
 //!   look; one that ends later sees the mark, and comes for the lock. While nobody waits, a
-//!   session ends as if there were no such thing.
+//!   session ends as if there were no such thing. The word of a server that was removed is
+//!   marked, too, so that a request which still sees the server takes no slot of it.
 //!
 //! A limit that grows and shrinks with the crowd is read beside the word, but it is at least
 //! one: the last session of a server that ends finds a free slot for the first who waits.
