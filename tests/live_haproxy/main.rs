@@ -26,6 +26,7 @@
 //! Outside this check are control characters in field values, which hyper refuses with
 //! status 400 before routing sees them.
 
+mod balance;
 mod client;
 #[cfg(feature = "haproxy")]
 mod commands;

@@ -35,7 +35,7 @@ pub(super) struct Table {
 
 /// The type of a table, with the length of its keys.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Ip,
     Ipv6,
     Integer,

@@ -17,7 +17,7 @@ enum Type {
 
 /// When an expression is asked, which is what it can be about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     Request,
     Response,
     /// In mode tcp.
@@ -155,7 +155,7 @@ const OF_INTEGER: &[(&str, Type)] = &[
 ];
 
 /// The key of a rule, of a type that the table can be asked with.
-pub(super) fn key(random: &mut Random, kind: Kind, stage: Stage) -> String {
+pub(crate) fn key(random: &mut Random, kind: Kind, stage: Stage) -> String {
     loop {
         let (text, found) = expression(random, stage);
         let is_usable = match kind {

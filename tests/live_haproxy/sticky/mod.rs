@@ -30,7 +30,9 @@ use crate::program::{Program, Shown, is_same};
 use crate::support;
 use crate::support::configuration::Folder;
 use crate::{number, seed};
+pub(crate) use configuration::Kind;
 use configuration::{FARMS, Plan, SERVERS};
+pub(crate) use expressions::{Stage, key};
 use traffic::Event;
 
 const CONNECTIONS: usize = 50;
