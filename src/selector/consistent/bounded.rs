@@ -11,7 +11,8 @@ use crate::server::{Farm, FarmServer, LoadWatcher, ServerId, ServerLoad};
 ///
 /// All slots the farm may use, `percent` of the sessions there would be with one more,
 /// are dealt out by weight. What the division leaves over goes to the servers one after
-/// the other, for which each has an *offset*: the sum of the weights before it.
+/// the other, for which each has an *offset*: the sum of the weights before it, or 0 if it
+/// was not usable then.
 #[derive(Debug)]
 pub(super) struct BoundedLoad {
     percent: u32,
@@ -94,15 +95,17 @@ impl Limits<'_> {
     }
 }
 
-/// The sum of the weights of the usable servers of the same kind before each server.
+/// The sum of the weights of the usable servers of the same kind before each of them; 0
+/// for the others, which is what they keep in HAProxy when they become usable.
 fn offsets(farm: &Farm) -> impl Iterator<Item = u32> + '_ {
     let mut sums = [0_u32; 2];
     farm.servers().iter().map(move |server| {
+        if !server.is_usable() {
+            return 0;
+        }
         let sum = &mut sums[usize::from(server.is_backup())];
         let before = *sum;
-        if server.is_usable() {
-            *sum = sum.wrapping_add(server.effective_weight());
-        }
+        *sum = sum.wrapping_add(server.effective_weight());
         before
     })
 }
@@ -118,5 +121,22 @@ impl LoadWatcher for Sessions {
 
     fn given_back(&self, _: &ServerLoad) {
         self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::{AdminState, WeightScale, farm_of, with_status};
+
+    #[test]
+    fn a_server_that_does_not_serve_at_first_keeps_the_offset_zero() {
+        let ready = farm_of(&[(1, false); 4], WeightScale::Dynamic, false);
+        let status = ready.servers()[1].status();
+        let first = with_status(&ready, 1, status.with_admin(AdminState::Drain));
+        let bounded = BoundedLoad::new(150).adapted(&first).unwrap();
+        assert_eq!(*bounded.by_position, [0, 0, 16, 32]);
+        let later = bounded.adapted(&ready).unwrap();
+        assert_eq!(later.by_position, bounded.by_position);
     }
 }
