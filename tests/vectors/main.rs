@@ -8,6 +8,7 @@
 mod balance;
 mod cookie;
 mod packets;
+mod recorded;
 mod report;
 mod simulation;
 mod stick_table;

@@ -104,12 +104,22 @@ fn run<C>(file: &str, cases: impl Fn(&str) -> Vec<(String, C)>, play: impl Fn(&C
 
 fn read(file: &str) -> Option<String> {
     let other = std::env::var_os("STICKROUTE_VECTORS").map(PathBuf::from);
-    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
     let is_own = other.is_none();
-    let path = other.unwrap_or(own).join(file);
+    let path = other.map_or_else(|| own(file), |folder| folder.join(file));
     assert!(!is_own || path.exists(), "{} is missing", path.display());
     path.exists()
         .then(|| fs::read_to_string(&path).expect("recordings are readable text"))
+}
+
+/// Where a file of our own is: given to us, or recorded by `tests/record/`.
+fn own(file: &str) -> PathBuf {
+    let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let given = tests.join("vectors").join(file);
+    if given.exists() {
+        given
+    } else {
+        tests.join("recorded").join(file)
+    }
 }
 
 /// Ids of a file that `docs/differences.md` lists.
