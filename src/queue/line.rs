@@ -284,15 +284,12 @@ impl<P> Line<P> {
     pub(super) fn leave(&self, server: Option<&Arc<ServerHandle<P>>>, place: Place) {
         let mut called = Called::new();
         let mut state = self.state.lock();
-        let left = match server {
+        match server {
             None => {
-                let waiting = self.leave_common(&mut state, |common| common.remove(&place));
-                waiting.is_some()
+                let left = self.leave_common(&mut state, |common| common.remove(&place));
+                self.has_left(left.is_some());
             }
             Some(server) => self.leave_server(&mut state, server, place, &mut called),
-        };
-        if let (true, Some(crowd)) = (left, &self.crowd) {
-            crowd.left();
         }
         state.tell_watches(&mut called);
         drop(state);
@@ -324,23 +321,29 @@ impl<P> Line<P> {
     }
 
     /// HAProxy looks for room on this occasion, too, which there may be by now if limits
-    /// grow with the crowd.
+    /// grow with the crowd, to which the leaving one does not belong any more.
     fn leave_server(
         &self,
         state: &mut State<P>,
         server: &Arc<ServerHandle<P>>,
         place: Place,
         called: &mut Called<P>,
-    ) -> bool {
+    ) {
         let Some(position) = state.position(&server.load) else {
-            return false;
+            return;
         };
         let left = state.seats[position].queue.remove(&place).is_some();
+        self.has_left(left);
         if left {
             server.load.leave_queue();
             self.serve(state, position, Some(server), called);
         }
-        left
+    }
+
+    fn has_left(&self, left: bool) {
+        if let (true, Some(crowd)) = (left, &self.crowd) {
+            crowd.left();
+        }
     }
 }
 
@@ -428,14 +431,13 @@ impl<P> Seat<P> {
 impl<P> Seated<'_, P> {
     /// Whether it has just gone down, into maintenance or drain, or begun to stop.
     fn leaves(&self, before: Status) -> bool {
-        let state = |status: Status| (status.admin(), status.operational());
-        let (admin, operational) = state(self.status);
-        let is_leaving = admin != AdminState::Ready
-            || matches!(
-                operational,
-                OperationalState::Stopped | OperationalState::Stopping
-            );
-        is_leaving && state(self.status) != state(before)
+        let (admin, operational) = (self.status.admin(), self.status.operational());
+        let is_taken_out = admin != AdminState::Ready && admin != before.admin();
+        let ends = matches!(
+            operational,
+            OperationalState::Stopped | OperationalState::Stopping
+        );
+        is_taken_out || ends && operational != before.operational()
     }
 }
 

@@ -213,8 +213,8 @@ impl ServerLoad {
         taken
     }
 
-    /// Leaves the queue without a slot. As after [`give_back`](Self::give_back), the request
-    /// counts for the [crowd](Crowd) until it has [left](Self::left).
+    /// Leaves the queue without a slot. For the [crowd](Crowd), the request [leaves](Self::left)
+    /// by itself.
     pub(crate) fn leave_queue(&self) {
         let before = Counts(self.counts.fetch_sub(ONE_WAITING, Relaxed));
         debug_assert!(before.queued() > 0, "a queue was left twice");
