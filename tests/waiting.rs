@@ -507,6 +507,25 @@ fn those_who_wait_for_a_drained_server_stay_when_its_health_comes_back() {
     assert_idle(&backend);
 }
 
+// Observed: who lines up does not move its server in HAProxy's order; sessions that begin
+// or end do.
+#[test]
+fn while_all_are_full_the_server_with_the_least_sessions_gets_all_who_come() {
+    let servers = ["s1", "s2"].map(|name| server(name, 1).max_queue(3));
+    let builder = backend(servers).balance(LeastConnections::new());
+    let backend = builder.build().unwrap();
+    let open = [served(&backend, ""), served(&backend, "")];
+    let waits = [0; 5].map(|_| waiting(&backend, "", 1));
+    let names = waits.each_ref().map(|it| it.server().map(name));
+    let (first, second) = (Some("s1"), Some("s2"));
+    assert_eq!(names, [first, first, first, second, second]);
+    let [ended, still] = open;
+    drop(ended);
+    assert_eq!(waiting(&backend, "", 2).server().map(name), second);
+    drop((still, waits));
+    assert_idle(&backend);
+}
+
 // Observed: `minconn 1 maxconn 10` and `fullconn 20` with 12 requests, which end in the
 // order they began in.
 #[test]

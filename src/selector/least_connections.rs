@@ -16,8 +16,11 @@ use crate::server::{Farm, FarmServer, Group, LoadWatcher, ServerId, ServerLoad};
 /// Servers without a session come first, whatever their weight, and among equals the one
 /// whose sessions changed longest ago: with one session at a time this is a plain round
 /// robin. Sessions that persistence sent to a server count like all others. A server that
-/// comes back, or whose weight changes, goes behind its equals. The order is HAProxy's,
-/// server by server. HAProxy: `balance leastconn`; 3.x chooses at random among equals.
+/// comes back, or whose weight changes, goes behind its equals. Those who wait for a server
+/// count as well, but only from when a session of that server begins or ends: while all
+/// servers are full, the first of them gets all who come, up to its
+/// [`max_queue`](crate::Server::max_queue). The order is HAProxy's, server by server.
+/// HAProxy: `balance leastconn`; 3.x chooses at random among equals.
 ///
 /// A pick looks at one server, however many there are and however many are saturated; each
 /// session that starts or ends moves one server within a tournament of all, about 10
@@ -64,17 +67,22 @@ impl Selector for LeastConnections {
             Group::Active => false,
             Group::Backups => true,
         };
-        let first = {
-            let loads = self.order.0.lock();
-            (loads.farm == self.farm).then(|| loads.first(backups, choice.avoid()))
-        };
-        match first {
-            Some(None) => None,
-            Some(Some(first)) if !choice.is_crowded(first) => Some(first),
-            // The farm has changed since this request began, or the last slot was taken
-            // this very instant.
-            _ => search(choice),
+        let loads = self.order.0.lock();
+        if loads.farm != self.farm {
+            // The farm has changed since this request began.
+            drop(loads);
+            return search(choice);
         }
+        let ranking = loads.ranking(backups);
+        let first = first_but(ranking, choice.avoid())?;
+        if !choice.is_crowded(first) {
+            return Some(first);
+        }
+        // Its limit is not as large as it may become, or the last slot was taken this very
+        // instant.
+        let has_room = |it| !choice.is_crowded(it);
+        let another = ranking.first_of(|it| has_room(it) && choice.avoid() != Some(it));
+        another.or_else(|| ranking.first_of(has_room))
     }
 
     fn adapt(&self, farm: &Farm) -> Result<Option<Arc<dyn Selector>>, SelectorError> {
@@ -82,7 +90,7 @@ impl Selector for LeastConnections {
         let before = self.order.0.lock().clone();
         let mut next = before.adapted(farm);
         let mut loads = self.order.0.lock();
-        next.recount(farm);
+        next.recount(farm, &loads);
         next.farm = loads.farm + 1;
         let adapted = Self {
             order: Arc::clone(&self.order),
@@ -101,6 +109,14 @@ impl Selector for LeastConnections {
 
     fn lines_up(&self) -> bool {
         false
+    }
+}
+
+fn first_but(ranking: &Ranking, avoid: Option<usize>) -> Option<usize> {
+    let first = ranking.first();
+    match avoid {
+        Some(avoid) if first == Some(avoid) => ranking.first_but(avoid).or(first),
+        _ => first,
     }
 }
 
@@ -147,8 +163,9 @@ impl LoadWatcher for Order {
         self.0.lock().note(server);
     }
 
+    /// Does not move the server in HAProxy, but may have taken its last place.
     fn queue_changed(&self, server: &ServerLoad) {
-        self.0.lock().note(server);
+        self.0.lock().note_queue(server);
     }
 }
 
@@ -210,8 +227,11 @@ impl Member {
 
     /// Where it stands with so many sessions, `None` if it takes none.
     fn key(&self, sessions: u32) -> Option<u64> {
-        let is_saturated = self.limit.is_some_and(|limit| sessions >= limit);
-        (self.weight > 0 && !is_saturated).then(|| load(sessions, self.weight))
+        (self.weight > 0).then(|| load(sessions, self.weight))
+    }
+
+    fn is_full(&self, sessions: u32) -> bool {
+        self.limit.is_some_and(|limit| sessions >= limit)
     }
 
     /// Whether a change of the farm has left it alone.
@@ -222,54 +242,82 @@ impl Member {
 }
 
 impl Loads {
-    fn first(&self, backups: bool, avoid: Option<usize>) -> Option<usize> {
-        let ranking = if backups { &self.backups } else { &self.active };
-        let first = ranking.first();
-        match avoid {
-            Some(avoid) if first == Some(avoid) => ranking.first_but(avoid).or(first),
-            _ => first,
-        }
+    fn ranking(&self, backups: bool) -> &Ranking {
+        if backups { &self.backups } else { &self.active }
     }
 
-    /// Takes note of a change; that of a server which has left is nothing to note.
-    fn note(&mut self, load: &ServerLoad) {
-        if let Some(&position) = self.positions.get(&load.server())
-            && std::ptr::eq(self.members[position].load.as_ptr(), load)
-        {
-            self.set(position, sessions(load));
-        }
-    }
-
-    /// Takes note of all changes nobody has told of.
-    fn recount(&mut self, farm: &Farm) {
-        for (position, server) in farm.servers().iter().enumerate() {
-            self.set(position, sessions(server.load()));
-        }
-    }
-
-    fn set(&mut self, position: usize, sessions: u32) {
-        let member = &self.members[position];
-        let ranking = if member.backup {
+    fn ranking_mut(&mut self, backups: bool) -> &mut Ranking {
+        if backups {
             &mut self.backups
         } else {
             &mut self.active
-        };
-        ranking.set(position, member.key(sessions));
+        }
+    }
+
+    /// Where a server is; that of one which has left is nothing to note.
+    fn position(&self, load: &ServerLoad) -> Option<usize> {
+        let position = *self.positions.get(&load.server())?;
+        std::ptr::eq(self.members[position].load.as_ptr(), load).then_some(position)
+    }
+
+    /// Takes note of a session that began or ended.
+    fn note(&mut self, load: &ServerLoad) {
+        if let Some(position) = self.position(load) {
+            let sessions = sessions(load);
+            self.set(position, self.members[position].key(sessions), sessions);
+        }
+    }
+
+    fn note_queue(&mut self, load: &ServerLoad) {
+        if let Some(position) = self.position(load) {
+            let member = &self.members[position];
+            let (backup, is_full) = (member.backup, member.is_full(sessions(load)));
+            self.ranking_mut(backup).set_resting(position, is_full);
+        }
+    }
+
+    fn set(&mut self, position: usize, key: Option<u64>, sessions: u32) {
+        let member = &self.members[position];
+        let (backup, is_full) = (member.backup, member.is_full(sessions));
+        let ranking = self.ranking_mut(backup);
+        ranking.set(position, key);
+        ranking.set_resting(position, is_full);
+    }
+
+    /// Takes note of all changes nobody has told of; `before` was told of them.
+    fn recount(&mut self, farm: &Farm, before: &Self) {
+        for (position, server) in farm.servers().iter().enumerate() {
+            let (member, sessions) = (&self.members[position], sessions(server.load()));
+            let key = before.key_of(server, member);
+            self.set(position, key.or_else(|| member.key(sessions)), sessions);
+        }
+    }
+
+    /// Where a server was that is still as it was.
+    fn kept(&self, server: &FarmServer, now: &Member) -> Option<usize> {
+        let position = self.positions.get(&server.id()).copied();
+        position.filter(|&at| now.is_still(&self.members[at]))
+    }
+
+    fn key_of(&self, server: &FarmServer, now: &Member) -> Option<u64> {
+        self.ranking(now.backup).key(self.kept(server, now)?)
     }
 
     /// The order once the farm has become this one.
     fn adapted(&self, farm: &Farm) -> Self {
         let servers = || farm.servers().iter();
         let members: Arc<[_]> = servers().map(Member::new).collect();
-        let ranking = |before: &Ranking, backups| {
+        let ranking = |backups| {
+            let before = self.ranking(backups);
             let standings = members.iter().zip(servers()).map(|(member, server)| {
-                let position = self.positions.get(&server.id()).copied();
-                let kept = position.filter(|&at| member.is_still(&self.members[at]));
-                match (kept, member.key(sessions(server.load()))) {
+                match (
+                    member.key(sessions(server.load())),
+                    self.kept(server, member),
+                ) {
                     _ if member.backup != backups => Standing::Out,
-                    (_, None) => Standing::Out,
-                    (Some(at), Some(key)) if before.key(at) == Some(key) => Standing::Kept(at),
-                    (_, Some(key)) => Standing::New(key),
+                    (None, _) => Standing::Out,
+                    (Some(_), Some(at)) if before.key(at).is_some() => Standing::Kept(at),
+                    (Some(key), _) => Standing::New(key),
                 }
             });
             before.changed(standings)
@@ -278,8 +326,8 @@ impl Loads {
         positions.extend(servers().map(FarmServer::id).zip(0..));
         Self {
             farm: self.farm,
-            active: ranking(&self.active, false),
-            backups: ranking(&self.backups, true),
+            active: ranking(false),
+            backups: ranking(true),
             positions: Arc::new(positions),
             members,
         }

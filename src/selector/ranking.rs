@@ -7,10 +7,14 @@
 //! the better of the two below, so the best of all stands at the root. A new key replays
 //! the matches on the way from its leaf to the root, up to the first that ends as before:
 //! O(log n), nothing is allocated. The best but one given member is the best of those it
-//! met on that way. 20 bytes for each of n members, n rounded up to a power of two.
+//! met on that way. Who rests keeps its rank, but stands behind all others until then.
+//! 20 bytes for each of n members, n rounded up to a power of two.
 
 /// Smaller is better: first the key, then when the member got it.
 type Rank = (u64, u64);
+
+/// Part of the key of a member that rests. Keys are smaller.
+const RESTS: u64 = 1 << 63;
 
 /// Worse than every key.
 const OUT: Rank = (u64::MAX, u64::MAX);
@@ -66,30 +70,50 @@ impl Ranking {
     }
 
     /// Gives a member a key, `None` to put it out. With another key than before it
-    /// becomes the youngest of its equals.
+    /// becomes the youngest of its equals. Whether it rests is as before; who was out
+    /// does not.
     pub(super) fn set(&mut self, member: usize, key: Option<u64>) {
+        if key == self.key(member) {
+            return;
+        }
         let Some(rank) = self.ranks.get_mut(member) else {
             return;
         };
-        if rank.0 == key.unwrap_or(OUT.0) {
-            return;
-        }
+        let rests = if *rank == OUT { 0 } else { rank.0 & RESTS };
         *rank = key.map_or(OUT, |key| {
             self.given += 1;
-            (key, self.given)
+            (key | rests, self.given)
         });
         self.replay(member);
+    }
+
+    /// Lets a member rest, or take part again at the rank it has.
+    pub(super) fn set_resting(&mut self, member: usize, rests: bool) {
+        let rank = self.ranks.get_mut(member).filter(|rank| **rank != OUT);
+        if let Some(rank) = rank.filter(|rank| (rank.0 & RESTS != 0) != rests) {
+            rank.0 ^= RESTS;
+            self.replay(member);
+        }
     }
 
     /// The key of a member, `None` of one that is out.
     pub(super) fn key(&self, member: usize) -> Option<u64> {
         let rank = self.ranks.get(member).filter(|&&rank| rank != OUT);
-        rank.map(|rank| rank.0)
+        rank.map(|rank| rank.0 & !RESTS)
+    }
+
+    /// The first of those who are `wanted`, resting or not: looks at all of them.
+    pub(super) fn first_of(&self, wanted: impl Fn(usize) -> bool) -> Option<usize> {
+        let ranks = self.ranks.iter().enumerate();
+        ranks
+            .filter(|&(member, &rank)| rank != OUT && wanted(member))
+            .min_by_key(|&(_, &(key, given))| (key & !RESTS, given))
+            .map(|(member, _)| member)
     }
 
     /// The first in order.
     pub(super) fn first(&self) -> Option<usize> {
-        self.unless_out(self.best_of(1))
+        self.unless_idle(self.best_of(1))
     }
 
     /// The first in order but this one.
@@ -101,11 +125,13 @@ impl Ranking {
             found = Some(found.map_or(other, |found| self.better(found, other)));
             node /= 2;
         }
-        self.unless_out(found?)
+        self.unless_idle(found?)
     }
 
-    fn unless_out(&self, member: u32) -> Option<usize> {
-        (self.ranks[member as usize] != OUT).then_some(member as usize)
+    /// Neither out nor resting.
+    fn unless_idle(&self, member: u32) -> Option<usize> {
+        let key = self.ranks[member as usize].0;
+        (key & RESTS == 0).then_some(member as usize)
     }
 
     fn replay(&mut self, member: usize) {
@@ -183,6 +209,34 @@ mod tests {
         ranking.set(0, Some(2));
         ranking.set(0, Some(1));
         assert_eq!(order(ranking), [1, 2, 0]);
+    }
+
+    #[test]
+    fn who_rests_keeps_its_place_among_equals() {
+        let mut ranking = of(&[7, 7, 7]);
+        ranking.set_resting(0, true);
+        assert_eq!(ranking.first(), Some(1));
+        assert_eq!(
+            (ranking.key(0), ranking.first_of(|_| true)),
+            (Some(7), Some(0))
+        );
+        ranking.set_resting(1, true);
+        ranking.set(1, Some(7));
+        ranking.set_resting(0, false);
+        ranking.set_resting(1, false);
+        assert_eq!(order(ranking), [0, 1, 2]);
+    }
+
+    #[test]
+    fn nobody_is_first_while_all_rest() {
+        let mut ranking = of(&[1, 2]);
+        (0..2).for_each(|member| ranking.set_resting(member, true));
+        assert_eq!((ranking.first(), ranking.first_but(0)), (None, None));
+        ranking.set(0, Some(3));
+        assert_eq!(
+            (ranking.first(), ranking.first_of(|_| true)),
+            (None, Some(1))
+        );
     }
 
     #[test]
