@@ -21,6 +21,7 @@ PLAIN = ["maxconn 1", "maxconn 2", "maxconn 1"]
 SHORT = ["maxconn 1 maxqueue 1", "maxconn 2 maxqueue 2", "maxconn 1"]
 GROWING = ["minconn 1 maxconn 4", "maxconn 2", "minconn 2 maxconn 3"]
 ALONE = ["maxconn 2"]
+DEEP = ["maxconn 1 maxqueue 4", "maxconn 2 maxqueue 3 weight 2", "maxconn 1 maxqueue 6"]
 SPARE = ["maxconn 1", "maxconn 2 backup", "maxconn 1 maxqueue 2 backup"]
 RING = "balance hdr(x-k)\nhash-type consistent"
 # Leaving a server's queue, under the options that say what happens to it.
@@ -39,6 +40,11 @@ TEXTS = (
     + [("ring", RING + "\nhash-balance-factor 130", SHORT)]
     + [("leaving", "balance roundrobin\n%s" % options, PLAIN) for options in OPTIONS]
     + [("leaving", RING + "\n%s" % options, PLAIN) for options in OPTIONS]
+    + [("deep", "balance %s" % how, DEEP) for how in ("leastconn", "roundrobin", "first")]
+    + [("deep", "balance leastconn\noption redispatch", DEEP)]
+    + [("deep", "balance leastconn\nfullconn 12", GROWING)]
+    + [("giving up", "balance %s\nfullconn 12" % how, GROWING)
+       for how in ("first", "leastconn")]
 )
 ORDERS = {"leaving": 25, "priority": 0}
 
@@ -64,7 +70,7 @@ class Play:
         what = self.draw.randint(0, 99)
         if what < orders:
             self.orders(at)
-        elif what < orders + 4 and self.waiting:
+        elif what < orders + (20 if self.kind == "giving up" else 4) and self.waiting:
             self.note(at, gives_up=self.give_up())
         elif self.open and (what > 62 or len(self.waiting) > 11):
             self.note(at, ends=self.finish())
@@ -107,7 +113,7 @@ class Play:
         draw, number = self.draw, self.number
         self.number += 1
         request = {"number": number, "key": "k%d" % draw.randint(0, 9)}
-        if draw.random() < 0.4:
+        if draw.random() < (0.8 if self.kind == "leaving" else 0.4):
             request["cookie"] = "s%d" % draw.randint(1, len(self.servers))
         often = 0.7 if self.kind == "priority" else 0.2
         if draw.random() < often:
@@ -134,10 +140,11 @@ class Play:
 
     def orders(self, at):
         server = self.draw.randint(1, len(self.servers))
-        words = self.draw.choice(
-            ["state maint", "state drain", "health down", "health stopping"]
-            + ["state ready", "health up"] * 3
-        )
+        leaves = ["state maint", "state drain", "health down", "health stopping"]
+        words = self.draw.choice(leaves + ["state ready", "health up"] * 3)
+        queued = self.steps[-1]["queued"][:-1] if self.steps else [0]
+        if self.kind == "leaving" and max(queued) > 0 and self.draw.random() < 0.7:
+            server, words = queued.index(max(queued)) + 1, self.draw.choice(leaves)
         comes_back = words in ("state ready", "health up")
         waits_for_any = self.steps and self.steps[-1]["queued"][-1] > 0
         has_backups = "backup" in self.text
@@ -162,12 +169,12 @@ class Play:
 def main(seed=2612):
     out = Recording("queues.jsonl")
     for number, (kind, lines, servers) in enumerate(TEXTS):
-        for again in range(2 if kind in ("leaving", "priority") else 1):
+        for again in range({"leaving": 3, "priority": 3, "deep": 2}.get(kind, 1)):
             play = Play(random.Random(seed * 1000 + number * 10 + again), kind, lines, servers)
             for _ in range(60):
                 play.step()
             play.proxy.close()
-            name = "queues-%s-%02d%s" % (kind, number, "ab"[again])
+            name = "queues-%s-%02d%s" % (kind.replace(" ", "-"), number, "abc"[again])
             out.write({"id": name, "config": play.text, "steps": play.steps})
     out.close()
 

@@ -90,7 +90,8 @@ def failing(text, kind):
     """The configuration in which servers can fail so."""
     if kind == "connection":
         return text.replace(" cookie s", " ssl verify none cookie s")
-    return text.replace("backend app\n    ", "backend app\n    retry-on conn-failure empty-response\n    ")
+    line = "    retry-on conn-failure empty-response\n"
+    return text.replace("\nbackend app\n", "\nbackend app\n" + line)
 
 
 def main(seed=2612):

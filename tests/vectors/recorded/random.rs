@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use stickroute::haproxy::Routing;
-use stickroute::{Admission, Backend, Priority, SimpleRequest};
+use stickroute::{Admission, Backend, FarmServer, Priority, SimpleRequest};
 
 use super::{NOW, built, list};
 use crate::report::{Comparison, Outcome, play_json};
@@ -76,9 +76,12 @@ fn held(routing: &Routing, case: &Value, comparison: &mut Comparison) {
     let sessions = theirs[0].len();
     let ours: Vec<_> = (0..300).map(|_| round(backend, sessions)).collect();
     for server in backend.farm().servers() {
-        let count = |round: &Vec<String>| round.iter().filter(|it| *it == server.name()).count();
+        let is_it = |name: &String| f64::from(name == server.name());
         let of = |rounds: &[Vec<String>]| -> Vec<f64> {
-            rounds.iter().map(|round| count(round) as f64).collect()
+            rounds
+                .iter()
+                .map(|round| round.iter().map(is_it).sum())
+                .collect()
         };
         close(server.name(), &of(&theirs), &of(&ours), comparison);
     }
@@ -104,10 +107,7 @@ fn round(backend: &Backend, sessions: usize) -> Vec<String> {
 /// No session went to a server that had its share, as `hash-balance-factor` computes it.
 fn bounded(backend: &Backend, factor: u32, round: &[String], comparison: &mut Comparison) {
     let farm = backend.farm();
-    let weights = farm
-        .servers()
-        .iter()
-        .map(|server| server.effective_weight());
+    let weights = farm.servers().iter().map(FarmServer::effective_weight);
     let total: u32 = weights.sum();
     let mut served: BTreeMap<&str, u32> = BTreeMap::new();
     for (open, name) in (0..).zip(round) {
@@ -153,12 +153,21 @@ fn fill(backend: &Backend) -> u32 {
 
 /// Whether both have the same mean, as far as can be told.
 fn close(what: &str, theirs: &[f64], ours: &[f64], comparison: &mut Comparison) {
-    let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
-    let (expected, found) = (mean(theirs), mean(ours));
-    let squares = ours.iter().map(|it| (it - found).powi(2));
-    let variance = squares.sum::<f64>() / ours.len() as f64;
-    let error = (variance * (1.0 / theirs.len() as f64 + 1.0 / ours.len() as f64)).sqrt();
+    let (expected, _) = mean_and_error(theirs);
+    let (found, error) = mean_and_error(ours);
+    // There are fewer of theirs.
+    let error = error * (1.0 + size(ours) / size(theirs)).sqrt();
     if (expected - found).abs() > 5.0 * error {
         comparison.check(what, &found, &expected);
     }
+}
+
+fn mean_and_error(of: &[f64]) -> (f64, f64) {
+    let mean = of.iter().sum::<f64>() / size(of);
+    let squares = of.iter().map(|it| (it - mean).powi(2));
+    (mean, squares.sum::<f64>().sqrt() / size(of))
+}
+
+fn size(of: &[f64]) -> f64 {
+    of.iter().map(|_| 1.0).sum()
 }
