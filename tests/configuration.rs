@@ -364,7 +364,6 @@ fn a_seed_decides_what_is_drawn_in_each_backend() {
 fn what_a_backend_cannot_do_yet_is_not_ignored() {
     for line in [
         " use-server %[path] if TRUE",
-        " server s2 10.0.0.2:80 slowstart 3s",
         " server s2 :80",
         " persist rdp-cookie",
         " hash-type consistent\n balance source\n server s2 10.0.0.2:80 hash-key addr",
@@ -374,6 +373,34 @@ fn what_a_backend_cannot_do_yet_is_not_ignored() {
         let error = configuration.build().unwrap_err().to_string();
         assert!(error.contains("not supported yet"), "{error}");
     }
+}
+
+#[test]
+fn slow_starts_are_as_the_lines_say() {
+    let text = "backend be\n default-server slowstart 1500ms\n server s1 10.0.0.1:80\n \
+                server s2 10.0.0.1:80 slowstart 0\n server s3 10.0.0.1:80 slowstart 1m disabled";
+    let routing = Configuration::parse("f", text).unwrap().build().unwrap();
+    let at = |seconds| Now::new(Duration::from_secs(seconds), Duration::ZERO);
+    let runtime = routing.runtime(at(0));
+    for server in ["s1", "s2"] {
+        let _ = runtime.answer(format!("disable server be/{server}").as_bytes(), at(1));
+    }
+    for server in ["s1", "s2", "s3"] {
+        let _ = runtime.answer(format!("enable server be/{server}").as_bytes(), at(2));
+    }
+    let states = |seconds| -> Vec<String> {
+        let shown = runtime
+            .answer(b"show servers state be", at(seconds))
+            .into_text();
+        let rows = shown.lines().skip(2).filter(|line| !line.is_empty());
+        let words = rows.map(|row| row.split(' ').collect::<Vec<_>>());
+        words.map(|row| format!("{} {}", row[5], row[7])).collect()
+    };
+    assert_eq!(states(3), ["1 1", "2 1", "1 1"]);
+    assert_eq!(states(4), ["2 1", "2 1", "1 1"]);
+    assert_eq!(states(62), ["2 1", "2 1", "2 1"]);
+    let weight = runtime.answer(b"get weight be/s3", at(62)).into_text();
+    assert_eq!(weight, "1 (initial 1)\n\n");
 }
 
 /// So many sessions and so many who wait, of that many requests which stay.

@@ -1,4 +1,4 @@
-//! Removes expired entries from stick tables, a little at a time.
+//! Removes expired entries from stick tables, a little at a time, and lets slow starts go on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const PERIOD: Duration = Duration::from_millis(200);
 /// How many slots of each table are looked at, which takes some microseconds.
 const BUDGET: usize = 4_096;
 
-/// Keeps the tables until the program ends.
+/// Keeps tables and backends until the program ends.
 pub(crate) async fn run(site: Arc<Site>) {
     let mut period = time::interval(PERIOD);
     loop {
@@ -27,6 +27,10 @@ pub(crate) async fn run(site: Arc<Site>) {
 fn keep<P: Send + Sync>(routing: &Routing<P>, now: Now) {
     for (_, table) in routing.tables() {
         table.maintain(now, BUDGET);
+    }
+    // Requests look themselves; those that wait do not.
+    for backend in routing.backends().filter_map(|(_, backend)| backend) {
+        backend.maintain(now);
     }
 }
 

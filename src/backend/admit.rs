@@ -74,6 +74,7 @@ impl<P: Send + Sync + 'static> Backend<P> {
         now: Now,
         priority: Priority,
     ) -> Result<Admission<P>, SelectError> {
+        self.warm_up(now);
         self.current.read(|snapshot| {
             let request = &self.forwarded(request);
             let mut stores = None;
@@ -106,6 +107,7 @@ impl<P: Send + Sync + 'static> Backend<P> {
         request: &dyn Request,
         now: Now,
     ) -> Result<Admission<P>, SelectError> {
+        self.warm_up(now);
         let request = &self.forwarded(request);
         self.current
             .read(|snapshot| self.admit_in(snapshot, sent_back.arrival(request, now)))

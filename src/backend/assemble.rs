@@ -11,8 +11,8 @@ use crate::handle::ServerHandle;
 use crate::queue::Line;
 use crate::selector::Selector;
 use crate::server::{
-    AdminState, Farm, FarmServer, History, Limits, LoadWatcher, Server, ServerId, ServerLoad, Spec,
-    Status, Weight,
+    AdminState, Farm, FarmServer, History, Limits, LoadWatcher, OperationalState, Server, ServerId,
+    ServerLoad, SlowStart, Spec, Status, WarmUp, Weight,
 };
 
 /// The next snapshot in the making.
@@ -31,6 +31,7 @@ pub(super) struct DraftServer<P> {
     pub(super) member: Arc<ServerHandle<P>>,
     pub(super) status: Status,
     pub(super) history: History,
+    pub(super) warm_up: Option<WarmUp>,
 }
 
 impl<P> Draft<P> {
@@ -52,6 +53,7 @@ impl<P> Draft<P> {
                     member: Arc::clone(member),
                     status: server.status(),
                     history: server.history,
+                    warm_up: server.warm_up,
                 })
                 .collect(),
             dynamic: snapshot.dynamic.clone(),
@@ -93,6 +95,7 @@ impl<P> Draft<P> {
         selector: &Arc<dyn Selector>,
         stick: &StickPolicy,
     ) -> Result<Snapshot<P>, Problem> {
+        self.servers.iter_mut().for_each(DraftServer::fit_limit);
         self.compute_identifiers();
         self.name_to_tables(stick)?;
         let farm_servers = self
@@ -103,9 +106,10 @@ impl<P> Draft<P> {
                     member,
                     status,
                     history,
+                    warm_up,
                 } = server;
                 let (spec, load) = (Arc::clone(&member.spec), Arc::clone(&member.load));
-                FarmServer::new(spec, load, *status, *history)
+                FarmServer::new(spec, load, *status, *history, *warm_up)
             })
             .collect();
         let farm = Farm::new(farm_servers, selector.weight_scale(), self.all_backups);
@@ -188,6 +192,7 @@ fn draft_server<P>(
         guid: server.guid,
         backup: server.backup,
         limits,
+        slow_start: SlowStart::new(server.slow_start),
         non_stick: server.non_stick,
     });
     let status = Status {
@@ -196,7 +201,10 @@ fn draft_server<P>(
         weight,
     }
     .with_admin(server.admin);
+    let is_starting = status.operational == OperationalState::Starting;
+    let slow_start = spec.slow_start.filter(|_| is_starting);
     Ok(DraftServer {
+        warm_up: slow_start.map(|slow_start| WarmUp::new(slow_start, None)),
         member: Arc::new(ServerHandle {
             spec,
             load: Arc::new(load),

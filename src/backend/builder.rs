@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use super::assemble::{self, Draft};
 use super::rules::{Lookup, PersistRule, UseServerRule};
+use super::slow_start::Steps;
 use super::snapshot::DynamicCookies;
 use super::stick;
 use super::stick::StickPolicy;
@@ -287,6 +288,7 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
             name: self.name.clone(),
             policy,
             warnings: assemble::warnings(&snapshot.members),
+            steps: Steps::of(&snapshot.farm),
             current: SnapshotCell::new(snapshot),
             writer: Mutex::new(()),
             watcher,

@@ -11,6 +11,7 @@ mod restore;
 mod retry;
 mod rules;
 mod select;
+mod slow_start;
 mod snapshot;
 mod stick;
 mod taken;
@@ -26,6 +27,7 @@ pub use builder::BackendBuilder;
 pub(crate) use restore::Past;
 pub use retry::{Failure, Redispatch, Retry, RetryPolicy};
 use rules::{Lookup, PersistRule, UseServerRule};
+use slow_start::Steps;
 use snapshot::Snapshot;
 use stick::StickPolicy;
 pub use update::{ServerKey, Update};
@@ -70,6 +72,8 @@ pub struct Backend<P: Send + Sync + 'static = ()> {
     /// Held by whoever prepares the next snapshot, so that no change is lost.
     writer: Mutex<()>,
     watcher: Option<Arc<dyn LoadWatcher>>,
+    /// Of slow starts.
+    steps: Steps,
     warnings: Vec<ConfigWarning>,
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Update;
 use crate::error::UpdateError;
-use crate::server::{AdminState, OperationalState, ServerId, Weight};
+use crate::server::{AdminState, OperationalState, ServerId, WarmUp, Weight};
 
 /// The state of one server before a restart.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,9 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         let status = &mut server.status;
         (status.admin, status.operational) = (past.admin, past.operational);
         status.weight = past.weight;
+        let is_starting = past.operational == OperationalState::Starting;
+        let slow_start = server.member.spec.slow_start.filter(|_| is_starting);
+        server.warm_up = slow_start.map(|it| WarmUp::new(it, Some(past.changed)));
         server
             .history
             .after_restart(past.reported, *status, past.changed);

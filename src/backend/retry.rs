@@ -187,6 +187,7 @@ impl<P: Send + Sync + 'static> Backend<P> {
         failure: Failure,
         now: Now,
     ) -> Retry<P> {
+        self.warm_up(now);
         let request = &self.forwarded(request);
         self.after_failure(selection, failure, |snapshot, mut claim, failed| match self
             .balance_anew(snapshot, request, failed, now)
@@ -229,6 +230,7 @@ impl<P: Send + Sync + 'static> Backend<P> {
         failure: Failure,
         now: Now,
     ) -> Retry<P, Admission<P>> {
+        self.warm_up(now);
         let request = &self.forwarded(request);
         self.after_failure(selection, failure, |snapshot, claim, failed| {
             let arrival = Arrival::balanced_again(request, now, claim, failed);

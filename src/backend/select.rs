@@ -32,6 +32,7 @@ impl<P: Send + Sync + 'static> Backend<P> {
     /// [`SelectError`] when no server can take the request, or when all slots of the
     /// servers that may are taken or [waited](Self::admit) for; answer 503.
     pub fn select(&self, request: &dyn Request, now: Now) -> Result<Selection<P>, SelectError> {
+        self.warm_up(now);
         self.current.read(|snapshot| {
             let request = &self.forwarded(request);
             let mut stores = None;

@@ -1,5 +1,6 @@
 //! Changes of a running backend: states, weights, addresses, servers.
 
+use std::mem;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +9,12 @@ use parking_lot::MutexGuard;
 
 use super::Backend;
 use super::assemble::{self, Draft, DraftServer};
+use super::slow_start::Steps;
 use super::snapshot::Snapshot;
 use super::taken::Taken;
 use crate::error::{Problem, UpdateError};
 use crate::handle::ServerHandle;
+use crate::queue::Called;
 use crate::server::{
     Address, AddressError, AdminState, FarmServer, OperationalState, Server, ServerId, Spec,
     Weight, WeightChange, WeightScale,
@@ -122,13 +125,20 @@ impl<P: Send + Sync + 'static> Backend<P> {
         };
         let result = change(&mut update)?;
         let Update { draft, writer, .. } = update;
-        let next = draft.assemble(&selector, &self.policy.stick)?;
-        self.current.publish(next);
-        let called = self.current.read(Snapshot::adapt_line);
+        let called = self.publish(draft.assemble(&selector, &self.policy.stick)?);
         // Whoever is woken may change the backend, too.
         drop(writer);
         called.wake();
         Ok(result)
+    }
+
+    /// Puts a snapshot into service. The caller holds the lock of writers and wakes who is
+    /// called once that is released.
+    pub(super) fn publish(&self, next: Snapshot<P>) -> Called<P> {
+        let steps = Steps::of(&next.farm);
+        self.current.publish(next);
+        self.steps.become_those(steps);
+        self.current.read(Snapshot::adapt_line)
     }
 
     /// Sets what the operator wants of one server; see [`Update::set_admin_state`].
@@ -169,7 +179,8 @@ impl<P: Send + Sync + 'static> Backend<P> {
 }
 
 impl<P: Send + Sync + 'static> Update<'_, P> {
-    /// Tells the time of the changes that follow, for [`FarmServer::changed`].
+    /// Tells the time of the changes that follow, for [`FarmServer::changed`] and
+    /// [slow starts](Server::slow_start).
     pub fn at(&mut self, now: Now) -> &mut Self {
         self.at = Some(now.mono());
         self
@@ -178,7 +189,8 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
     /// Sets what the operator wants of a server.
     ///
     /// Entering maintenance stops the server; leaving it, to ready or to drain, starts it
-    /// again as running, whatever its health was. HAProxy: `set server ... state`.
+    /// again as running, whatever its health was, by way of its
+    /// [slow start](Server::slow_start). HAProxy: `set server ... state`.
     ///
     /// # Errors
     /// [`UpdateError::UnknownServer`].
@@ -190,12 +202,13 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         let at = self.at;
         let server = self.find(server.into())?;
         let before = server.status;
-        server.status = before.with_admin(state);
+        server.turn(before.with_admin(state), at);
         server.history.after_order(before, server.status, at);
         Ok(())
     }
 
-    /// Reports the health of a server; without effect during maintenance. HAProxy:
+    /// Reports the health of a server; without effect during maintenance. One that runs
+    /// again does so by way of its [slow start](Server::slow_start). HAProxy:
     /// `set server ... health`.
     ///
     /// # Errors
@@ -208,7 +221,7 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         let at = self.at;
         let server = self.find(server.into())?;
         let before = server.status;
-        server.status = before.with_operational(state);
+        server.turn(before.with_operational(state), at);
         server
             .history
             .after_report(state, before, server.status, at);
@@ -289,7 +302,7 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
     }
 
     /// Adds a server after all others and returns its id: its own, or the smallest free
-    /// one. HAProxy: `add server`.
+    /// one. If it is up it begins with its [slow start](Server::slow_start). HAProxy: `add server`.
     ///
     /// # Errors
     /// [`UpdateError::Invalid`] when name or id are in use or anything else is wrong with
@@ -303,6 +316,12 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         let (policy, watcher) = (&self.backend.policy.cookie, &self.backend.watcher);
         self.draft
             .add(server, id, policy.as_ref(), watcher.as_ref())?;
+        let at = self.at;
+        if let Some(added) = self.draft.servers.last_mut() {
+            // It has been down so far.
+            let up = mem::replace(&mut added.status.operational, OperationalState::Stopped);
+            added.turn(added.status.with_operational(up), at);
+        }
         self.taken().take(name, id);
         Ok(id)
     }

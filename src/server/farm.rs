@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Address, History, ServerId, ServerLoad, Status, Weight};
+use super::{Address, History, ServerId, ServerLoad, SlowStart, Status, WarmUp, Weight};
 
 /// What is configured of one server and never changes in place.
 #[derive(Debug, Clone)]
@@ -18,6 +18,7 @@ pub(crate) struct Spec {
     pub(crate) guid: Option<Box<str>>,
     pub(crate) backup: bool,
     pub(crate) limits: Limits,
+    pub(crate) slow_start: Option<SlowStart>,
     pub(crate) non_stick: bool,
 }
 
@@ -30,6 +31,8 @@ pub(crate) struct Limits {
     pub(crate) least: Option<NonZeroU32>,
     /// HAProxy: `maxqueue`.
     pub(crate) queue: Option<NonZeroU32>,
+    /// So many percent of all that, but one session at least, while the server warms up.
+    pub(crate) warmth: Option<u8>,
 }
 
 impl Limits {
@@ -39,6 +42,7 @@ impl Limits {
             most: NonZeroU32::new(most.max(least)),
             least: NonZeroU32::new(least).filter(|least| least.get() < most),
             queue: NonZeroU32::new(queue),
+            warmth: None,
         }
     }
 
@@ -47,11 +51,17 @@ impl Limits {
     #[inline]
     pub(crate) fn now(self, load: &ServerLoad, more: u32) -> Option<u32> {
         let most = self.most?.get();
-        let (Some(least), Some(crowd)) = (self.least, load.crowd()) else {
-            return Some(most);
+        let limit = match (self.least, load.crowd()) {
+            (Some(least), Some(crowd)) => crowd.limit(least.get(), most, more),
+            _ => most,
         };
-        Some(crowd.limit(least.get(), most, more))
+        Some(self.warmth.map_or(limit, |percent| warmed(limit, percent)))
     }
+}
+
+fn warmed(limit: u32, percent: u8) -> u32 {
+    let share = u64::from(limit) * u64::from(percent) / 100;
+    (share as u32).max(1)
 }
 
 /// How configured weights become effective ones.
@@ -69,9 +79,9 @@ impl WeightScale {
     /// Points of effective weight per unit under [`Dynamic`](Self::Dynamic).
     pub const DYNAMIC_UNIT: u32 = 16;
 
-    fn effective(self, weight: Weight, divisor: u32) -> u32 {
+    fn effective(self, weight: Weight, divisor: u32, warm_up: Option<WarmUp>) -> u32 {
         match self {
-            Self::Dynamic => weight.get() * Self::DYNAMIC_UNIT,
+            Self::Dynamic => weight.get() * warm_up.map_or(Self::DYNAMIC_UNIT, WarmUp::sixteenths),
             Self::Static => weight.get().div_ceil(divisor),
         }
     }
@@ -84,6 +94,7 @@ pub struct FarmServer {
     pub(crate) load: Arc<ServerLoad>,
     pub(crate) status: Status,
     pub(crate) history: History,
+    pub(crate) warm_up: Option<WarmUp>,
     effective_weight: u32,
 }
 
@@ -94,12 +105,14 @@ impl FarmServer {
         load: Arc<ServerLoad>,
         status: Status,
         history: History,
+        warm_up: Option<WarmUp>,
     ) -> Self {
         Self {
             spec,
             load,
             status,
             history,
+            warm_up,
             effective_weight: 0,
         }
     }
@@ -158,7 +171,15 @@ impl FarmServer {
         self.history.starts_disabled()
     }
 
-    /// Current weight on the scale of the selector; 0 means no new sessions.
+    /// How long the server is warmed up when it comes up, in whole seconds; zero if it is
+    /// not. HAProxy: `slowstart`.
+    pub fn slow_start(&self) -> Duration {
+        let slow_start = self.spec.slow_start;
+        slow_start.map_or(Duration::ZERO, SlowStart::time)
+    }
+
+    /// Current weight on the scale of the selector, less while the server
+    /// [warms up](crate::Server::slow_start); 0 means no new sessions.
     pub fn effective_weight(&self) -> u32 {
         self.effective_weight
     }
@@ -265,7 +286,8 @@ impl Farm {
             .fold(0, gcd)
             .max(1);
         for server in &mut servers {
-            server.effective_weight = scale.effective(server.status.weight, divisor);
+            server.effective_weight =
+                scale.effective(server.status.weight, divisor, server.warm_up);
         }
         let serving = serving(&servers, all_backups);
         Self {
@@ -375,6 +397,7 @@ pub(crate) mod tests {
                     guid: None,
                     backup,
                     limits: Limits::default(),
+                    slow_start: None,
                     non_stick: false,
                 };
                 let status = Status {
@@ -387,6 +410,7 @@ pub(crate) mod tests {
                     Arc::new(ServerLoad::new(id, None, None)),
                     status,
                     history,
+                    None,
                 )
             })
             .collect();

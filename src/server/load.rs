@@ -350,6 +350,7 @@ mod tests {
             most: NonZeroU32::new(most),
             least: None,
             queue: NonZeroU32::new(queue),
+            warmth: None,
         }
     }
 

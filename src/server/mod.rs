@@ -5,9 +5,11 @@ mod farm;
 mod history;
 mod load;
 mod state;
+mod warm_up;
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 pub use address::{Address, AddressError};
 #[cfg(test)]
@@ -18,6 +20,7 @@ pub(crate) use history::History;
 pub(crate) use load::{Crowd, Joined};
 pub use load::{LoadWatcher, ServerLoad};
 pub use state::{AdminState, OperationalState, Status, Weight, WeightChange};
+pub(crate) use warm_up::{SlowStart, WarmUp};
 
 /// The number that *is* a server, whatever happens to its address, weight or
 /// place in the configuration.
@@ -115,6 +118,7 @@ pub struct Server<P = ()> {
     pub(crate) max_connections: u32,
     pub(crate) min_connections: u32,
     pub(crate) max_queue: u32,
+    pub(crate) slow_start: Duration,
     pub(crate) non_stick: bool,
     pub(crate) admin: AdminState,
     pub(crate) operational: OperationalState,
@@ -142,6 +146,7 @@ impl Server {
             max_connections: 0,
             min_connections: 0,
             max_queue: 0,
+            slow_start: Duration::ZERO,
             non_stick: false,
             admin: AdminState::Ready,
             operational: OperationalState::Running,
@@ -168,6 +173,7 @@ impl<P> Server<P> {
             max_connections: self.max_connections,
             min_connections: self.min_connections,
             max_queue: self.max_queue,
+            slow_start: self.slow_start,
             non_stick: self.non_stick,
             admin: self.admin,
             operational: self.operational,
@@ -250,6 +256,50 @@ impl<P> Server<P> {
     #[must_use]
     pub fn max_queue(mut self, limit: u32) -> Self {
         self.max_queue = limit;
+        self
+    }
+
+    /// Warms the server up for so long whenever it comes up; default zero, not at all.
+    ///
+    /// A part of a second counts as a whole one. A server that is reported running, or that
+    /// leaves maintenance, is [`Starting`](OperationalState::Starting) first. Its weight
+    /// is a sixteenth then and grows each second, or 20 times in all if that is less often, unless
+    /// the selector is [static](WeightScale::Static); its
+    /// [`max_connections`](Self::max_connections), from 1, grow by the second. A server
+    /// that is up when the backend is built is warm; one that is
+    /// [added](crate::Update::add) later is not.
+    ///
+    /// It begins at the time the change is [told](crate::Update::at), else with the next
+    /// request or [`maintain`](crate::Backend::maintain). Each request looks first
+    /// whether a step is due, so nothing has to be called; steps that no request came to
+    /// see are left out. Draining a server that warms up, or ending that, begins anew,
+    /// as in HAProxy. HAProxy: `slowstart T`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use stickroute::{AdminState, Backend, Now, OperationalState, Server};
+    ///
+    /// let backend: Backend = Backend::builder("app")
+    ///     .server(Server::new("app1", "10.0.0.1:80").weight(100))
+    ///     .server(Server::new("app2", "10.0.0.2:80").weight(100).slow_start(Duration::from_secs(10)))
+    ///     .build()?;
+    ///
+    /// let at = |seconds| Now::new(Duration::from_secs(seconds), Duration::from_secs(seconds));
+    /// backend.set_admin_state("app2", AdminState::Maintenance)?;
+    /// backend.update(|change| change.at(at(100)).set_admin_state("app2", AdminState::Ready))?;
+    /// let weights = [100, 101, 105, 110].map(|seconds| {
+    ///     backend.maintain(at(seconds));
+    ///     backend.farm().servers()[1].effective_weight()
+    /// });
+    /// // On the scale on which 100 is 1600.
+    /// assert_eq!(weights, [100, 200, 900, 1600]);
+    /// let state = backend.farm().servers()[1].status().operational();
+    /// assert_eq!(state, OperationalState::Running);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn slow_start(mut self, time: Duration) -> Self {
+        self.slow_start = time;
         self
     }
 

@@ -39,6 +39,7 @@ mod published;
 mod queues;
 mod rules;
 mod scenario;
+mod slow_start;
 mod sticky;
 #[path = "../support/mod.rs"]
 mod support;

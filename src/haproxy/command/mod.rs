@@ -300,6 +300,7 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
         if self.level == Level::Operator && changes_servers(words) {
             return refused("Permission denied");
         }
+        self.warm_up(now);
         match *words {
             [b"show", b"table", ref words @ ..] => self.show_table(words, now),
             [b"clear", b"table", ref words @ ..] => self.clear_table(words, now),
@@ -323,6 +324,15 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
             }
             [b"help", ref words @ ..] => Ok(help::help(words)),
             _ => refused(help::unknown(words)),
+        }
+    }
+}
+
+impl<P: Send + Sync + 'static> Runtime<'_, P> {
+    /// Lets slow starts go on, so that states are those of this moment.
+    fn warm_up(&self, now: Now) {
+        for backend in self.backends.iter().filter_map(|known| known.backend) {
+            backend.maintain(now);
         }
     }
 }

@@ -179,7 +179,8 @@ fn server(line: &ServerLine) -> Result<Server, Finding> {
         .weight(settings.weight.unwrap_or(1))
         .max_connections(settings.maxconn)
         .min_connections(settings.minconn)
-        .max_queue(settings.maxqueue);
+        .max_queue(settings.maxqueue)
+        .slow_start(settings.slowstart);
     if let Some(id) = &settings.id {
         described = described.id(id.value);
     }
@@ -268,7 +269,6 @@ fn not_yet(proxy: &Proxy, findings: &mut Vec<Finding>) {
     for server in &settings.servers {
         let settings = &server.settings;
         let parts = [
-            (!settings.slowstart.is_zero(), "slowstart"),
             (settings.track.is_some(), "track"),
             (settings.options.contains_key("redir"), "redir"),
         ];
