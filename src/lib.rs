@@ -130,12 +130,12 @@ pub use handle::ServerHandle;
 pub use key::{Key, KeyBytes, KeyType};
 pub use message::{HeaderVisitor, Request, Response, SimpleRequest, SimpleResponse};
 pub use queue::{Admission, DrainEnd, Drained, Priority, SentBack, Turn, Waiting};
-pub use ring::{ConsistentHashRing, RingChange, RingError, RingKey};
+pub use ring::{ConsistentHashRing, RingChange, RingError, RingKey, RingPlacement};
 pub use sample::{Sample, SampleType};
 pub use selection::{Reason, RequestEdits, ResponseEdits, Selection};
 pub use selector::{
     Choice, ConsistentHash, FirstFree, HashInput, HeaderInput, LeastConnections, MapHash,
-    PreserveAffinity, Random, RingPlacement, RoundRobin, Selector, StaticRoundRobin, UriInput,
+    PreserveAffinity, Random, RoundRobin, Selector, StaticRoundRobin, Sticky, UriInput,
     WeightChangeRule,
 };
 pub use server::{

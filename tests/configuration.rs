@@ -2,6 +2,7 @@
 //! with its place, all at once, whatever the input.
 
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use proptest::prelude::*;
 use stickroute::haproxy::{
     Configuration, ConfigurationReader, Finding, FindingKind, Mode, Severity, Timeout,
 };
-use stickroute::{Now, SimpleRequest, StickAction};
+use stickroute::hash::full_hash;
+use stickroute::{ConsistentHashRing, Now, RingKey, SimpleRequest, StickAction};
 
 fn findings(text: &str) -> Vec<String> {
     let result = Configuration::parse("f", text);
@@ -366,7 +368,6 @@ fn what_a_backend_cannot_do_yet_is_not_ignored() {
         " use-server %[path] if TRUE",
         " server s2 :80",
         " persist rdp-cookie",
-        " hash-type consistent\n balance source\n server s2 10.0.0.2:80 hash-key addr",
         " retry-on 503",
     ] {
         let configuration = Configuration::parse("f", backend(line)).unwrap();
@@ -401,6 +402,52 @@ fn slow_starts_are_as_the_lines_say() {
     assert_eq!(states(62), ["2 1", "2 1", "2 1"]);
     let weight = runtime.answer(b"get weight be/s3", at(62)).into_text();
     assert_eq!(weight, "1 (initial 1)\n\n");
+}
+
+#[test]
+fn each_server_has_its_own_place_on_the_ring() {
+    let text = "backend be\n balance source\n hash-type consistent\n server s1 10.0.0.1:80\n \
+                server s2 10.0.0.2:80 hash-key addr\n server s3 10.0.0.3:80 hash-key id32";
+    let routing = Configuration::parse("f", text).unwrap().build().unwrap();
+    let backend = routing.backend("be").unwrap();
+    let mut ring = ConsistentHashRing::new();
+    ring.set(1, RingKey::id(1), 16).unwrap();
+    ring.set(2, RingKey::address([10, 0, 0, 2].into()), 16)
+        .unwrap();
+    ring.set(3, RingKey::id32(3), 16).unwrap();
+    for source in (0..500).map(|n: u32| Ipv4Addr::from_bits(n * 8_123_457)) {
+        let request = SimpleRequest::new("GET", "/").source(source.into());
+        let selection = backend.select(&request, Now::system()).unwrap();
+        let expected = ring.lookup(full_hash(source.to_bits()));
+        assert_eq!(Some(selection.server().id().get()), expected);
+    }
+}
+
+#[test]
+fn affinity_ends_where_hash_preserve_affinity_says() {
+    // How many of eight requests of one client stay with their server, slots and queue.
+    let stay = |affinity: &str, limits: &str| {
+        let text = format!(
+            "backend be\n balance source\n hash-type consistent\n \
+             hash-preserve-affinity {affinity}\n default-server {limits}\n \
+             server s1 10.0.0.1:80\n server s2 10.0.0.2:80"
+        );
+        let routing = Configuration::parse("f", text).unwrap().build().unwrap();
+        let backend = routing.backend("be").unwrap();
+        let request = SimpleRequest::new("GET", "/").source([10, 9, 8, 7].into());
+        let admit = |_| backend.admit(&request, Now::system());
+        let _kept: Vec<_> = (0..8).map(admit).collect();
+        let on = |name| backend.server(name).map(|it| it.in_flight() + it.queued());
+        let mut counts = ["s1", "s2"].map(|name| on(name).unwrap());
+        counts.sort_unstable();
+        counts
+    };
+    assert_eq!(stay("always", "maxconn 2"), [0, 8]);
+    assert_eq!(stay("maxqueue", "maxconn 2"), [0, 8]);
+    assert_eq!(stay("maxqueue", "maxqueue 2"), [0, 8]);
+    assert_eq!(stay("maxqueue", "maxconn 2 maxqueue 3"), [3, 5]);
+    assert_eq!(stay("maxqueue", "maxconn 1 maxqueue 1"), [2, 2]);
+    assert_eq!(stay("maxconn", "maxconn 2")[0], 2);
 }
 
 /// So many sessions and so many who wait, of that many requests which stay.

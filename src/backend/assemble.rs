@@ -190,6 +190,7 @@ fn draft_server<P>(
         address,
         weight,
         guid: server.guid,
+        placement: server.placement,
         backup: server.backup,
         limits,
         slow_start: SlowStart::new(server.slow_start),

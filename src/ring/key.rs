@@ -6,6 +6,26 @@ use twox_hash::XxHash32;
 
 use crate::hash::full_hash;
 
+/// What a server's points are computed from. HAProxy 3.x: `hash-key`; before, always `id`.
+///
+/// Proxies that share their clients should agree about it. A server without what is
+/// asked for is placed by its [`Id`](Self::Id).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RingPlacement {
+    /// The low 20 bits of the numeric id, see [`RingKey::id`]. HAProxy: `id`.
+    #[default]
+    Id,
+    /// All bits of the numeric id, see [`RingKey::id32`]. HAProxy: `id32`.
+    Id32,
+    /// The [guid](crate::Server::guid), see [`RingKey::guid`]. HAProxy: `guid`.
+    Guid,
+    /// The IP address, see [`RingKey::address`]. HAProxy: `addr`.
+    Address,
+    /// The IP address and the port, see [`RingKey::address_port`]. HAProxy: `addr-port`.
+    AddressPort,
+}
+
 /// The seed of a node's points: point `j` lies at
 /// [`full_hash`](crate::hash::full_hash)`(seed + j)`.
 ///

@@ -53,7 +53,7 @@ use std::fmt;
 
 pub use change::RingChange;
 pub use error::RingError;
-pub use key::RingKey;
+pub use key::{RingKey, RingPlacement};
 pub use walk::Walk;
 
 use change::{Nodes, Plan};

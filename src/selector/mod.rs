@@ -15,6 +15,7 @@ mod random;
 mod ranking;
 mod round_robin;
 mod static_rr;
+mod sticky;
 #[cfg(test)]
 mod weighted_shares;
 mod window;
@@ -22,7 +23,7 @@ mod window;
 use std::fmt;
 use std::sync::Arc;
 
-pub use consistent::{ConsistentHash, PreserveAffinity, RingPlacement};
+pub use consistent::{ConsistentHash, PreserveAffinity};
 pub use first_free::FirstFree;
 pub(crate) use hash_input::Hashing;
 pub use hash_input::{HashInput, HeaderInput, UriInput};
@@ -31,6 +32,7 @@ pub use map_hash::MapHash;
 pub use random::Random;
 pub use round_robin::RoundRobin;
 pub use static_rr::StaticRoundRobin;
+pub use sticky::Sticky;
 pub use window::WeightChangeRule;
 
 use crate::error::SelectorError;

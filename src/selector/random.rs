@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::consistent::rings::{RingPlacement, Rings};
+use super::consistent::rings::Rings;
 use super::{Choice, Selector};
 use crate::error::SelectorError;
+use crate::ring::RingPlacement;
 use crate::rng::Draws;
 use crate::server::{Farm, FarmServer, LoadWatcher};
 
@@ -86,7 +87,8 @@ impl Random {
         self
     }
 
-    /// What the servers' points are computed from; default [`RingPlacement::Id`].
+    /// What the points of servers are computed from that do not
+    /// [say it themselves](crate::Server::hash_key); default [`RingPlacement::Id`].
     /// HAProxy 3.x: `hash-key`.
     #[must_use]
     pub fn key(mut self, placement: RingPlacement) -> Self {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Address, History, ServerId, ServerLoad, SlowStart, Status, WarmUp, Weight};
+use crate::ring::RingPlacement;
 
 /// What is configured of one server and never changes in place.
 #[derive(Debug, Clone)]
@@ -16,6 +17,7 @@ pub(crate) struct Spec {
     pub(crate) address: Address,
     pub(crate) weight: Weight,
     pub(crate) guid: Option<Box<str>>,
+    pub(crate) placement: Option<RingPlacement>,
     pub(crate) backup: bool,
     pub(crate) limits: Limits,
     pub(crate) slow_start: Option<SlowStart>,
@@ -395,6 +397,7 @@ pub(crate) mod tests {
                     address: Address::Unix(format!("/s{id}").into()),
                     weight,
                     guid: None,
+                    placement: None,
                     backup,
                     limits: Limits::default(),
                     slow_start: None,

@@ -22,6 +22,8 @@ pub use load::{LoadWatcher, ServerLoad};
 pub use state::{AdminState, OperationalState, Status, Weight, WeightChange};
 pub(crate) use warm_up::{SlowStart, WarmUp};
 
+use crate::ring::RingPlacement;
+
 /// The number that *is* a server, whatever happens to its address, weight or
 /// place in the configuration.
 ///
@@ -114,6 +116,7 @@ pub struct Server<P = ()> {
     pub(crate) weight: u32,
     pub(crate) cookie: Option<Box<[u8]>>,
     pub(crate) guid: Option<Box<str>>,
+    pub(crate) placement: Option<RingPlacement>,
     pub(crate) backup: bool,
     pub(crate) max_connections: u32,
     pub(crate) min_connections: u32,
@@ -142,6 +145,7 @@ impl Server {
             weight: 1,
             cookie: None,
             guid: None,
+            placement: None,
             backup: false,
             max_connections: 0,
             min_connections: 0,
@@ -169,6 +173,7 @@ impl<P> Server<P> {
             weight: self.weight,
             cookie: self.cookie,
             guid: self.guid,
+            placement: self.placement,
             backup: self.backup,
             max_connections: self.max_connections,
             min_connections: self.min_connections,
@@ -216,6 +221,14 @@ impl<P> Server<P> {
     #[must_use]
     pub fn guid(mut self, guid: impl Into<Box<str>>) -> Self {
         self.guid = Some(guid.into());
+        self
+    }
+
+    /// Sets what its points on a consistent ring are computed from; default what the
+    /// [selector](crate::ConsistentHash::key) says. HAProxy 3.x: `hash-key`.
+    #[must_use]
+    pub fn hash_key(mut self, placement: RingPlacement) -> Self {
+        self.placement = Some(placement);
         self
     }
 

@@ -90,14 +90,6 @@ fn selector_of(case: &Value) -> Result<Arc<dyn Selector>, Outcome> {
 
 /// `balance source`, `hash-type consistent` with all that goes with it.
 fn source_ring(config: &Value) -> ConsistentHash {
-    let key = match config["servers"][0]["hash_key"].as_str() {
-        None | Some("id") => RingPlacement::Id,
-        Some("id32") => RingPlacement::Id32,
-        Some("guid") => RingPlacement::Guid,
-        Some("addr") => RingPlacement::Address,
-        Some("addr-port") => RingPlacement::AddressPort,
-        Some(other) => panic!("hash-key {other:?}"),
-    };
     let preserve = match config["hash_preserve_affinity"].as_str() {
         None | Some("always") => PreserveAffinity::Always,
         Some("maxconn") => PreserveAffinity::MaxConnections,
@@ -105,9 +97,19 @@ fn source_ring(config: &Value) -> ConsistentHash {
     };
     let factor = config["hash_balance_factor"].as_u64().unwrap_or(0);
     ConsistentHash::new(HashInput::source())
-        .key(key)
         .preserve_affinity(preserve)
         .balance_factor(factor as u32)
+}
+
+fn placement(hash_key: &str) -> RingPlacement {
+    match hash_key {
+        "id" => RingPlacement::Id,
+        "id32" => RingPlacement::Id32,
+        "guid" => RingPlacement::Guid,
+        "addr" => RingPlacement::Address,
+        "addr-port" => RingPlacement::AddressPort,
+        other => panic!("hash-key {other:?}"),
+    }
 }
 
 fn backend_of(case: &Value) -> Result<Backend, Outcome> {
@@ -154,6 +156,9 @@ fn server_of(server: &Value) -> Server {
     }
     if let Some(guid) = server["guid"].as_str() {
         built = built.guid(guid);
+    }
+    if let Some(hash_key) = server["hash_key"].as_str() {
+        built = built.hash_key(placement(hash_key));
     }
     if server["backup"] == true {
         built = built.backup();

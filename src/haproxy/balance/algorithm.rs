@@ -10,13 +10,14 @@ pub(super) enum Algorithm {
     StaticRoundRobin,
     LeastConnections,
     FirstFree,
+    Sticky,
     Random { draws: u32 },
     Hash(HashInput),
 }
 
 /// Reads a `balance` line.
 pub(super) fn algorithm(balance: &str) -> Result<Algorithm, DirectiveError> {
-    const EXPECTED: &str = "roundrobin, static-rr, leastconn, first, random(N), source, uri, url_param NAME, hdr(NAME), \
+    const EXPECTED: &str = "roundrobin, static-rr, leastconn, first, sticky, random(N), source, uri, url_param NAME, hdr(NAME), \
          hash EXPRESSION or rdp-cookie(NAME)";
     let mut words = Words::new("balance", balance);
     let Some(word) = words.next() else {
@@ -27,6 +28,7 @@ pub(super) fn algorithm(balance: &str) -> Result<Algorithm, DirectiveError> {
         "static-rr" => Algorithm::StaticRoundRobin,
         "leastconn" => Algorithm::LeastConnections,
         "first" => Algorithm::FirstFree,
+        "sticky" => Algorithm::Sticky,
         "source" => Algorithm::Hash(HashInput::source()),
         "uri" => Algorithm::Hash(uri(&mut words)?.into()),
         "url_param" => Algorithm::Hash(url_param(&mut words)?),
@@ -40,7 +42,6 @@ pub(super) fn algorithm(balance: &str) -> Result<Algorithm, DirectiveError> {
             ("random", draws) => Algorithm::Random {
                 draws: draws_of(draws, word, &words)?,
             },
-            ("sticky", None) => return Err(words.not_supported_yet(word)),
             _ => return Err(words.unexpected(word, EXPECTED)),
         },
     };

@@ -11,7 +11,7 @@ use super::DirectiveError;
 use super::expression;
 use crate::{
     ConsistentHash, FirstFree, LeastConnections, MapHash, Random, RoundRobin, Selector,
-    StaticRoundRobin,
+    StaticRoundRobin, Sticky,
 };
 use algorithm::{Algorithm, algorithm};
 use hash_type::{HashType, Method};
@@ -26,7 +26,7 @@ use hash_type::{HashType, Method};
 ///
 /// | `balance` | `hash-type` |
 /// |---|---|
-/// | `roundrobin`, `static-rr`, `leastconn`, `first` | |
+/// | `roundrobin`, `static-rr`, `leastconn`, `first`, `sticky` (HAProxy 3.x) | |
 /// | `random[(DRAWS)]`, by default 2 draws; see [`selector_seeded`] | |
 /// | `source` | `map-based` or `consistent`, and optionally |
 /// | `uri [len N] [depth N] [whole] [path-only]` | ... `sdbm`, `djb2`, `wt6`, `crc32` or `none` (HAProxy 3.x), and optionally |
@@ -111,6 +111,7 @@ pub(super) fn tunable(
         Algorithm::StaticRoundRobin => Tunable::Turns(StaticRoundRobin::new()),
         Algorithm::LeastConnections => Tunable::Nothing(Arc::new(LeastConnections::new())),
         Algorithm::FirstFree => Tunable::Nothing(Arc::new(FirstFree::new())),
+        Algorithm::Sticky => Tunable::Nothing(Arc::new(Sticky::new())),
         Algorithm::Random { draws } => Tunable::Random(Random::seeded(seed).draws(draws)),
         Algorithm::Hash(input) => match hash.method {
             Method::Map => Tunable::Map(
@@ -137,6 +138,7 @@ mod tests {
             "static-rr",
             "leastconn",
             "first",
+            "sticky",
             "random",
             "random(3)",
             "source",
@@ -272,8 +274,8 @@ mod tests {
     #[test]
     fn words_of_haproxy_that_are_missing_here_are_told_apart() {
         for (balance, word) in [
-            ("sticky", "sticky"),
             ("url_param id check_post", "check_post"),
+            ("  url_param x check_post", "check_post"),
         ] {
             let error = selector(balance, None).unwrap_err();
             assert!(

@@ -200,7 +200,7 @@ pub(super) fn hash_balance_factor(scope: &mut Scope<'_>, args: &mut Args<'_>) ->
 }
 
 pub(super) fn hash_preserve_affinity(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
-    let (_, word) = args.one_of(&["always", "maxconn"])?;
+    let (_, word) = args.one_of(&["always", "maxconn", "maxqueue"])?;
     scope.proxy.backend.hash_preserve_affinity = Some(word.clone());
     args.end()
 }

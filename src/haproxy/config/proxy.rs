@@ -220,7 +220,7 @@ pub struct BackendSettings {
     pub hash_type: Option<Located<Vec<Word>>>,
     /// HAProxy: `hash-balance-factor`, 0 for none or above 100.
     pub hash_balance_factor: Option<Located<u32>>,
-    /// HAProxy 3.x: `hash-preserve-affinity`, `always` or `maxconn`.
+    /// HAProxy 3.x: `hash-preserve-affinity`, `always`, `maxconn` or `maxqueue`.
     pub hash_preserve_affinity: Option<Word>,
     /// HAProxy: `cookie`.
     pub cookie: Option<Located<CookiePolicy>>,

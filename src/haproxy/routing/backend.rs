@@ -190,6 +190,9 @@ fn server(line: &ServerLine) -> Result<Server, Finding> {
     if let Some(guid) = &settings.guid {
         described = described.guid(guid.text());
     }
+    if let Some(word) = &settings.hash_key {
+        described = described.hash_key(placement(word));
+    }
     if settings.backup {
         described = described.backup();
     }
@@ -291,10 +294,9 @@ fn balance(proxy: &Proxy, tuning: Tuning) -> Result<Arc<dyn Selector>, Finding> 
         Finding::error(FindingKind::NotSupported, &place, error.to_string())
     })?;
     Ok(match selector {
-        Tunable::Ring(hash) => Arc::new(tuned(proxy, hash)?.max_points(tuning.max_points)),
+        Tunable::Ring(hash) => Arc::new(tuned(proxy, hash).max_points(tuning.max_points)),
         Tunable::Random(random) => {
             let random = random.max_points(tuning.max_points);
-            let random = random.key(placement(proxy)?);
             Arc::new(random.balance_factor(factor(proxy)))
         }
         Tunable::Map(hash) => Arc::new(hash.max_slots(tuning.max_slots)),
@@ -304,16 +306,15 @@ fn balance(proxy: &Proxy, tuning: Tuning) -> Result<Arc<dyn Selector>, Finding> 
 }
 
 /// The ring with the settings of other lines.
-fn tuned(proxy: &Proxy, hash: ConsistentHash) -> Result<ConsistentHash, Finding> {
+fn tuned(proxy: &Proxy, hash: ConsistentHash) -> ConsistentHash {
     let affinity = proxy.backend.hash_preserve_affinity.as_ref();
-    let spills = affinity.is_some_and(|word| word.is("maxconn"));
-    let preserve = if spills {
-        PreserveAffinity::MaxConnections
-    } else {
-        PreserveAffinity::Always
+    let preserve = match affinity.map(Word::text) {
+        Some("maxconn") => PreserveAffinity::MaxConnections,
+        Some("maxqueue") => PreserveAffinity::MaxQueue,
+        _ => PreserveAffinity::Always,
     };
-    let hash = hash.preserve_affinity(preserve);
-    Ok(hash.balance_factor(factor(proxy)).key(placement(proxy)?))
+    hash.preserve_affinity(preserve)
+        .balance_factor(factor(proxy))
 }
 
 fn factor(proxy: &Proxy) -> u32 {
@@ -321,25 +322,12 @@ fn factor(proxy: &Proxy) -> u32 {
     factor.map_or(0, |factor| factor.value)
 }
 
-fn placement(proxy: &Proxy) -> Result<RingPlacement, Finding> {
-    let mut keys = proxy.backend.servers.iter().map(|server| {
-        let key = server.settings.hash_key.as_ref();
-        (key.map_or("id", Word::text), server)
-    });
-    let first = keys.next().map_or("id", |(key, _)| key);
-    if let Some((_, server)) = keys.find(|(key, _)| *key != first) {
-        let message = "not supported yet: servers of one backend with different hash-key";
-        return Err(Finding::error(
-            FindingKind::NotSupported,
-            &server.name,
-            message,
-        ));
-    }
-    Ok(match first {
+fn placement(word: &Word) -> RingPlacement {
+    match word.text() {
         "id32" => RingPlacement::Id32,
         "guid" => RingPlacement::Guid,
         "addr" => RingPlacement::Address,
         "addr-port" => RingPlacement::AddressPort,
         _ => RingPlacement::Id,
-    })
+    }
 }

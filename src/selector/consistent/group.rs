@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use super::rings::RingPlacement;
 use crate::error::SelectorError;
-use crate::ring::{ConsistentHashRing, RingChange};
+use crate::ring::{ConsistentHashRing, RingChange, RingPlacement};
 use crate::selector::Choice;
 use crate::server::{Farm, FarmServer};
 

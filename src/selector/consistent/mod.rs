@@ -9,10 +9,11 @@ use std::sync::Arc;
 use super::{Choice, HashInput, Hashing, Selector};
 use crate::error::SelectorError;
 use crate::hash::HashFunction;
+use crate::ring::RingPlacement;
 use crate::server::{Farm, LoadWatcher};
 
+pub use rings::PreserveAffinity;
 use rings::Rings;
-pub use rings::{PreserveAffinity, RingPlacement};
 
 /// Balances by a consistent hash: the same request goes to the same server, and when
 /// servers come and go only the requests of those servers move.
@@ -82,7 +83,8 @@ impl ConsistentHash {
         self
     }
 
-    /// What the servers' points are computed from; default [`RingPlacement::Id`].
+    /// What the points of servers are computed from that do not
+    /// [say it themselves](crate::Server::hash_key); default [`RingPlacement::Id`].
     /// HAProxy 3.x: `hash-key`.
     #[must_use]
     pub fn key(mut self, placement: RingPlacement) -> Self {

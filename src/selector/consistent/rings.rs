@@ -6,34 +6,16 @@ use std::sync::Arc;
 use super::bounded::{BoundedLoad, Limits};
 use super::group::GroupRing;
 use crate::error::SelectorError;
-use crate::ring::{ConsistentHashRing, RingKey};
+use crate::ring::{ConsistentHashRing, RingKey, RingPlacement};
 use crate::selector::Choice;
 use crate::server::{Address, Farm, FarmServer, Group, LoadWatcher};
 
-/// What a server's points are computed from. HAProxy 3.x: `hash-key`; before, always `id`.
-///
-/// Proxies that share their clients should agree about it. A server without what is
-/// asked for is placed by its [`Id`](Self::Id).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RingPlacement {
-    /// The low 20 bits of the numeric id, see [`RingKey::id`]. HAProxy: `id`.
-    #[default]
-    Id,
-    /// All bits of the numeric id, see [`RingKey::id32`]. HAProxy: `id32`.
-    Id32,
-    /// The [guid](crate::Server::guid), see [`RingKey::guid`]. HAProxy: `guid`.
-    Guid,
-    /// The IP address, see [`RingKey::address`]. HAProxy: `addr`.
-    Address,
-    /// The IP address and the port, see [`RingKey::address_port`]. HAProxy: `addr-port`.
-    AddressPort,
-}
-
 impl RingPlacement {
+    /// The key of a server that may have asked for another placement.
     pub(super) fn key(self, server: &FarmServer) -> RingKey {
         let id = server.id().get();
-        let key = match (self, server.address()) {
+        let placement = server.spec.placement.unwrap_or(self);
+        let key = match (placement, server.address()) {
             (Self::Id32, _) => Some(RingKey::id32(id)),
             (Self::Guid, _) => server.guid().map(RingKey::guid),
             (Self::Address, Address::Ip(socket)) => Some(RingKey::address(socket.ip())),
@@ -55,6 +37,10 @@ pub enum PreserveAffinity {
     /// When every slot of the server is taken; it stays with the server of the highest
     /// point where that is so of all. HAProxy: `maxconn`.
     MaxConnections,
+    /// When every slot of the server and all room in its queue is taken, if it has
+    /// [`max_queue`](crate::Server::max_queue) and so an end; else it stays as with
+    /// [`MaxConnections`](Self::MaxConnections) if that is so of all. HAProxy: `maxqueue`.
+    MaxQueue,
 }
 
 /// The rings of a farm, and the rules by which a server is left out.
@@ -139,7 +125,11 @@ impl Rings {
         let Some(server) = choice.farm().servers().get(index) else {
             return false;
         };
-        let spills = self.preserve == PreserveAffinity::MaxConnections && server.is_saturated();
+        let spills = match self.preserve {
+            PreserveAffinity::Always => false,
+            PreserveAffinity::MaxConnections => server.is_saturated(),
+            PreserveAffinity::MaxQueue => server.max_queue().is_some() && server.is_crowded(),
+        };
         !spills && limits.is_none_or(|limits| limits.allow(server, index))
     }
 }
