@@ -378,6 +378,9 @@ pub enum Refusal {
         /// How many there were.
         retries: u32,
     },
+    /// The failure is none after which the [policy](crate::RetryPolicy::retry_on) has
+    /// another attempt.
+    NotRetried,
     /// The selector named a position that is not in the farm.
     Selector {
         /// The position.
@@ -397,6 +400,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::NoServer => f.write_str("no server is available"),
             Self::Saturated => f.write_str("every server that may serve the request is full"),
+            Self::NotRetried => f.write_str("the failure is none that is retried"),
             Self::RetriesUsedUp { retries } => write!(f, "all {retries} retries are used up"),
             Self::Selector { found, servers } => write!(
                 f,

@@ -114,7 +114,8 @@ mod words;
 #[cfg(feature = "http")]
 pub use self::http::{HttpRequest, HttpResponse};
 pub use backend::{
-    Backend, BackendBuilder, Failure, Redispatch, Retry, RetryPolicy, ServerKey, Update,
+    Backend, BackendBuilder, Failure, Redispatch, Retry, RetryOn, RetryOnError, RetryPolicy,
+    ServerKey, Update,
 };
 pub use condition::Condition;
 pub use cookie::{

@@ -11,7 +11,7 @@ use stickroute::haproxy::{
     Configuration, ConfigurationReader, Finding, FindingKind, Mode, Severity, Timeout,
 };
 use stickroute::hash::full_hash;
-use stickroute::{ConsistentHashRing, Now, RingKey, SimpleRequest, StickAction};
+use stickroute::{ConsistentHashRing, Failure, Now, RingKey, SimpleRequest, StickAction};
 
 fn findings(text: &str) -> Vec<String> {
     let result = Configuration::parse("f", text);
@@ -368,7 +368,6 @@ fn what_a_backend_cannot_do_yet_is_not_ignored() {
         " use-server %[path] if TRUE",
         " server s2 :80",
         " persist rdp-cookie",
-        " retry-on 503",
     ] {
         let configuration = Configuration::parse("f", backend(line)).unwrap();
         let error = configuration.build().unwrap_err().to_string();
@@ -448,6 +447,59 @@ fn affinity_ends_where_hash_preserve_affinity_says() {
     assert_eq!(stay("maxqueue", "maxconn 2 maxqueue 3"), [3, 5]);
     assert_eq!(stay("maxqueue", "maxconn 1 maxqueue 1"), [2, 2]);
     assert_eq!(stay("maxconn", "maxconn 2")[0], 2);
+}
+
+#[test]
+fn retries_are_for_the_failures_of_the_line() {
+    let retried = |text: &str| {
+        let text = format!("{text}backend be\n retries 1\n server s1 10.0.0.1:80");
+        let routing = Configuration::parse("f", text).unwrap().build().unwrap();
+        let backend = routing.backend("be").unwrap();
+        let selection = backend.select(&SimpleRequest::default(), Now::system());
+        let selection = selection.unwrap();
+        let failures = [
+            Failure::Refused,
+            Failure::EmptyResponse,
+            Failure::Status(404),
+            Failure::Status(503),
+        ];
+        failures.map(|failure| backend.may_retry(&selection, failure))
+    };
+    assert_eq!(retried(""), [true, false, false, false]);
+    let defaults = |line: &str| retried(&format!("defaults\n retry-on {line}\n"));
+    assert_eq!(defaults("none"), [false; 4]);
+    assert_eq!(defaults("404 503"), [false, false, true, true]);
+    assert_eq!(defaults("all-retryable-errors"), [true, true, false, true]);
+    assert_eq!(
+        defaults("503\n retry-on empty-response"),
+        [false, true, false, false]
+    );
+    for (line, place, expected) in [
+        ("none 503", "2:11", "expected none on a line of its own"),
+        ("503 none", "2:15", "expected none on a line of its own"),
+        (
+            "503 200",
+            "2:15",
+            "expected one or more of conn-failure, empty-response",
+        ),
+        (
+            "'503 504'",
+            "2:11",
+            "expected one or more of conn-failure, empty-response",
+        ),
+        (
+            "",
+            "2:",
+            "expected one or more of conn-failure, empty-response",
+        ),
+    ] {
+        let error = Configuration::parse("f", format!("defaults\n retry-on {line}\n"));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(&format!("f:{place}")), "{error}");
+        assert!(error.contains(expected), "{error}");
+    }
+    let error = Configuration::parse("f", "frontend f\n bind :1\n retry-on 503");
+    assert!(error.is_ok_and(|it| it.proxies[0].backend.retry_on.is_none()));
 }
 
 /// So many sessions and so many who wait, of that many requests which stay.

@@ -1,7 +1,7 @@
 //! The life of one request.
 //!
 //! The library is asked three times: for a server ([`Backend::select`]), for what to do
-//! when it cannot be reached ([`Backend::redispatch`]), and for what becomes of the
+//! when it cannot be reached or fails ([`Backend::redispatch`]), and for what becomes of the
 //! cookies in the response ([`Backend::respond`]). The rest is plumbing.
 
 use std::convert::Infallible;
@@ -26,6 +26,7 @@ use crate::forwardfor;
 use crate::headers;
 use crate::pool::{self, Connection, Pool, RequestBody};
 use crate::queue;
+use crate::replay::Recorded;
 use crate::site::{Back, Front};
 use crate::stream::{Ends, UnderWay};
 
@@ -72,6 +73,37 @@ fn end(response: Response<Either<Patient, Full<Bytes>>>, mut exchange: Exchange)
     })
 }
 
+/// A response, or none.
+type Sent = Result<Response<Incoming>, Lost>;
+
+/// What became of a request that was sent in vain.
+struct Lost {
+    failure: Failure,
+    /// What the client is told if it is not sent again.
+    answer: Answer,
+}
+
+impl Lost {
+    fn late() -> Self {
+        Self {
+            failure: Failure::ResponseTimeout,
+            answer: answer::server_is_late(),
+        }
+    }
+
+    fn to(error: &hyper::Error) -> Self {
+        let failure = if error.is_parse() {
+            Failure::JunkResponse
+        } else {
+            Failure::EmptyResponse
+        };
+        Self {
+            failure,
+            answer: answer::bad_answer(),
+        }
+    }
+}
+
 /// One request on its way.
 struct Way<'a> {
     front: &'a Front,
@@ -102,11 +134,7 @@ impl Way<'_> {
         headers::remove_listed(&mut self.parts.headers);
         let (back, backend) = self.route()?;
         self.select(&back, &backend).await?;
-        let edits = self.edits()?;
-        let pulse = Pulse::default();
-        let body = Patient::new(body, self.front.client, pulse.clone());
-        let request = headers::outgoing(&self.parts, body, &edits);
-        let response = self.send(&back, &backend, request, &pulse).await?;
+        let response = self.obtain(&back, &backend, body).await?;
         let (mut parts, body) = response.into_parts();
         self.respond(&back, &backend, &mut parts)?;
         Ok((
@@ -170,7 +198,37 @@ impl Way<'_> {
         }
     }
 
-    /// Sends the request, on an idle connection if it may be sent twice: the server may
+    /// Sends the request until there is a response to be passed on, or nothing is tried
+    /// any more.
+    async fn obtain(
+        &mut self,
+        back: &Arc<Back>,
+        backend: &Backend<Pool>,
+        body: Incoming,
+    ) -> Result<Response<Incoming>, Answer> {
+        let pulse = Pulse::default();
+        let body = Patient::new(body, self.front.client, pulse.clone());
+        let body = Recorded::new(body, backend.retries_responses());
+        let copy = body.copy();
+        let mut body = Either::Left(body);
+        loop {
+            let request = headers::outgoing(&self.parts, body, &self.edits()?);
+            let sent = self.send(back, backend, request, &pulse).await?;
+            let failure = match &sent {
+                Ok(response) => Failure::Status(response.status().as_u16()),
+                Err(lost) => lost.failure,
+            };
+            let may_retry = backend.may_retry(self.selection()?, failure);
+            let Some(whole) = copy.whole().filter(|_| may_retry) else {
+                return sent.map_err(|lost| lost.answer);
+            };
+            let pause = self.redispatch(back, backend, failure).await?;
+            time::sleep(pause).await;
+            body = Either::Right(whole);
+        }
+    }
+
+    /// Sends the request once, on an idle connection if it may be sent twice: the server may
     /// have closed that just now, and then a new one takes the request.
     async fn send(
         &mut self,
@@ -178,26 +236,28 @@ impl Way<'_> {
         backend: &Backend<Pool>,
         request: Request<RequestBody>,
         pulse: &Pulse,
-    ) -> Result<Response<Incoming>, Answer> {
+    ) -> Result<Sent, Answer> {
         let limit = back.timeouts.server;
         if let Some(copy) = headers::copy_if_repeatable(&request)
             && let Some(mut idle) = self.idle()?
         {
             pulse.beat();
             let sent = body::within(limit, pulse, idle.send_request(copy)).await;
-            if let Ok(response) = sent.ok_or_else(answer::server_is_late)? {
-                return self.received(back, idle, response);
+            match sent {
+                None => return Ok(Err(Lost::late())),
+                Some(Ok(response)) => return self.received(back, idle, response).map(Ok),
+                Some(Err(_)) => {}
             }
         }
         let mut connection = self.connect(back, backend).await?;
         pulse.beat();
         let sent = body::within(limit, pulse, connection.send_request(request)).await;
-        let response = match sent.ok_or_else(answer::server_is_late)? {
-            Ok(response) => response,
-            Err(_) if pulse.has_stopped() => return Err(answer::client_is_late()),
-            Err(_) => return Err(answer::bad_answer()),
-        };
-        self.received(back, connection, response)
+        match sent {
+            None => Ok(Err(Lost::late())),
+            Some(Ok(response)) => self.received(back, connection, response).map(Ok),
+            Some(Err(_)) if pulse.has_stopped() => Err(answer::client_is_late()),
+            Some(Err(error)) => Ok(Err(Lost::to(&error))),
+        }
     }
 
     fn received(

@@ -1,6 +1,6 @@
 //! What a proxy takes off a message and puts on it.
 
-use http_body_util::{Either, Empty};
+use http_body_util::{Either, Full};
 use hyper::body::Body;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
@@ -8,7 +8,6 @@ use hyper::http::{Method, Uri, Version};
 use hyper::{Request, Response, StatusCode};
 use stickroute::RequestEdits;
 
-use crate::body::Patient;
 use crate::pool::RequestBody;
 
 /// Fields that concern one connection only (RFC 9110 section 7.6.1).
@@ -60,8 +59,12 @@ fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 }
 
 /// The request for the server: HTTP/1.1 with the edits carried out.
-pub(crate) fn outgoing(parts: &Parts, body: Patient, edits: &RequestEdits) -> Request<RequestBody> {
-    let mut request = Request::new(Either::Left(body));
+pub(crate) fn outgoing(
+    parts: &Parts,
+    body: RequestBody,
+    edits: &RequestEdits,
+) -> Request<RequestBody> {
+    let mut request = Request::new(body);
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = origin_form(&parts.uri);
     *request.headers_mut() = parts.headers.clone();
@@ -78,7 +81,7 @@ pub(crate) fn copy_if_repeatable(request: &Request<RequestBody>) -> Option<Reque
     if !request.method().is_idempotent() || !request.body().is_end_stream() {
         return None;
     }
-    let mut copy = Request::new(Either::Right(Empty::new()));
+    let mut copy = Request::new(Either::Right(Full::default()));
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();

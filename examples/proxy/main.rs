@@ -54,6 +54,7 @@ mod pool;
 mod proxy_protocol;
 mod queue;
 mod relay;
+mod replay;
 mod rule_words;
 mod rules;
 mod serve;

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http_body_util::{Either, Empty};
+use http_body_util::{Either, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -19,11 +19,11 @@ use stickroute::{Address, Failure};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time;
 
-use crate::body::Patient;
+use crate::replay::Recorded;
 use crate::stream::Stream;
 
-/// The body of a request: streamed from the client, or none.
-pub(crate) type RequestBody = Either<Patient, Empty<Bytes>>;
+/// The body of a request: streamed from the client, or a copy of that.
+pub(crate) type RequestBody = Either<Recorded, Full<Bytes>>;
 
 /// A connection that can take a request.
 pub(crate) type Connection = SendRequest<RequestBody>;

@@ -9,6 +9,8 @@ mod respond;
 #[cfg(feature = "haproxy")]
 mod restore;
 mod retry;
+mod retry_on;
+mod retry_policy;
 mod rules;
 mod select;
 mod slow_start;
@@ -25,7 +27,9 @@ use parking_lot::Mutex;
 pub use builder::BackendBuilder;
 #[cfg(feature = "haproxy")]
 pub(crate) use restore::Past;
-pub use retry::{Failure, Redispatch, Retry, RetryPolicy};
+pub use retry::Retry;
+pub use retry_on::{Failure, RetryOn, RetryOnError};
+pub use retry_policy::{Redispatch, RetryPolicy};
 use rules::{Lookup, PersistRule, UseServerRule};
 use slow_start::Steps;
 use snapshot::Snapshot;

@@ -1,11 +1,11 @@
-//! What happens when a connection to the selected server fails.
+//! What happens when an attempt on the selected server fails.
 
 use std::time::Duration;
 
-use super::Backend;
 use super::admit::Arrival;
 use super::snapshot::Snapshot;
-use crate::error::{Problem, Refusal, SelectError};
+use super::{Backend, Failure, RetryPolicy};
+use crate::error::{Refusal, SelectError};
 use crate::handle::Lease;
 use crate::message::Request;
 use crate::queue::Admission;
@@ -13,140 +13,6 @@ use crate::selection::{Claim, Selection, Trust};
 use crate::selector::Choice;
 use crate::server::{OperationalState, ServerId};
 use crate::time::Now;
-
-/// When a request gives up its server and is balanced again.
-///
-/// HAProxy: `option redispatch [interval]`. Whatever the interval, an enabled
-/// redispatch also happens as soon as the server is known to be down or warming up, and
-/// at every failure of a request that came without persistence, if the algorithm is not
-/// a hash and more than one server is usable. A server that drains or is
-/// [stopping](crate::OperationalState::Stopping) is tried again like any other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Redispatch {
-    /// Never; the default, as in HAProxy.
-    #[default]
-    Off,
-    /// On every `n`-th retry (`n` > 0), or counted back from the last one (`n` < 0:
-    /// −1 is the last retry, −2 the one before). 0 leaves only the two other occasions.
-    ///
-    /// Counted back means: on retries that are a multiple of `retries + 1 + n`, so −2
-    /// with three retries is the second one and no other.
-    Interval(i32),
-}
-
-impl Redispatch {
-    /// On the last retry. HAProxy: `option redispatch` without an argument.
-    pub const LAST_RETRY: Self = Self::Interval(-1);
-}
-
-/// How often a failed connection is tried again, and where.
-///
-/// With three retries (R = 3), a server that refuses every connection and a request
-/// that a cookie sent there, the retries go to:
-///
-/// | redispatch | retry 1 | retry 2 | retry 3 |
-/// |---|---|---|---|
-/// | off | same | same | same |
-/// | −1, the last retry | same | same | other |
-/// | −2 | same | other | same as before |
-/// | 1 | other | again balanced | again balanced |
-/// | 2 | same | other | same as before |
-///
-/// ```
-/// use stickroute::{Redispatch, RetryPolicy};
-///
-/// let policy = RetryPolicy::new(3).redispatch(Redispatch::LAST_RETRY);
-/// # let _ = policy;
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryPolicy {
-    retries: u32,
-    redispatch: Redispatch,
-    pause: Duration,
-}
-
-impl Default for RetryPolicy {
-    /// Three retries on the same server, one second apart.
-    fn default() -> Self {
-        Self::new(3)
-    }
-}
-
-impl RetryPolicy {
-    /// So many attempts beyond the first; no redispatch; pauses of one second.
-    ///
-    /// HAProxy: `retries N`, default 3.
-    pub const fn new(retries: u32) -> Self {
-        Self {
-            retries,
-            redispatch: Redispatch::Off,
-            pause: Duration::from_secs(1),
-        }
-    }
-
-    /// Sets when the request is balanced again.
-    #[must_use]
-    pub const fn redispatch(mut self, redispatch: Redispatch) -> Self {
-        self.redispatch = redispatch;
-        self
-    }
-
-    /// Sets the pause before a server that refused the connection is tried again.
-    ///
-    /// HAProxy takes the smaller of one second and `timeout connect`.
-    #[must_use]
-    pub const fn pause(mut self, pause: Duration) -> Self {
-        self.pause = pause;
-        self
-    }
-
-    pub(super) fn redispatches(self) -> bool {
-        self.redispatch != Redispatch::Off
-    }
-
-    /// The interval for which HAProxy divides by zero.
-    pub(super) fn problem(&self) -> Option<Problem> {
-        let Redispatch::Interval(interval) = self.redispatch else {
-            return None;
-        };
-        // Without retries nothing is ever divided.
-        let forbidden = interval < 0 && self.retries > 0 && self.counted_back(interval) == 0;
-        forbidden.then_some(Problem::RedispatchInterval {
-            interval,
-            retries: self.retries,
-        })
-    }
-
-    /// Retries between two redispatches that are counted back from the last.
-    fn counted_back(self, interval: i32) -> i64 {
-        i64::from(self.retries) + 1 + i64::from(interval)
-    }
-
-    /// Whether the interval asks for a redispatch on this retry.
-    fn is_due(self, retry: u32) -> bool {
-        let Redispatch::Interval(interval) = self.redispatch else {
-            return false;
-        };
-        let modulus = match interval {
-            0 => return false,
-            1.. => i64::from(interval),
-            _ => self.counted_back(interval),
-        };
-        // A remainder of zero does not depend on the sign of the modulus.
-        i64::from(retry).checked_rem(modulus) == Some(0)
-    }
-}
-
-/// How an attempt failed before any byte of a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Failure {
-    /// The connection was refused or the server is unreachable: the answer came at
-    /// once, so a pause before the next attempt makes sense.
-    Refused,
-    /// The connection took too long: the time has been waited already.
-    TimedOut,
-}
 
 /// What to do after a failed attempt.
 ///
@@ -175,11 +41,49 @@ pub enum Retry<P = (), O = Selection<P>> {
 }
 
 impl<P: Send + Sync + 'static> Backend<P> {
+    /// Whether [`redispatch`](Self::redispatch) would ask for another attempt after this
+    /// failure, with the farm as it is.
+    ///
+    /// Ask it of a response before anything of that is passed on: where the answer is no,
+    /// the response goes to the client with the selection there is. HAProxy: `retries`,
+    /// `retry-on`.
+    ///
+    /// ```
+    /// use stickroute::{Backend, Failure, Now, Retry, RetryOn, RetryPolicy, Server, SimpleRequest};
+    ///
+    /// let backend: Backend = Backend::builder("app")
+    ///     .server(Server::new("app1", "10.0.0.1:8080"))
+    ///     .retry(RetryPolicy::new(1).retry_on("conn-failure 503".parse()?))
+    ///     .build()?;
+    ///
+    /// let request = SimpleRequest::new("GET", "/");
+    /// let mut selection = backend.select(&request, Now::system())?;
+    /// let failure = Failure::Status(503); // what app1 answers, again and again
+    /// while backend.may_retry(&selection, failure) {
+    ///     selection = match backend.redispatch(selection, &request, failure, Now::system()) {
+    ///         Retry::Same { selection, .. } | Retry::Other { selection, .. } => selection,
+    ///         Retry::GiveUp(error) => return Err(error.into()),
+    ///     };
+    /// }
+    /// assert_eq!(selection.retries(), 1); // and pass its answer on
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn may_retry(&self, selection: &Selection<P>, failure: Failure) -> bool {
+        let refusal = self.policy.retry.refuses(failure, selection.retries());
+        refusal.is_none()
+    }
+
+    /// Whether a response may be asked to be retried at all, so that the caller keeps a copy
+    /// of each request. HAProxy: whether `retry-on` says more than `conn-failure`.
+    pub fn retries_responses(&self) -> bool {
+        self.policy.retry.retries_responses()
+    }
+
     /// Says what to do after an attempt on the selected server failed.
     ///
     /// `selection` is one of this backend, `request` the request as it was selected with. A
     /// request that moves to another server is no longer persistent: a cookie of `insert`
-    /// mode is set anew in the response. HAProxy: `retries`, `option redispatch`.
+    /// mode is set anew in the response. HAProxy: `retries`, `retry-on`, `option redispatch`.
     pub fn redispatch(
         &self,
         selection: Selection<P>,
@@ -248,17 +152,11 @@ impl<P: Send + Sync + 'static> Backend<P> {
     ) -> Retry<P, O> {
         let policy = self.policy.retry;
         let claim = &mut selection.claim;
-        if claim.retries >= policy.retries {
-            let refusal = Refusal::RetriesUsedUp {
-                retries: policy.retries,
-            };
+        if let Some(refusal) = policy.refuses(failure, claim.retries) {
             return Retry::GiveUp(SelectError::new(refusal, claim.client_cookie));
         }
         claim.retries += 1;
-        let pause = match failure {
-            Failure::Refused => policy.pause,
-            Failure::TimedOut => Duration::ZERO,
-        };
+        let pause = policy.pause_after(failure);
         self.current.read(|snapshot| {
             if !snapshot.must_move(&selection, policy) {
                 return Retry::Same { selection, pause };
@@ -304,39 +202,10 @@ impl<P> Snapshot<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AdminState, ClientCookie, CookiePolicy, Server, SimpleRequest};
-
-    fn due(retries: u32, interval: i32) -> Vec<u32> {
-        let policy = RetryPolicy::new(retries).redispatch(Redispatch::Interval(interval));
-        (1..=retries).filter(|&n| policy.is_due(n)).collect()
-    }
-
-    #[test]
-    fn intervals_fall_due_as_worked_out_in_the_documentation() {
-        assert_eq!(due(3, -1), [3]);
-        assert_eq!(due(3, -2), [2]);
-        assert_eq!(due(3, -3), [1, 2, 3]);
-        assert_eq!(due(3, 1), [1, 2, 3]);
-        assert_eq!(due(3, 2), [2]);
-        assert_eq!(due(3, 3), [3]);
-        assert!(due(3, 5).is_empty());
-        assert_eq!(due(5, 2), [2, 4]);
-        assert_eq!(due(5, -2), [4]);
-        assert_eq!(due(3, -5), [1, 2, 3]);
-        assert!(due(3, 0).is_empty());
-    }
-
-    #[test]
-    fn the_interval_that_divides_by_zero_is_a_problem() {
-        let policy = |retries, n| RetryPolicy::new(retries).redispatch(Redispatch::Interval(n));
-        assert!(policy(3, -4).problem().is_some());
-        assert!(policy(1, -2).problem().is_some());
-        assert_eq!(policy(0, -1).problem(), None);
-        for interval in [i32::MIN, -5, -3, 0, 4, i32::MAX] {
-            assert_eq!(policy(3, interval).problem(), None);
-            policy(3, interval).is_due(2);
-        }
-    }
+    use crate::error::Refusal;
+    use crate::{
+        AdminState, ClientCookie, CookiePolicy, Redispatch, RetryOn, Server, SimpleRequest,
+    };
 
     // The states of `set server ... health`, observed on HAProxy 2.6.12, and slow start.
     #[test]
@@ -363,6 +232,62 @@ mod tests {
             assert_eq!(selection.server().name(), "s1");
             let retry = backend.redispatch(selection, &request, Failure::Refused, now);
             assert_eq!(matches!(retry, Retry::Other { .. }), moves, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn responses_and_connections_share_one_count() {
+        let backend: Backend = Backend::builder("b")
+            .servers(["s1", "s2"].map(|name| Server::new(name, "127.0.0.1:1")))
+            .retry(RetryPolicy::new(2).retry_on(RetryOn::CONNECTION | RetryOn::EMPTY_RESPONSE))
+            .build()
+            .unwrap();
+        let request = SimpleRequest::new("GET", "/");
+        let now = Now::system();
+        let mut selection = backend.select(&request, now).unwrap();
+        assert!(!backend.may_retry(&selection, Failure::JunkResponse));
+        for (failure, expected) in [
+            (Failure::EmptyResponse, Duration::ZERO),
+            (Failure::Refused, Duration::from_secs(1)),
+        ] {
+            assert!(backend.may_retry(&selection, failure));
+            selection = match backend.redispatch(selection, &request, failure, now) {
+                Retry::Same { selection, pause } => {
+                    assert_eq!(pause, expected);
+                    selection
+                }
+                other => panic!("{other:?}"),
+            };
+        }
+        assert!(!backend.may_retry(&selection, Failure::EmptyResponse));
+        let retry = backend.redispatch(selection, &request, Failure::EmptyResponse, now);
+        let Retry::GiveUp(error) = retry else {
+            panic!("{retry:?}");
+        };
+        assert_eq!(error.refusal(), &Refusal::RetriesUsedUp { retries: 2 });
+    }
+
+    #[test]
+    fn a_failure_that_is_not_named_ends_it_at_once() {
+        let policies = [
+            ("none", Failure::Refused),
+            ("503", Failure::TimedOut),
+            ("conn-failure", Failure::Status(503)),
+        ];
+        for (words, failure) in policies {
+            let backend: Backend = Backend::builder("b")
+                .server(Server::new("s1", "127.0.0.1:1"))
+                .retry(RetryPolicy::new(2).retry_on(words.parse().unwrap()))
+                .build()
+                .unwrap();
+            let request = SimpleRequest::new("GET", "/");
+            let selection = backend.select(&request, Now::system()).unwrap();
+            let retry = backend.redispatch(selection, &request, failure, Now::system());
+            let Retry::GiveUp(error) = retry else {
+                panic!("{words}: {retry:?}");
+            };
+            assert_eq!(error.refusal(), &Refusal::NotRetried);
+            assert_eq!(backend.server("s1").unwrap().in_flight(), 0);
         }
     }
 

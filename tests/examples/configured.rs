@@ -54,6 +54,10 @@ impl Service {
         (read_all(stream), start.elapsed())
     }
 
+    pub(crate) fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.listen).unwrap();
         stream

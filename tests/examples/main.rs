@@ -4,6 +4,7 @@ mod client;
 mod configured;
 mod hostile;
 mod published;
+mod retries;
 mod server;
 #[path = "../support/mod.rs"]
 mod support;

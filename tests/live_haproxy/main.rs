@@ -37,6 +37,7 @@ mod origin;
 mod program;
 mod published;
 mod queues;
+mod retries;
 mod rules;
 mod scenario;
 mod slow_start;

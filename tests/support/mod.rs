@@ -1,6 +1,7 @@
 //! What the tests that start whole programs share: examples, ports, processes.
 
 pub(crate) mod configuration;
+pub(crate) mod faulty;
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};

@@ -8,6 +8,7 @@ use super::proxy::{Acl, Mode, PersistLine, Timeout};
 use super::rules::{self, ConditionalRule, Ruleset};
 use super::suggest::expected_one_of;
 use super::{balance as balance_line, bind as bind_line, server as server_line};
+use crate::RetryOn;
 use crate::cookie::CookiePolicy;
 use crate::words;
 
@@ -275,35 +276,26 @@ pub(super) fn retries(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
 }
 
 pub(super) fn retry_on(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
-    const CAUSES: [&str; 18] = [
-        "none",
-        "conn-failure",
-        "empty-response",
-        "junk-response",
-        "response-timeout",
-        "0rtt-rejected",
-        "all-retryable-errors",
-        "401",
-        "403",
-        "404",
-        "408",
-        "425",
-        "500",
-        "501",
-        "502",
-        "503",
-        "504",
-        "421",
-    ];
     let keyword = args.current();
-    let mut words = Vec::new();
+    let expected = RetryOn::expected();
+    args.required(&expected)?;
+    let mut all = RetryOn::NONE;
+    let mut word = args.current();
+    let is_alone = args.peek().is_none();
     loop {
-        words.push(args.one_of(&CAUSES)?.1.clone());
-        if args.peek().is_none() {
-            break;
+        match RetryOn::of_word(word.text()) {
+            Some(RetryOn::NONE) if !is_alone => {
+                return Err(argument(word, "expected none on a line of its own"));
+            }
+            Some(one) => all = all | one,
+            None => return Err(argument(word, format!("expected {expected}"))),
         }
+        let Some(next) = args.next() else {
+            break;
+        };
+        word = next;
     }
-    scope.proxy.backend.retry_on = Some(keyword.located(words));
+    scope.proxy.backend.retry_on = Some(keyword.located(all));
     Ok(())
 }
 

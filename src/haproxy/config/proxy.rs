@@ -8,6 +8,7 @@ use super::location::{Located, Location, Word};
 use super::rules::{ConditionWords, ConditionalRule, Rule};
 use super::server::{ServerLine, ServerSettings};
 use super::table::TableLine;
+use crate::RetryOn;
 use crate::cookie::CookiePolicy;
 use crate::fetch::Expression;
 use crate::haproxy::expression::Reference;
@@ -230,8 +231,8 @@ pub struct BackendSettings {
     pub retries: Option<Located<u32>>,
     /// HAProxy: `option redispatch [N]`, −1 without a number; `None` is off.
     pub redispatch: Option<Located<i32>>,
-    /// HAProxy: `retry-on`, its words.
-    pub retry_on: Option<Located<Vec<Word>>>,
+    /// HAProxy: `retry-on`; default `conn-failure`.
+    pub retry_on: Option<Located<RetryOn>>,
     /// HAProxy: `force-persist` and `ignore-persist`, in order.
     pub persist_rules: Vec<PersistLine>,
     /// HAProxy: `use-server NAME if|unless ...`, in order.

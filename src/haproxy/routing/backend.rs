@@ -160,8 +160,10 @@ fn retry(proxy: &Proxy) -> RetryPolicy {
         .map_or(LONGEST_PAUSE, |connect| connect.min(LONGEST_PAUSE));
     let redispatch = settings.redispatch.as_ref();
     let redispatch = redispatch.map_or(Redispatch::Off, |n| Redispatch::Interval(n.value));
+    let retry_on = settings.retry_on.as_ref().map(|causes| causes.value);
     RetryPolicy::new(retries)
         .pause(pause)
+        .retry_on(retry_on.unwrap_or_default())
         .redispatch(redispatch)
 }
 
@@ -262,12 +264,6 @@ fn not_yet(proxy: &Proxy, findings: &mut Vec<Finding>) {
     }
     if let Some(word) = &settings.persist_rdp_cookie {
         tell(word, "persistence by RDP cookies");
-    }
-    if let Some(words) = &settings.retry_on {
-        let other = words.value.iter().find(|word| !word.is("conn-failure"));
-        if let Some(word) = other {
-            tell(word, "retries for this cause");
-        }
     }
     for server in &settings.servers {
         let settings = &server.settings;
