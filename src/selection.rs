@@ -19,6 +19,8 @@ pub enum Reason {
     Cookie,
     /// A `use-server` rule named it.
     UseServer,
+    /// An RDP cookie named it.
+    RdpCookie,
     /// A lookup in a table of the caller's own named it.
     Lookup,
     /// A stick rule found it in a table.
@@ -30,11 +32,12 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The reason in one word, for logs: `cookie`, `use-server`, `lookup`, `stick-table`, `balance` or `redispatch`.
+    /// The reason in one word, for logs: `cookie`, `use-server`, `rdp-cookie`, `lookup`, `stick-table`, `balance` or `redispatch`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Cookie => "cookie",
             Self::UseServer => "use-server",
+            Self::RdpCookie => "rdp-cookie",
             Self::Lookup => "lookup",
             Self::StickTable => "stick-table",
             Self::Balance => "balance",

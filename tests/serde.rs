@@ -29,6 +29,7 @@ fn a_reason_reads_as_it_is_logged() {
     for reason in [
         Reason::Cookie,
         Reason::UseServer,
+        Reason::RdpCookie,
         Reason::Lookup,
         Reason::Redispatch,
     ] {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::assemble::{self, Draft};
-use super::rules::{Lookup, PersistRule, UseServerRule};
+use super::rdp::RdpPersistence;
+use super::rules::{Lookup, MakeName, Named, PersistRule, UseServerRule};
 use super::slow_start::Steps;
 use super::snapshot::DynamicCookies;
 use super::stick;
@@ -33,7 +34,8 @@ pub struct BackendBuilder<P = ()> {
     dynamic_key: Option<Vec<u8>>,
     selector: Option<Arc<dyn Selector>>,
     trust_rules: Vec<PersistRule>,
-    use_server_rules: Vec<(String, Condition)>,
+    use_server_rules: Vec<UseServerRule<String>>,
+    rdp: Option<RdpPersistence>,
     lookups: Vec<Lookup>,
     stick_table: Option<Arc<StickTable>>,
     stick_rules: Vec<StickRule>,
@@ -53,6 +55,7 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
             selector: None,
             trust_rules: Vec::new(),
             use_server_rules: Vec::new(),
+            rdp: None,
             lookups: Vec::new(),
             stick_table: None,
             stick_rules: Vec::new(),
@@ -132,7 +135,35 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
     /// Requests that meet the condition go to this server if it is up. Rules are tried
     /// in order, before any cookie. HAProxy: `use-server`.
     pub fn use_server(mut self, name: impl Into<String>, condition: Condition) -> Self {
-        self.use_server_rules.push((name.into(), condition));
+        let server = Named::Always(name.into());
+        self.use_server_rules
+            .push(UseServerRule { server, condition });
+        self
+    }
+
+    /// Requests that meet the condition go to the server whose name `name` makes of them, if
+    /// it is up; a name that no server has leaves the request to what comes behind all
+    /// `use-server` rules. The name is looked for among all servers. HAProxy:
+    /// `use-server %[...]`.
+    pub fn use_server_named(
+        mut self,
+        name: impl Fn(&dyn Request) -> Vec<u8> + Send + Sync + 'static,
+        condition: Condition,
+    ) -> Self {
+        let server = Named::Each(MakeName::new(name));
+        self.use_server_rules
+            .push(UseServerRule { server, condition });
+        self
+    }
+
+    /// Persists connections by an RDP cookie of this name, in which terminal servers name
+    /// themselves by IPv4 address and port; default: none is looked at.
+    ///
+    /// It is found in the [first bytes](crate::Request::payload) of a connection, and asked after
+    /// `use-server` rules and before stick rules. HAProxy: `persist rdp-cookie(NAME)`, by
+    /// default `msts`.
+    pub fn persist_rdp_cookie(mut self, name: impl Into<Vec<u8>>) -> Self {
+        self.rdp = Some(RdpPersistence::new(name));
         self
     }
 
@@ -247,8 +278,12 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
         let exists = |name: &str| self.servers.iter().any(|server| *server.name == *name);
         self.use_server_rules
             .iter()
-            .filter(move |(name, _)| !exists(name))
-            .map(|(name, _)| Problem::UnknownServer {
+            .filter_map(|rule| match &rule.server {
+                Named::Always(name) => Some(name),
+                Named::Each(_) => None,
+            })
+            .filter(move |name| !exists(name))
+            .map(|name| Problem::UnknownServer {
                 found: name.clone(),
             })
     }
@@ -268,6 +303,7 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
             cookie,
             trust_rules: self.trust_rules,
             use_server_rules,
+            rdp: self.rdp,
             stick: StickPolicy::new(self.stick_rules, self.stick_table.as_ref()),
             lookups: self.lookups,
             persist: self.persist,
@@ -297,7 +333,7 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
 }
 
 fn resolve<P>(
-    rules: Vec<(String, Condition)>,
+    rules: Vec<UseServerRule<String>>,
     servers: &[Server<P>],
     ids: &[ServerId],
 ) -> Vec<UseServerRule> {
@@ -307,8 +343,12 @@ fn resolve<P>(
     };
     rules
         .into_iter()
-        .filter_map(|(name, condition)| {
-            id_of(&name).map(|server| UseServerRule { server, condition })
+        .filter_map(|UseServerRule { server, condition }| {
+            let server = match server {
+                Named::Always(name) => Named::Always(id_of(&name)?),
+                Named::Each(name) => Named::Each(name),
+            };
+            Some(UseServerRule { server, condition })
         })
         .collect()
 }

@@ -5,6 +5,7 @@ mod assemble;
 mod builder;
 mod drain;
 mod forwarded;
+mod rdp;
 mod respond;
 #[cfg(feature = "haproxy")]
 mod restore;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub use builder::BackendBuilder;
+use rdp::RdpPersistence;
 #[cfg(feature = "haproxy")]
 pub(crate) use restore::Past;
 pub use retry::Retry;
@@ -88,6 +90,7 @@ pub(crate) struct Policy {
     pub(crate) trust_rules: Vec<PersistRule>,
     pub(crate) use_server_rules: Vec<UseServerRule>,
     pub(crate) stick: StickPolicy,
+    pub(crate) rdp: Option<RdpPersistence>,
     pub(crate) lookups: Vec<Lookup>,
     pub(crate) persist: bool,
     pub(crate) retry: RetryPolicy,

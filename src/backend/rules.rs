@@ -42,9 +42,47 @@ impl fmt::Debug for Lookup {
 
 /// `use-server NAME if ...`.
 #[derive(Clone, Debug)]
-pub(crate) struct UseServerRule {
-    pub(crate) server: ServerId,
+pub(crate) struct UseServerRule<N = ServerId> {
+    pub(crate) server: Named<N>,
     pub(crate) condition: Condition,
+}
+
+impl UseServerRule {
+    /// Whether the rule is about this server and no other.
+    pub(crate) fn names(&self, id: ServerId) -> bool {
+        matches!(self.server, Named::Always(server) if server == id)
+    }
+}
+
+/// Which server a rule names.
+#[derive(Clone, Debug)]
+pub(crate) enum Named<N> {
+    /// The same for all requests.
+    Always(N),
+    /// Another for each.
+    Each(MakeName),
+}
+
+/// Makes the name of a server for a request.
+#[derive(Clone)]
+pub(crate) struct MakeName(Arc<Make>);
+
+type Make = dyn Fn(&dyn Request) -> Vec<u8> + Send + Sync;
+
+impl MakeName {
+    pub(crate) fn new(make: impl Fn(&dyn Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+
+    pub(crate) fn of(&self, request: &dyn Request) -> Vec<u8> {
+        (self.0)(request)
+    }
+}
+
+impl fmt::Debug for MakeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MakeName(..)")
+    }
 }
 
 /// The first rule that holds decides; later ones are not asked.

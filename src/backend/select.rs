@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::forwarded::Forwarded;
-use super::rules;
+use super::rules::{self, Named};
 use super::snapshot::Snapshot;
 use super::stick::Sticking;
 use super::{Backend, Policy};
@@ -21,7 +21,7 @@ impl<P: Send + Sync + 'static> Backend<P> {
     /// Finds the server for a request and takes a slot on it.
     ///
     /// In this order, the first that names a usable server decides: `use-server` rules,
-    /// the client's cookie, stick rules, lookups, the balancing algorithm. It never waits
+    /// the client's cookie, an RDP cookie, stick rules, lookups, the balancing algorithm. It never waits
     /// and, when a cookie decides, allocates nothing.
     ///
     /// What comes behind the client's cookie sees the `Cookie` fields as they are
@@ -116,6 +116,7 @@ impl<P> Selecting<'_, P> {
         let named = ruled
             .map(|index| (index, Reason::UseServer))
             .or_else(|| cookie.server().map(|&index| (index, Reason::Cookie)))
+            .or_else(|| self.rdp_cookie().map(|index| (index, Reason::RdpCookie)))
             .or_else(|| found.map(|index| (index, Reason::StickTable)))
             .or_else(|| self.look_up().map(|index| (index, Reason::Lookup)));
         let findings = Findings {
@@ -130,11 +131,35 @@ impl<P> Selecting<'_, P> {
 
     /// The server of the first `use-server` rule that holds and whose server may serve.
     fn use_server(&self) -> Option<usize> {
-        let rules = &self.policy.use_server_rules;
-        rules.iter().find_map(|rule| {
-            let index = self.snapshot.position(rule.server)?;
-            (self.may_serve(index) && rule.condition.holds(self.request)).then_some(index)
-        })
+        for rule in &self.policy.use_server_rules {
+            match &rule.server {
+                Named::Always(server) => {
+                    if let Some(index) = self.snapshot.position(*server)
+                        && self.may_serve(index)
+                        && rule.condition.holds(self.request)
+                    {
+                        return Some(index);
+                    }
+                }
+                Named::Each(name) if rule.condition.holds(self.request) => {
+                    // A name that no server has ends the rules.
+                    let index = self.snapshot.named(&name.of(self.request))?;
+                    if self.may_serve(index) {
+                        return Some(index);
+                    }
+                }
+                Named::Each(_) => {}
+            }
+        }
+        None
+    }
+
+    /// The server that an RDP cookie names. Observed on HAProxy 2.6.12: rules that force or
+    /// ignore persistence do not matter to it.
+    fn rdp_cookie(&self) -> Option<usize> {
+        let rdp = self.policy.rdp.as_ref()?;
+        let may_serve = |index| self.policy.persist || self.is_up(index);
+        rdp.find(self.snapshot, self.request.payload(), may_serve)
     }
 
     /// The server that stick rules find; the keys they want stored come into `stores`.

@@ -138,6 +138,12 @@ impl<P> Snapshot<P> {
         self.line.adapt(self.version, seated)
     }
 
+    /// Position of the server of this name. It looks at all of them.
+    pub(super) fn named(&self, name: &[u8]) -> Option<usize> {
+        let mut servers = self.farm.servers().iter();
+        servers.position(|server| server.name().as_bytes() == name)
+    }
+
     /// Position of a server, `None` when it has left the farm.
     pub(super) fn position(&self, id: ServerId) -> Option<usize> {
         self.ids.find(id)

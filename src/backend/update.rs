@@ -423,7 +423,7 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
     /// That no `use-server` rule names the server.
     fn check_unnamed(&self, member: &ServerHandle<P>) -> Result<(), UpdateError> {
         let mut rules = self.backend.policy.use_server_rules.iter();
-        if rules.any(|rule| rule.server == member.id()) {
+        if rules.any(|rule| rule.names(member.id())) {
             let server = member.name().to_owned();
             return Err(UpdateError::InUse { server });
         }

@@ -301,13 +301,17 @@ pub(super) fn retry_on(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
 
 pub(super) fn persist_rdp_cookie(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
     const EXPECTED: &str = "rdp-cookie or rdp-cookie(NAME)";
+    const DEFAULT: &str = "msts";
     let word = args.required(EXPECTED)?;
-    let name = word.text().strip_prefix("rdp-cookie");
-    let is_call = |name: &str| name.is_empty() || (name.starts_with('(') && name.ends_with(')'));
-    if !name.is_some_and(is_call) {
+    let name = match word.text().strip_prefix("rdp-cookie") {
+        Some("") => Some(DEFAULT),
+        Some(name) => name.strip_prefix('(').and_then(|it| it.strip_suffix(')')),
+        None => None,
+    };
+    let Some(name) = name.filter(|name| !name.is_empty()) else {
         return Err(argument(word, format!("expected {EXPECTED}")));
-    }
-    scope.proxy.backend.persist_rdp_cookie = Some(word.clone());
+    };
+    scope.proxy.backend.persist_rdp_cookie = Some(word.located(name.to_owned()));
     args.end()
 }
 

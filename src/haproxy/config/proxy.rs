@@ -239,8 +239,8 @@ pub struct BackendSettings {
     pub use_server: Vec<ConditionalRule>,
     /// HAProxy: `stick on|match|store-request|store-response ...`, in order.
     pub stick_rules: Vec<StickLine>,
-    /// HAProxy: `persist rdp-cookie[(NAME)]`.
-    pub persist_rdp_cookie: Option<Word>,
+    /// HAProxy: `persist rdp-cookie[(NAME)]`, the name; by default `msts`.
+    pub persist_rdp_cookie: Option<Located<String>>,
     /// HAProxy: `option httpchk`, `option tcp-check` and the like: which, and its words.
     pub check: Option<CheckLine>,
     /// HAProxy: `http-check` and `tcp-check`, the words of each line, keyword included.

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::format::Format;
 use super::tables::Tables;
 use crate::fetch::FindTable;
 use crate::haproxy::acl::SplitCondition;
 use crate::haproxy::balance::{Tunable, tunable};
 use crate::haproxy::config::{
-    ConditionWords, Configuration, Finding, FindingKind, Located, Proxy, ServerLine, StickLine,
-    Timeout, Word, text,
+    ConditionWords, ConditionalRule, Configuration, Finding, FindingKind, Located, Proxy,
+    ServerLine, StickLine, Timeout, Word, text,
 };
 use crate::hash::xxh64;
+use crate::message::Request;
 use crate::{
-    AdminState, Backend, BackendBuilder, Condition, ConsistentHash, PreserveAffinity, Redispatch,
-    RetryPolicy, RingPlacement, Selector, Server, StickAction, StickRule,
+    AdminState, Backend, BackendBuilder, Condition, ConsistentHash, Moment, PreserveAffinity,
+    Redispatch, RetryPolicy, RingPlacement, Selector, Server, StickAction, StickRule,
 };
 
 /// What the caller, and no line, says of all selectors.
@@ -53,7 +55,7 @@ pub(super) fn describe<P: Send + Sync + 'static>(
         Ok(selector) if findings.is_empty() => {
             let builder = settings(proxy, servers, selector);
             let builder = builder.full_connections(full.unwrap_or(0));
-            Ok(rules(proxy, tables, builder))
+            rules(proxy, tables, builder).map_err(|finding| vec![finding])
         }
         Ok(_) => Err(findings),
         Err(finding) => {
@@ -79,6 +81,9 @@ fn settings<P: Send + Sync + 'static>(
     if let Some(key) = &settings.dynamic_cookie_key {
         builder = builder.dynamic_cookie_key(key.bytes());
     }
+    if let Some(name) = &settings.persist_rdp_cookie {
+        builder = builder.persist_rdp_cookie(name.value.as_str());
+    }
     if proxy.is_on("persist") {
         builder = builder.persist();
     }
@@ -93,7 +98,7 @@ fn rules<P: Send + Sync + 'static>(
     proxy: &Proxy,
     tables: &Tables,
     mut builder: BackendBuilder<P>,
-) -> BackendBuilder<P> {
+) -> Result<BackendBuilder<P>, Finding> {
     let settings = &proxy.backend;
     let find = tables.finder(&proxy.name.value);
     for line in &settings.persist_rules {
@@ -105,8 +110,7 @@ fn rules<P: Send + Sync + 'static>(
         };
     }
     for rule in &settings.use_server {
-        let condition = condition(rule.condition.as_ref(), &find);
-        builder = builder.use_server(rule.target.text(), condition);
+        builder = use_server(rule, &find, builder)?;
     }
     if let Some(table) = tables.find(&proxy.name.value) {
         builder = builder.stick_table(Arc::clone(table));
@@ -114,7 +118,27 @@ fn rules<P: Send + Sync + 'static>(
     for line in &settings.stick_rules {
         builder = builder.stick(stick_rule(proxy, line, tables));
     }
-    builder
+    Ok(builder)
+}
+
+/// Another server for each request, if the name is a format.
+fn use_server<P: Send + Sync + 'static>(
+    rule: &ConditionalRule,
+    find: &FindTable<'_>,
+    builder: BackendBuilder<P>,
+) -> Result<BackendBuilder<P>, Finding> {
+    let condition = condition(rule.condition.as_ref(), find);
+    if !rule.is_dynamic() {
+        return Ok(builder.use_server(rule.target.text(), condition));
+    }
+    let refuse = |message: String| Finding::error(FindingKind::NotSupported, &rule.target, message);
+    let format = Format::with_tables(rule.target.bytes(), find);
+    let format = format.map_err(|error| refuse(error.to_string()))?;
+    if !format.is_available(Moment::Request) {
+        return Err(refuse("expected samples of the request".to_owned()));
+    }
+    let name = move |request: &dyn Request| format.on_request(request);
+    Ok(builder.use_server_named(name, condition))
 }
 
 fn condition(words: Option<&ConditionWords>, find: &FindTable<'_>) -> Condition {
@@ -259,12 +283,6 @@ fn not_yet(proxy: &Proxy, findings: &mut Vec<Finding>) {
         let message = format!("not supported yet in a backend: {what}");
         findings.push(Finding::error(FindingKind::NotSupported, word, message));
     };
-    for rule in settings.use_server.iter().filter(|rule| rule.is_dynamic()) {
-        tell(&rule.target, "names of servers made for each request");
-    }
-    if let Some(word) = &settings.persist_rdp_cookie {
-        tell(word, "persistence by RDP cookies");
-    }
     for server in &settings.servers {
         let settings = &server.settings;
         let parts = [
