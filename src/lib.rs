@@ -53,14 +53,15 @@
 //!
 //! | to | see |
 //! |---|---|
-//! | describe a farm | [`Backend::builder`], [`Server`], [`CookiePolicy`], [`Condition`], [`RetryPolicy`] |
+//! | describe a farm | [`Backend::builder`], [`Server`], [`CookiePolicy`], [`Condition`], [`RetryPolicy`], [`RetryOn`] |
 //! | route | [`Backend::select`], [`Backend::redispatch`], [`Backend::respond`], [`Selection`] |
 //! | let requests wait for a free slot | [`Backend::admit`], [`Waiting`], [`Priority`], [`Server::max_connections`], [`Server::max_queue`] |
 //! | show it messages | [`Request`], [`Response`]; [`SimpleRequest`]; [`HttpRequest`] |
 //! | change servers while requests run | [`Backend::update`], [`AdminState`], [`OperationalState`] |
 //! | take servers out without breaking sessions | [`AdminState::Drain`], [`Backend::drained`], [`Backend::remove`] |
+//! | change servers while requests run | [`Backend::update`], [`AdminState`], [`OperationalState`]; [`Server::slow_start`], [`Backend::maintain`] |
 //! | remember sessions in tables | [`StickTable`], [`StickRule`], [`Fetch`], [`BackendBuilder::lookup`] |
-//! | spread sessions | [`RoundRobin`], [`StaticRoundRobin`], [`LeastConnections`], [`FirstFree`], [`Random`], [`MapHash`], [`ConsistentHash`], or your own [`Selector`] |
+//! | spread sessions | [`RoundRobin`], [`StaticRoundRobin`], [`LeastConnections`], [`FirstFree`], [`Sticky`], [`Random`], [`MapHash`], [`ConsistentHash`], or your own [`Selector`] |
 //! | take keys out of messages | [`Fetch`], [`Converter`], [`Expression`], [`Sample`] |
 //! | hash onto a ring, without a farm | [`ConsistentHashRing`] |
 //! | keep keys with their servers, without a farm | [`StickTable`], [`Key`], [`Sample`] |

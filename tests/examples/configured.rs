@@ -183,7 +183,7 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             ":7:2: 'compression': not supported",
         ),
         (
-            " server s 10.0.0.1:80 slowstart 1s",
+            " server s 10.0.0.1:80 redir http://h",
             ":7:9: 's': not supported yet",
         ),
         (" option nonsense", ":7:9: 'nonsense': unknown option"),

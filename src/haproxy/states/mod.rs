@@ -4,6 +4,7 @@ mod error;
 mod line;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 pub use error::{ServerStatesError, ServerStatesProblem};
 use line::Saved;
@@ -135,20 +136,33 @@ fn past(server: &FarmServer, saved: &Saved, now: Now) -> Past {
     } else {
         of_enabled(saved)
     };
+    let operational = match (admin, operational) {
+        (AdminState::Maintenance, _) => OperationalState::Stopped,
+        (_, OperationalState::Starting) if server.slow_start().is_zero() => {
+            OperationalState::Running
+        }
+        (_, other) => other,
+    };
+    // What was warming up begins anew, unless it drains or had been disabled.
+    let begins_anew = operational == OperationalState::Starting
+        && admin == AdminState::Ready
+        && !server.is_configured_disabled();
+    let since = if begins_anew {
+        Duration::ZERO
+    } else {
+        saved.since
+    };
     let configured = server.configured_weight();
     Past {
         admin,
         reported: saved.operational,
-        operational: match admin {
-            AdminState::Maintenance => OperationalState::Stopped,
-            _ => operational,
-        },
+        operational,
         weight: if saved.configured_weight == configured {
             saved.weight
         } else {
             configured
         },
-        changed: now.mono().saturating_sub(saved.since),
+        changed: now.mono().saturating_sub(since),
     }
 }
 
@@ -160,7 +174,7 @@ fn of_disabled(saved: &Saved) -> (AdminState, OperationalState) {
         (true, false) => AdminState::Ready,
         _ => AdminState::Maintenance,
     };
-    (admin, OperationalState::Running)
+    (admin, OperationalState::Starting)
 }
 
 /// Maintenance that an earlier configuration asked for is over.
@@ -170,17 +184,11 @@ fn of_enabled(saved: &Saved) -> (AdminState, OperationalState) {
         (false, true) if !saved.configured_maintenance => AdminState::Maintenance,
         _ => AdminState::Ready,
     };
-    let operational = match saved.operational {
-        OperationalState::Starting => OperationalState::Running,
-        other => other,
-    };
-    (admin, operational)
+    (admin, saved.operational)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::Server;
     use crate::haproxy::{ProxyId, Runtime};
@@ -266,6 +274,36 @@ mod tests {
             let server = s1().admin_state(AdminState::Maintenance);
             let expected = format!("{expected} 18080");
             assert_eq!(shown(server, &line), expected, "{operational} {admin}");
+        }
+    }
+
+    // All of HAProxy 2.6.12, with `slowstart 20s` and the weight as `show stat` shows it.
+    #[test]
+    fn slow_starts_go_on_or_begin_anew_as_in_haproxy() {
+        for (is_disabled, operational, admin, expected) in [
+            (false, 1, 0, "1 0 0, 7"),
+            (false, 1, 5, "1 0 0, 7"),
+            (false, 1, 8, "1 8 5, 32"),
+            (false, 2, 0, "2 0 5, 100"),
+            (false, 0, 0, "0 0 5, 100"),
+            (true, 0, 4, "1 4 5, 32"),
+            (true, 1, 4, "1 4 5, 32"),
+            (true, 2, 12, "1 12 5, 32"),
+            (true, 1, 0, "0 5 5, 100"),
+        ] {
+            let mut server = s1().weight(100).slow_start(Duration::from_secs(20));
+            if is_disabled {
+                server = server.admin_state(AdminState::Maintenance);
+            }
+            let backend = backend(server);
+            let line = line(operational, admin, "100 100", 5, 18080);
+            assert_eq!(states(&line).apply(&backend, at(1000)), Ok(1));
+            let runtime = Runtime::new(at(1000)).backend(ProxyId::Counted(3), &backend);
+            let answer = runtime.answer(b"show servers state", at(1000)).into_text();
+            let row: Vec<_> = answer.lines().nth(2).unwrap().split(' ').collect();
+            let weight = backend.farm().servers()[0].effective_weight().div_ceil(16);
+            let found = format!("{} {} {}, {weight}", row[5], row[6], row[9]);
+            assert_eq!(found, expected, "{is_disabled} {operational} {admin}");
         }
     }
 
