@@ -59,6 +59,8 @@ fn values_are_typed() {
     let text = "
 global
  maxconn 100
+ hard-stop-after 30s
+ noreuseport
  stats socket /tmp/s mode 660 level admin
 defaults base
  mode http
@@ -86,6 +88,9 @@ backend be
     let configuration = Configuration::parse("f", text).unwrap();
     let global = &configuration.global;
     assert_eq!(global.maxconn.as_ref().unwrap().value, 100);
+    let hard_stop = global.hard_stop_after.as_ref().unwrap().value;
+    assert_eq!(hard_stop, Duration::from_secs(30));
+    assert!(global.no_reuse_port);
     assert_eq!(global.stats_sockets[0].mode, Some(0o660));
     let [front, back] = &configuration.proxies[..] else {
         panic!("two sections")

@@ -98,8 +98,20 @@ pub(super) fn of_listener(word: &Word) -> Result<Vec<Endpoint>, Finding> {
     const EXPECTED: &str = "expected IP:PORT, [IPV6]:PORT, HOST:PORT, :PORT, *:PORT, unix@PATH, abns@NAME or fd@N, ports from 1 to 65535 or a range of them";
     let refused = || argument(word, EXPECTED);
     let pieces = word.text().split(',').filter(|piece| !piece.is_empty());
-    let found: Option<Vec<_>> = pieces.map(|piece| read(piece).filter(listens)).collect();
+    let found: Option<Vec<_>> = pieces
+        .map(|piece| listener(piece).filter(listens))
+        .collect();
     found.filter(|found| !found.is_empty()).ok_or_else(refused)
+}
+
+/// `ipv6@:80` is every IPv6 address, where `:80` is every IPv4 one.
+fn listener(text: &str) -> Option<Endpoint> {
+    let mut found = read(text)?;
+    let is_v6 = text.starts_with("ipv6@") || text.starts_with("tcp6@");
+    if is_v6 && found.host == Host::Any {
+        found.host = Host::Ip(Ipv6Addr::UNSPECIFIED.into());
+    }
+    Some(found)
 }
 
 /// The address of a peer, which needs a port.
@@ -257,6 +269,9 @@ mod tests {
         let found = of_listener(&word("*:80,[::]:443,127.0.0.1:8000-8010,fd@5,")).unwrap();
         let shown: Vec<_> = found.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["*:80", "[::]:443", "127.0.0.1:8000-8010", "fd@5"]);
+        let found = of_listener(&word("ipv4@:80,ipv6@:80,ipv6@*:81")).unwrap();
+        let shown: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["*:80", "[::]:80", "[::]:81"]);
         for text in [
             "127.0.0.1",
             "*",

@@ -26,11 +26,18 @@ pub struct Global {
     pub server_state_file: Option<Word>,
     /// HAProxy: `server-state-base`.
     pub server_state_base: Option<Word>,
+    /// How long connections may go on after the order to stop gently; without it, for
+    /// ever. HAProxy: `hard-stop-after`.
+    pub hard_stop_after: Option<Located<Duration>>,
+    /// Whether no other program may listen where this one does. HAProxy: `noreuseport`.
+    pub no_reuse_port: bool,
 }
 
-const KEYWORDS: [&str; 9] = [
+const KEYWORDS: [&str; 11] = [
+    "hard-stop-after",
     "localpeer",
     "maxconn",
+    "noreuseport",
     "presetenv",
     "resetenv",
     "server-state-base",
@@ -58,7 +65,6 @@ const NO_EFFECT: &[&str] = &[
     "group",
     "h1-case-adjust",
     "h1-case-adjust-file",
-    "hard-stop-after",
     "insecure-fork-wanted",
     "insecure-setuid-wanted",
     "issuers-chain-path",
@@ -84,7 +90,6 @@ const NO_EFFECT: &[&str] = &[
     "nogetaddrinfo",
     "nokqueue",
     "nopoll",
-    "noreuseport",
     "nosplice",
     "numa-cpu-mapping",
     "pidfile",
@@ -160,6 +165,11 @@ pub(super) fn follow(global: &mut Global, args: &mut Args<'_>) -> Result<Effect,
         "localpeer" => global.local_peer = Some(text(args)?),
         "server-state-file" => global.server_state_file = Some(text(args)?),
         "server-state-base" => global.server_state_base = Some(text(args)?),
+        "hard-stop-after" => global.hard_stop_after = Some(time(args)?),
+        "noreuseport" => {
+            args.end()?;
+            global.no_reuse_port = true;
+        }
         "setenv" => return variable(args, Change::Set),
         "presetenv" => return variable(args, Change::Preset),
         "unsetenv" => return Ok(Effect::Environment(Change::Unset(names(args)))),
@@ -177,6 +187,13 @@ fn count(args: &mut Args<'_>) -> Result<Located<u32>, Finding> {
     Ok(word.located(count))
 }
 
+fn time(args: &mut Args<'_>) -> Result<Located<Duration>, Finding> {
+    let time = args.time()?;
+    let word = args.current();
+    args.end()?;
+    Ok(word.located(time))
+}
+
 fn text(args: &mut Args<'_>) -> Result<Word, Finding> {
     let word = args.required("a value")?.clone();
     args.end()?;
@@ -186,10 +203,7 @@ fn text(args: &mut Args<'_>) -> Result<Word, Finding> {
 fn stats(global: &mut Global, args: &mut Args<'_>) -> Result<(), Finding> {
     match args.one_of(&["socket", "timeout", "maxconn"])? {
         (0, _) => global.stats_sockets.push(bind::read(args)?),
-        (1, word) => {
-            global.stats_timeout = Some(word.located(args.time()?));
-            args.end()?;
-        }
+        (1, _) => global.stats_timeout = Some(time(args)?),
         _ => global.stats_maxconn = Some(count(args)?),
     }
     Ok(())
