@@ -1,8 +1,11 @@
 //! From the files of `-f` to frontends and backends.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use stickroute::haproxy::{
@@ -12,13 +15,14 @@ use stickroute::haproxy::{
 use tokio::sync::Semaphore;
 
 use crate::fault::Fault;
+use crate::flags::Files;
 use crate::honour;
-use crate::options::Files;
 use crate::pool::Pool;
 use crate::rules::Rules;
 use crate::site::{Back, BackTimeouts, Front, Route, Site};
 use crate::stream::Patience;
 use crate::told;
+use crate::voice::Voice;
 
 /// A configuration that has been read, told about, and built.
 pub(crate) struct Loaded {
@@ -26,13 +30,15 @@ pub(crate) struct Loaded {
     pub(crate) site: Arc<Site>,
     /// Frontends, each with its `bind` lines.
     pub(crate) fronts: Vec<(Arc<Front>, Vec<Bind>)>,
+    /// Whether something about it is odd.
+    pub(crate) has_warnings: bool,
 }
 
 /// It was refused, and why has been told.
 #[derive(Debug)]
 pub(crate) struct Refused;
 
-/// Reads the files, says on stderr what is wrong or odd, and builds it all.
+/// Reads the files, says what is wrong or odd, and builds it all.
 pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     let configuration = read(files)?;
     let mut errors = honour::errors(&configuration);
@@ -45,10 +51,14 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     let proxies: Vec<_> = sections(&configuration)
         .map(|proxy| (proxy, Arc::new(Rules::of(proxy, built, &mut errors))))
         .collect();
-    let routing = tell(routing, &errors)?;
-    for fault in told::warnings(&configuration) {
-        eprintln!("[WARNING] {fault}");
+    let routing = tell(routing, &errors, files.voice)?;
+    let warnings = told::warnings(&configuration);
+    for fault in &warnings {
+        files.voice.warning(fault);
     }
+    let mut findings = configuration.findings().iter();
+    let is_odd = findings.any(|finding| finding.severity() == Severity::Warning);
+    let has_warnings = is_odd || !warnings.is_empty();
     let backs = proxies.iter().filter(|(proxy, _)| proxy.kind.is_backend());
     let backs = backs.map(|(proxy, rules)| {
         let name = proxy.name.value.clone();
@@ -66,6 +76,7 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
         configuration,
         site,
         fronts,
+        has_warnings,
     })
 }
 
@@ -79,33 +90,65 @@ fn read(files: &Files) -> Result<Configuration, Refused> {
     if let Some(name) = &files.local_peer {
         reader = reader.local_peer(name);
     }
-    for path in &files.paths {
-        let text = fs::read(path).map_err(|error| {
-            eprintln!("[ALERT] {path}: {error}");
-            Refused
-        })?;
+    for path in all_files(files)? {
+        let text = fs::read(&path).map_err(|error| refuse(files, &path, &error))?;
         reader = reader.file(path, text);
     }
     let read = reader.read();
     let findings = read.as_ref();
     let findings = findings.map_or_else(ConfigurationError::findings, Configuration::findings);
-    findings.iter().for_each(print);
+    for finding in findings {
+        match finding.severity() {
+            Severity::Notice => files.voice.notice(finding),
+            Severity::Warning => files.voice.warning(finding),
+            Severity::Error => files.voice.alert(finding),
+        }
+    }
     read.map_err(|_| Refused)
 }
 
-fn print(finding: &Finding) {
-    let severity = match finding.severity() {
-        Severity::Notice => "NOTICE",
-        Severity::Warning => "WARNING",
-        Severity::Error => "ALERT",
-    };
-    eprintln!("[{severity}] {finding}");
+fn refuse(files: &Files, path: &str, error: &dyn Display) -> Refused {
+    files.voice.alert(format_args!("{path}: {error}"));
+    Refused
+}
+
+/// A folder stands for the files `*.cfg` in it, by name, without the hidden ones.
+fn all_files(files: &Files) -> Result<Vec<String>, Refused> {
+    let mut all = Vec::new();
+    for path in &files.paths {
+        let found = if Path::new(path).is_dir() {
+            configurations(path).map_err(|error| refuse(files, path, &error))?
+        } else {
+            vec![path.clone()]
+        };
+        if found.is_empty() {
+            return Err(refuse(files, path, &"no file *.cfg in this folder"));
+        }
+        all.extend(found);
+    }
+    Ok(all)
+}
+
+fn configurations(folder: &str) -> io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_meant = path.extension().is_some_and(|end| end == "cfg");
+        let name = path.file_name().unwrap_or_default();
+        let is_hidden = name.as_encoded_bytes().starts_with(b".");
+        if is_meant && !is_hidden && path.is_file() {
+            found.extend(path.to_str().map(str::to_owned));
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Says everything that keeps the configuration from being run, by place.
 fn tell(
     routing: Result<Routing<Pool>, ConfigurationError>,
     faults: &[Fault],
+    voice: Voice,
 ) -> Result<Routing<Pool>, Refused> {
     let of_fault = |fault: &Fault| (fault.location.clone(), fault.to_string());
     let mut all: Vec<(Location, String)> = faults.iter().map(of_fault).collect();
@@ -115,7 +158,7 @@ fn tell(
     }
     all.sort();
     for (_, text) in &all {
-        eprintln!("[ALERT] {text}");
+        voice.alert(text);
     }
     routing.ok().filter(|_| all.is_empty()).ok_or(Refused)
 }

@@ -13,6 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufRea
 use tokio::sync::Semaphore;
 use tokio::time;
 
+use crate::graceful::{Guest, Phase};
 use crate::pool::Pool;
 use crate::site::Site;
 use crate::sockets::Listener;
@@ -75,33 +76,47 @@ impl Control {
     }
 }
 
-/// Takes commands until the program ends.
-pub(crate) async fn serve(listener: Listener, control: Control) {
+/// Takes commands until an order to stop.
+pub(crate) async fn serve(listener: Arc<Listener>, control: Control, guest: Guest) {
+    let mut told = guest.clone();
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = told.told(Phase::Leaving) => return,
+        };
+        let Ok((stream, _)) = accepted else {
             // Out of file descriptors, most likely: some will come back.
             time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let control = control.clone();
+        let (control, guest) = (control.clone(), guest.clone());
         let room = Arc::clone(&control.room).acquire_owned().await;
         tokio::spawn(async move {
             let _room = room;
-            converse(stream, &control).await
+            converse(stream, &control, guest).await
         });
     }
 }
 
-async fn converse(stream: Box<dyn Stream>, control: &Control) -> io::Result<()> {
+/// An operator at a prompt does not keep the program from its end.
+async fn converse(stream: Box<dyn Stream>, control: &Control, guest: Guest) -> io::Result<()> {
+    let (mut told, mut silent) = (guest.clone(), guest);
     let (reader, mut writer) = split(stream);
     let mut reader = BufReader::new(reader.take(MOST_BYTES));
     let mut line = Vec::new();
     let mut has_prompt = false;
     loop {
         let read = reader.read_until(b'\n', &mut line);
-        let count = match control.timeout {
-            Some(limit) => time::timeout(limit, read).await??,
-            None => read.await?,
+        let read = async {
+            match control.timeout {
+                Some(limit) => time::timeout(limit, read).await?,
+                None => read.await,
+            }
+        };
+        let count = tokio::select! {
+            count = read => count?,
+            () = told.told(Phase::Leaving), if has_prompt => break,
+            () = silent.sent_away(), if !has_prompt => break,
         };
         if count == 0 {
             break;

@@ -2,7 +2,7 @@
 //! client gets is refused, here; the rest is told, in `told.rs`.
 
 use stickroute::haproxy::{
-    Bind, Configuration, Host, Mode, Proxy, Rule, Ruleset, ServerLine, Timeout, Word,
+    Bind, Configuration, Mode, Proxy, Rule, Ruleset, ServerLine, Timeout, Word,
 };
 
 use crate::fault::Fault;
@@ -150,12 +150,6 @@ pub(crate) const UNNOTICED: [&str; 10] = [
 
 fn bind_errors(bind: &Bind, is_stats: bool, faults: &mut Vec<Fault>) {
     let place = &bind.addresses.location;
-    for endpoint in &bind.addresses.value {
-        if matches!(endpoint.host, Host::Abstract(_) | Host::Descriptor(_)) {
-            let message = "not supported by this program; expected an IP address or a path";
-            faults.push(Fault::at(place, endpoint.to_string(), message));
-        }
-    }
     // Operators come without a PROXY header, and stats maxconn says how many.
     let of_clients: &[&str] = if is_stats {
         &[]

@@ -1,20 +1,18 @@
-//! Accepts clients, speaks HTTP/1.1 and clear-text HTTP/2 with them, and stops
-//! gracefully.
+//! Accepts clients, and speaks HTTP/1.1 and clear-text HTTP/2 with them.
 
-use std::io;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use stickroute::haproxy::Mode;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Semaphore;
-use tokio::time;
+use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::{task, time};
 
 use crate::forward;
+use crate::graceful::{Guest, Phase};
 use crate::inspect::{Inspection, Verdict};
 use crate::proxy_protocol;
 use crate::site::Front;
@@ -22,13 +20,14 @@ use crate::sockets::Listener;
 use crate::stream::{Ends, PatientStream, Stream, UnderWay};
 use crate::tcp::{self, View};
 
-/// How long requests under way may take after the order to stop.
-const GRACE: Duration = Duration::from_secs(10);
+/// So many clients are let in after the order to stop, at each socket: no more may be
+/// waiting there, and others may come as long as somebody else listens on it.
+const MOST_LAST: u32 = 1024;
 
 /// One socket of a frontend.
 #[derive(Debug)]
 pub(crate) struct Door {
-    pub(crate) listener: Listener,
+    pub(crate) listener: Arc<Listener>,
     pub(crate) front: Arc<Front>,
     /// Clients begin with a PROXY header. HAProxy: `accept-proxy`.
     pub(crate) accepts_proxy: bool,
@@ -37,57 +36,62 @@ pub(crate) struct Door {
     pub(crate) rooms: Vec<Arc<Semaphore>>,
 }
 
-/// Serves clients until an interrupt or a termination signal, then lets the requests
-/// under way end.
-pub(crate) async fn serve(doors: Vec<Door>) -> io::Result<()> {
-    let mut stop = Stop::new()?;
-    let clients = Arc::new(GracefulShutdown::new());
-    let doors = doors.into_iter();
-    let open: Vec<_> = doors
-        .map(|door| tokio::spawn(accept(door, Arc::clone(&clients))))
-        .collect();
-    stop.asked().await;
-    for door in open {
-        door.abort();
-        // It ends by being aborted, and closes its socket.
-        let _ = door.await;
-    }
-    let ended = async {
-        // The doors had the others.
-        if let Some(clients) = Arc::into_inner(clients) {
-            clients.shutdown().await;
+impl Door {
+    /// Lets clients in, one after the other, as long as there is room, until an order to
+    /// stop.
+    pub(crate) async fn open(self, guest: Guest) {
+        let mut told = guest.clone();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = told.told(Phase::Leaving) => break,
+            };
+            let Ok((stream, ends)) = accepted else {
+                // Out of file descriptors, most likely: some will come back.
+                time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            tokio::select! {
+                _ = enter(&self, stream, ends, &guest) => {}
+                () = told.told(Phase::Leaving) => break,
+            }
         }
-    };
-    tokio::select! {
-        () = ended => {}
-        () = time::sleep(GRACE) => {}
-        () = stop.asked() => {}
+        let_in_the_last(&self, &guest).await;
     }
-    Ok(())
 }
 
-/// Lets clients in, one after the other, as long as there is room.
-async fn accept(door: Door, clients: Arc<GracefulShutdown>) {
-    let rooms: Vec<_> = [&door.front.room].into_iter().chain(&door.rooms).collect();
-    loop {
-        let Ok((stream, ends)) = door.listener.accept().await else {
-            // Out of file descriptors, most likely: some will come back.
-            time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
+/// Who has been waiting at a socket would be sent away when it is closed.
+async fn let_in_the_last(door: &Door, guest: &Guest) {
+    for _ in 0..MOST_LAST {
+        tokio::select! {
+            biased;
+            accepted = door.listener.accept() => match accepted {
+                Ok((stream, ends)) => drop(enter(door, stream, ends, guest)),
+                Err(_) => return,
+            },
+            () = ready(()) => return,
+        }
+        // Otherwise the runtime would have the socket look empty after a while.
+        task::yield_now().await;
+    }
+}
+
+/// Serves one client as soon as there is room for it, which is told.
+fn enter(door: &Door, stream: Box<dyn Stream>, ends: Ends, guest: &Guest) -> oneshot::Receiver<()> {
+    let (entered, enters) = oneshot::channel();
+    let (front, accepts_proxy) = (Arc::clone(&door.front), door.accepts_proxy);
+    let (rooms, guest) = (door.rooms.clone(), guest.clone());
+    tokio::spawn(async move {
         let mut places = Vec::new();
-        for room in &rooms {
+        for room in [&front.room].into_iter().chain(&rooms) {
             // Nobody closes them.
             places.extend(Arc::clone(room).acquire_owned().await);
         }
-        let front = Arc::clone(&door.front);
-        let accepts_proxy = door.accepts_proxy;
-        let watcher = clients.watcher();
-        tokio::spawn(async move {
-            let _places = places;
-            greet(front, stream, ends, accepts_proxy, watcher).await;
-        });
-    }
+        // Nobody may want to know any more.
+        let _ = entered.send(());
+        greet(front, stream, ends, accepts_proxy, guest).await;
+    });
+    enters
 }
 
 /// Serves one client.
@@ -96,7 +100,7 @@ async fn greet(
     mut stream: Box<dyn Stream>,
     mut ends: Ends,
     accepts_proxy: bool,
-    watcher: Watcher,
+    guest: Guest,
 ) {
     if !is_welcome(&front.rules.connection, ends) {
         return;
@@ -114,10 +118,10 @@ async fn greet(
         return;
     }
     match front.mode {
-        Mode::Http => http(front, stream, ends, watcher).await,
+        Mode::Http => http(front, stream, ends, guest).await,
         Mode::Tcp => {
             // It is waited for, and not told.
-            let _watcher = watcher;
+            let _guest = guest;
             tcp::handle(front, ends, stream).await;
         }
     }
@@ -128,16 +132,19 @@ fn is_welcome(rules: &Inspection, ends: Ends) -> bool {
     rules.verdict(|condition| condition.on_request(&view)) == Verdict::Accept
 }
 
-async fn http(front: Arc<Front>, stream: Box<dyn Stream>, ends: Ends, watcher: Watcher) {
+async fn http(front: Arc<Front>, stream: Box<dyn Stream>, ends: Ends, guest: Guest) {
     let under_way = UnderWay::default();
     let stream = PatientStream::new(stream, front.patience, under_way.clone());
+    let begun = Arc::new(Notify::new());
+    let has_begun = Arc::clone(&begun);
     let service = service_fn(move |request| {
+        has_begun.notify_one();
         forward::handle(Arc::clone(&front), ends, under_way.clone(), request)
     });
     let builder = builder();
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     // A client that breaks off is in the log, if it has asked for anything.
-    let _ = watcher.watch(connection).await;
+    let _ = guest.serve(connection, &begun).await;
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {
@@ -151,26 +158,4 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .header_read_timeout(None);
     builder.http2().timer(TokioTimer::new());
     builder
-}
-
-/// The order to stop: ctrl-c or SIGTERM.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stop {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }

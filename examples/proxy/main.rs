@@ -9,7 +9,8 @@
 //!
 //! The files. What there is to serve:
 //!
-//! * `options.rs`: the command line;
+//! * `options.rs`, `flags.rs`, `arguments.rs`: the command line; `voice.rs`: what is said;
+//! * `daemon.rs`: the way to the background;
 //! * `setup.rs`: from its texts to a [`Backend`](stickroute::Backend);
 //! * `config.rs`: from the files of `-f` to a [`Routing`](stickroute::haproxy::Routing),
 //!   with `rules.rs`, `rule_words.rs`, `words.rs` and `network.rs`; `honour.rs`, `told.rs`
@@ -20,7 +21,8 @@
 //!
 //! In the order a client meets them:
 //!
-//! * `sockets.rs`, `listener.rs`: accept clients, and stop gracefully;
+//! * `sockets.rs`, `listener.rs`: accept clients;
+//! * `graceful.rs`: the end; `handover.rs`: sockets go to the next process;
 //! * `stream.rs`, `proxy_protocol.rs`: who the client is, and how long it may be silent;
 //! * `forward.rs`: the life of one request; `tcp.rs`, `inspect.rs`, `relay.rs`: that of
 //!   one connection in mode tcp;
@@ -35,15 +37,20 @@
 //! `upkeep.rs` removes what has expired.
 
 mod answer;
+mod arguments;
 mod body;
 mod config;
 mod control;
+mod daemon;
 mod demo;
 mod exchange;
 mod fault;
 mod filters;
+mod flags;
 mod forward;
 mod forwardfor;
+mod graceful;
+mod handover;
 mod headers;
 mod honour;
 mod inspect;
@@ -65,6 +72,7 @@ mod stream;
 mod tcp;
 mod told;
 mod upkeep;
+mod voice;
 mod words;
 
 use std::error::Error;
@@ -76,59 +84,95 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use control::Control;
+use flags::{Background, Flags};
+use graceful::{Guests, Orders};
 use listener::Door;
-use options::{Files, Options};
+use options::{Options, Order};
 use site::{Back, Front};
-use sockets::Listener;
+use sockets::{Descriptors, Listener};
 
 fn main() -> ExitCode {
-    let mut options = match options::parse(std::env::args().skip(1)) {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            print!("{}", options::HELP);
-            return ExitCode::SUCCESS;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match options::parse(&arguments) {
+        Ok(Order::Help) => print!("{}", options::HELP),
+        Ok(Order::Version { is_long }) => print!("{}", version(is_long)),
+        Ok(Order::Configured(flags)) => return follow(&flags, &arguments),
+        Ok(Order::Plain(mut options)) => {
+            let served = start(run(&mut options));
+            return served.unwrap_or_else(|error| refuse(&error));
         }
         Err(problem) => return refuse(&problem),
-    };
-    let runtime = match Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return refuse(&error),
-    };
-    if !options.files.paths.is_empty() {
-        return follow(&runtime, &options.files);
     }
-    match runtime.block_on(run(&mut options)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => refuse(&error),
-    }
+    ExitCode::SUCCESS
 }
 
 /// Runs a configuration. The exit status is HAProxy's: 1 if it cannot be run.
-fn follow(runtime: &Runtime, files: &Files) -> ExitCode {
-    let Ok(loaded) = config::load(files) else {
-        // Why has been told.
-        return ExitCode::FAILURE;
-    };
-    if files.is_check {
-        println!("Configuration file is valid");
-        return ExitCode::SUCCESS;
-    }
-    match runtime.block_on(serve::run(loaded)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("[ALERT] {error}");
-            ExitCode::FAILURE
+fn follow(flags: &Flags, arguments: &[String]) -> ExitCode {
+    let voice = flags.files.voice;
+    let followed = match flags.background {
+        Background::Begins if !flags.is_check => {
+            daemon::start(arguments, voice).map_err(|error| error.to_string())
         }
+        _ => load(flags),
+    };
+    followed.unwrap_or_else(|error| {
+        voice.alert(error);
+        ExitCode::FAILURE
+    })
+}
+
+fn load(flags: &Flags) -> Result<ExitCode, String> {
+    if let Some(folder) = &flags.folder {
+        std::env::set_current_dir(folder).map_err(|error| format!("-C {folder}: {error}"))?;
     }
+    let Ok(loaded) = config::load(&flags.files) else {
+        // Why has been told.
+        return Ok(ExitCode::FAILURE);
+    };
+    if flags.is_check {
+        if loaded.has_warnings {
+            flags.files.voice.say("Warnings were found.");
+        }
+        flags.files.voice.say("Configuration file is valid");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let descriptors = Descriptors::of(&loaded.configuration).map_err(|error| error.to_string())?;
+    if flags.background == Background::Is {
+        daemon::leave_terminal().map_err(|error| format!("-D: {error}"))?;
+    }
+    start(serve::run(loaded, descriptors, flags))
+}
+
+fn start(served: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<ExitCode, String> {
+    let runtime = Runtime::new().map_err(|error| error.to_string())?;
+    let served = runtime.block_on(served);
+    served.map_err(|error| error.to_string())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn refuse(problem: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("proxy: {problem}");
     eprintln!("proxy: see --help");
-    ExitCode::from(2)
+    ExitCode::FAILURE
+}
+
+fn version(is_long: bool) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let short = format!("stickroute proxy version {version}\n");
+    if !is_long {
+        return short;
+    }
+    let build = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
+    let (system, processor) = (std::env::consts::OS, std::env::consts::ARCH);
+    format!("{short}Configurations of HAProxy 2.6.12\nBuild: {build}, {system}, {processor}\n")
 }
 
 async fn run(options: &mut Options) -> Result<(), Box<dyn Error>> {
+    let mut orders = Orders::new()?;
     let is_demo = options.servers.is_empty();
     if is_demo {
         options.servers = demo::start().await?;
@@ -141,18 +185,21 @@ async fn run(options: &mut Options) -> Result<(), Box<dyn Error>> {
         None => None,
     };
     greet(&listener, control.as_ref(), is_demo)?;
+    let (guests, guest) = Guests::new();
     if let Some(control) = control {
         let about = Control::plain(Arc::clone(&backend));
-        tokio::spawn(control::serve(Listener::Tcp(control), about));
+        let listener = Arc::new(Listener::tcp(control));
+        tokio::spawn(control::serve(listener, about, guest.clone()));
     }
     let back = Back::plain(backend, options.connect_timeout);
     let door = Door {
-        listener: Listener::Tcp(listener),
+        listener: Arc::new(Listener::tcp(listener)),
         front: Arc::new(Front::plain(Arc::new(back))),
         accepts_proxy: false,
         rooms: Vec::new(),
     };
-    listener::serve(vec![door]).await?;
+    tokio::spawn(door.open(guest));
+    guests.see_out(&mut orders, None).await;
     Ok(())
 }
 

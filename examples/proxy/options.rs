@@ -1,24 +1,45 @@
 //! The command line.
 
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::time::Duration;
+
+use crate::arguments::Arguments;
+use crate::flags::Flags;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 A sticky reverse proxy.
 
-usage: proxy -f FILE [-f FILE]... [-L NAME] [-c]
+usage: proxy -f FILE [-f FILE]... [HAPROXY'S OPTION]...
        proxy [OPTION]...
 
 The first runs HAProxy configurations: frontend, backend and listen sections, mode http
 and tcp, cookies, stick tables and rules, stats sockets. What it cannot do is refused
 with its place, exit status 1; what can be left undone (health checks, replication to
-peers) is told in warnings.
+peers) is told in warnings. Its options are those of HAProxy, as far as they go; the
+others are refused, each with a reason.
 
-  -f FILE                   a configuration file; several are read as one
+  -f FILE                   a configuration file, or a folder: its files *.cfg, by name;
+                            several are read as one
+  -- FILE...                the same for all that follow
+  -C FOLDER                 go there before any file is opened
   -L NAME                   the name of the local peer
+  -n N                      connections at a time, instead of maxconn of global
   -c                        only check, and say whether it can be run
+  -q                        say nothing; exit statuses have to do
+  -V                        not so: say a little more
+  -D                        go to the background once clients are served; what would be
+                            printed from then on is lost
+  -d, -db                   stay in the foreground whatever -D says; -d is -V, too
+  -p FILE                   write the process id there once all sockets are open
+  -sf PID...                take the place of these processes, with their sockets, and
+                            tell them to end gently (SIGUSR1): no client is refused
+  -st PID...                the same, but they are to hurry (SIGTERM)
+  -v, -vv                   name and version; more of that
+
+SIGUSR1: no one is let in any more, idle connections are closed, and requests and
+connections under way take the time they need, or hard-stop-after. SIGTERM and SIGINT:
+the same for at most 10 seconds; a second one ends the program at once.
 
 The second is a proxy for one backend.
 
@@ -41,13 +62,12 @@ HAProxy's words.
                             and at most a second
   --admin ADDRESS           a control port, on a loopback address only, for HAProxy's
                             runtime commands about backend app: help lists them
-  --help                    this text
+  --help, -h                this text
 ";
 
 /// How to run.
 #[derive(Debug)]
 pub(crate) struct Options {
-    pub(crate) files: Files,
     pub(crate) listen: SocketAddr,
     pub(crate) servers: Vec<String>,
     pub(crate) cookie: Option<String>,
@@ -62,18 +82,9 @@ pub(crate) struct Options {
     pub(crate) admin: Option<SocketAddr>,
 }
 
-/// Configuration files.
-#[derive(Debug, Default)]
-pub(crate) struct Files {
-    pub(crate) paths: Vec<String>,
-    pub(crate) local_peer: Option<String>,
-    pub(crate) is_check: bool,
-}
-
 impl Default for Options {
     fn default() -> Self {
         Self {
-            files: Files::default(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             servers: Vec::new(),
             cookie: None,
@@ -90,32 +101,45 @@ impl Default for Options {
     }
 }
 
-/// Reads the arguments behind the program's name; `None` when they ask for help.
-pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let arguments: Vec<String> = arguments.collect();
-    let mut rest = Arguments(&arguments);
-    let mut options = Options::default();
-    let mut of_backend = None;
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Help,
+    /// `-v`, or `-vv` for more.
+    Version {
+        is_long: bool,
+    },
+    /// Configurations are run, or checked.
+    Configured(Flags),
+    /// A proxy for one backend.
+    Plain(Options),
+}
+
+/// Reads the arguments behind the program's name.
+pub(crate) fn parse(arguments: &[String]) -> Result<Order, String> {
+    let mut rest = Arguments(arguments);
+    let (mut flags, mut options) = (Flags::default(), Options::default());
+    let (mut of_flags, mut of_options) = (None, None);
     while let Some(name) = rest.next() {
         match name {
-            "--help" => return Ok(None),
-            "-f" => options.files.paths.push(rest.text(name)?),
-            "-c" => options.files.is_check = true,
-            "-L" => options.files.local_peer = Some(rest.text(name)?),
+            "--help" | "-h" => return Ok(Order::Help),
+            "-v" | "-vv" => {
+                let is_long = name == "-vv";
+                return Ok(Order::Version { is_long });
+            }
+            _ if flags.set(name, &mut rest)? => of_flags = Some(name),
             _ => {
                 options.set(name, &mut rest)?;
-                of_backend = Some(name);
+                of_options = Some(name);
             }
         }
     }
-    let is_configured = !options.files.paths.is_empty();
-    match of_backend {
-        Some(name) if is_configured => Err(format!("{name} has no place beside -f")),
-        _ if !is_configured && options.files.is_check => Err("-c has no place without -f".into()),
-        _ if !is_configured && options.files.local_peer.is_some() => {
-            Err("-L has no place without -f".into())
-        }
-        _ => Ok(Some(options)),
+    let is_configured = !flags.files.paths.is_empty();
+    match (of_flags, of_options) {
+        (_, Some(name)) if is_configured => Err(format!("{name} has no place beside -f")),
+        (Some(name), _) if !is_configured => Err(format!("{name} has no place without -f")),
+        (Some(_), _) => Ok(Order::Configured(flags)),
+        (None, _) => Ok(Order::Plain(options)),
     }
 }
 
@@ -150,33 +174,4 @@ fn loopback(address: SocketAddr) -> Result<SocketAddr, String> {
     Err(format!(
         "--admin {address}: expected a loopback address, such as 127.0.0.1:9999"
     ))
-}
-
-/// Arguments not read yet.
-struct Arguments<'a>(&'a [String]);
-
-impl<'a> Arguments<'a> {
-    fn next(&mut self) -> Option<&'a str> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(first)
-    }
-
-    fn text(&mut self, option: &str) -> Result<String, String> {
-        let text = self.next().map(str::to_owned);
-        text.ok_or_else(|| format!("{option} expects a text behind it"))
-    }
-
-    fn read<T: FromStr>(&mut self, option: &str, expected: &str) -> Result<T, String> {
-        let text = self.text(option)?;
-        text.parse()
-            .map_err(|_| format!("{option} {text:?}: expected {expected}"))
-    }
-
-    /// The next argument if it is a number; otherwise it is left alone.
-    fn number(&mut self) -> Option<i32> {
-        let number = self.0.first()?.parse().ok()?;
-        self.next();
-        Some(number)
-    }
 }

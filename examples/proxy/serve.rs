@@ -1,39 +1,108 @@
 //! Puts a configuration into service: its sockets, and what watches over its tables.
 
 use std::error::Error;
+use std::fs;
+use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stickroute::Now;
-use stickroute::haproxy::{Bind, Configuration, Level, Mode};
+use stickroute::haproxy::{Bind, Level, Mode};
 
 use crate::config::{Loaded, room};
 use crate::control::{self, Control, Subject};
-use crate::listener::{self, Door};
-use crate::site::{Front, Site};
-use crate::sockets;
+use crate::daemon;
+use crate::flags::{Background, Flags};
+use crate::graceful::{Guests, Orders};
+use crate::handover::{self, Sockets};
+use crate::listener::Door;
+use crate::site::Front;
+use crate::sockets::{Descriptors, Listener, Opener};
 use crate::upkeep;
 
 /// HAProxy's, where the configuration says nothing.
 const STATS_TIMEOUT: Duration = Duration::from_secs(10);
 const STATS_MAXCONN: u32 = 10;
 
-/// Listens everywhere, says where, and serves until it is told to stop.
-pub(crate) async fn run(loaded: Loaded) -> Result<(), Box<dyn Error>> {
-    let Loaded {
-        configuration,
-        site,
-        fronts,
-    } = loaded;
-    let limit = configuration.global.maxconn.as_ref();
-    let everywhere = room(limit.map_or(0, |limit| limit.value));
+/// Listens everywhere, says where, takes the place of those who served before, and serves
+/// until it is told to stop.
+pub(crate) async fn run(
+    loaded: Loaded,
+    descriptors: Descriptors,
+    flags: &Flags,
+) -> Result<(), Box<dyn Error>> {
+    // From the moment on when its process id is known it may be told to stop.
+    let mut orders = Orders::new()?;
+    let voice = flags.files.voice;
+    let global = &loaded.configuration.global;
+    let mut opener = Opener {
+        handed_over: Sockets::of(&flags.predecessors, |text| voice.notice(text)),
+        descriptors,
+        reuse_port: !global.no_reuse_port,
+    };
+    let doors = doors(&loaded, flags, &mut opener).await?;
+    let controls = controls(&loaded, &mut opener).await?;
+    // Nobody listens any more on what is left in it.
+    drop(opener);
+    for door in &doors {
+        voice.say(address(&door.front, &door.listener.name()?));
+    }
+    for (listener, _) in &controls {
+        voice.say(format_args!("stats: {}", listener.name()?));
+    }
+    let (guests, guest) = Guests::new();
+    let of_doors = doors.iter().map(|door| &door.listener);
+    let listeners = of_doors.chain(controls.iter().map(|(listener, _)| listener));
+    let listeners = listeners.map(Arc::downgrade).collect();
+    if let Err(error) = handover::offer(listeners, guest.clone()) {
+        voice.warning(format_args!("sockets cannot be handed over: {error}"));
+    }
+    for door in doors {
+        tokio::spawn(door.open(guest.clone()));
+    }
+    for (listener, control) in controls {
+        tokio::spawn(control::serve(listener, control, guest.clone()));
+    }
+    drop(guest);
+    tokio::spawn(upkeep::run(loaded.site));
+    arrive(flags)?;
+    let limit = global.hard_stop_after.as_ref().map(|limit| limit.value);
+    guests.see_out(&mut orders, limit).await;
+    Ok(())
+}
+
+/// Tells everybody who waits for it that clients are served.
+fn arrive(flags: &Flags) -> Result<(), Box<dyn Error>> {
+    let voice = flags.files.voice;
+    if let Some(file) = &flags.pid_file {
+        let written = fs::write(file, format!("{}\n", process::id()));
+        written.map_err(|error| format!("-p {file}: {error}"))?;
+    }
+    for predecessor in &flags.predecessors {
+        let process = predecessor.process;
+        match predecessor.dismiss() {
+            Ok(()) => voice.detail(format_args!("process {process} is told to stop")),
+            Err(error) => voice.warning(format_args!("process {process} goes on: {error}")),
+        }
+    }
+    match flags.background {
+        Background::Is => daemon::detach()?,
+        _ => voice.say(daemon::READY),
+    }
+    Ok(())
+}
+
+async fn doors(loaded: &Loaded, flags: &Flags, opener: &mut Opener) -> Result<Vec<Door>, String> {
+    let limit = loaded.configuration.global.maxconn.as_ref();
+    let limit = flags.maxconn.or(limit.map(|limit| limit.value));
+    let everywhere = room(limit.unwrap_or(0));
     let mut doors = Vec::new();
-    for (front, binds) in &fronts {
+    for (front, binds) in &loaded.fronts {
         for bind in binds {
             let rooms = [room(bind.maxconn.unwrap_or(0)), Arc::clone(&everywhere)];
-            for listener in sockets::open(bind).await? {
+            for listener in opener.open(bind).await? {
                 doors.push(Door {
-                    listener,
+                    listener: Arc::new(listener),
                     front: Arc::clone(front),
                     accepts_proxy: bind.accept_proxy,
                     rooms: rooms.to_vec(),
@@ -41,20 +110,7 @@ pub(crate) async fn run(loaded: Loaded) -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    let controls = controls(&configuration, &site).await?;
-    for door in &doors {
-        println!("{}", address(&door.front, &door.listener.name()?));
-    }
-    for (listener, _) in &controls {
-        println!("stats: {}", listener.name()?);
-    }
-    println!("ready");
-    for (listener, control) in controls {
-        tokio::spawn(control::serve(listener, control));
-    }
-    tokio::spawn(upkeep::run(site));
-    listener::serve(doors).await?;
-    Ok(())
+    Ok(doors)
 }
 
 fn address(front: &Front, name: &str) -> String {
@@ -66,14 +122,14 @@ fn address(front: &Front, name: &str) -> String {
 }
 
 async fn controls(
-    configuration: &Configuration,
-    site: &Arc<Site>,
-) -> Result<Vec<(sockets::Listener, Control)>, String> {
-    let global = &configuration.global;
+    loaded: &Loaded,
+    opener: &mut Opener,
+) -> Result<Vec<(Arc<Listener>, Control)>, String> {
+    let global = &loaded.configuration.global;
     let timeout = global.stats_timeout.as_ref();
     let maxconn = global.stats_maxconn.as_ref();
     let control = Control {
-        subject: Subject::Site(Arc::clone(site)),
+        subject: Subject::Site(Arc::clone(&loaded.site)),
         started: Now::system(),
         level: Level::Operator,
         timeout: Some(timeout.map_or(STATS_TIMEOUT, |limit| limit.value)),
@@ -82,12 +138,12 @@ async fn controls(
     let mut controls = Vec::new();
     for bind in &global.stats_sockets {
         let level = level(bind);
-        for listener in sockets::open(bind).await? {
+        for listener in opener.open(bind).await? {
             let control = Control {
                 level,
                 ..control.clone()
             };
-            controls.push((listener, control));
+            controls.push((Arc::new(listener), control));
         }
     }
     Ok(controls)

@@ -165,7 +165,6 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             " bind :80 transparent",
             ":7:7: 'transparent': this option is not supported",
         ),
-        (" bind abns@x", ":7:7: 'abns@x': not supported"),
         (
             " tcp-request content accept if HTTP",
             ":7:22: 'accept': not supported by this",
@@ -214,8 +213,6 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
     }
     let missing = client::run(Command::new(example("proxy")).args(["-f", "/nowhere.cfg"]));
     assert_eq!(missing.status.code(), Some(1));
-    let both = client::run(Command::new(example("proxy")).args(["-f", "/x", "--persist"]));
-    assert_eq!(both.status.code(), Some(2));
 }
 
 #[test]
