@@ -141,8 +141,10 @@ impl Guest {
             }
         };
         tokio::select! {
-            ended = connection.as_mut() => return ended,
+            // An answer that comes together with the order tells the client, too.
+            biased;
             () = leaves => {}
+            ended = connection.as_mut() => return ended,
         }
         connection.as_mut().graceful_shutdown();
         connection.await

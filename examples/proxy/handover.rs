@@ -131,6 +131,7 @@ fn send_all(mut stream: UnixStream, listeners: &[Arc<Listener>]) -> io::Result<(
     stream.set_write_timeout(Some(LIMIT))?;
     for listener in listeners {
         send(&mut stream, listener.key(), listener.as_fd())?;
+        listener.share();
     }
     stream.write_all(&[0])
 }

@@ -20,8 +20,8 @@ use crate::sockets::Listener;
 use crate::stream::{Ends, PatientStream, Stream, UnderWay};
 use crate::tcp::{self, View};
 
-/// So many clients are let in after the order to stop, at each socket: no more may be
-/// waiting there, and others may come as long as somebody else listens on it.
+/// So many clients are let in after the order to stop, at each socket: others may come as
+/// long as there are some.
 const MOST_LAST: u32 = 1024;
 
 /// One socket of a frontend.
@@ -60,8 +60,12 @@ impl Door {
     }
 }
 
-/// Who has been waiting at a socket would be sent away when it is closed.
+/// Who has been waiting at a socket would be sent away when it is closed, unless another
+/// program has it, too.
 async fn let_in_the_last(door: &Door, guest: &Guest) {
+    if door.listener.is_shared() {
+        return;
+    }
     for _ in 0..MOST_LAST {
         tokio::select! {
             biased;

@@ -9,6 +9,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net as unix;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rustix::io::Errno;
 use rustix::net::sockopt::{socket_domain, socket_type};
@@ -26,6 +27,7 @@ pub(crate) struct Listener {
     socket: Socket,
     /// What it is called when it is handed over.
     key: String,
+    is_shared: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -93,12 +95,12 @@ impl Opener {
                         Some(socket) => adopt(socket, backlog)?,
                         None => Socket::Tcp(tcp(address, backlog, self.reuse_port)?),
                     };
-                    listeners.push(Listener { socket, key });
+                    listeners.push(Listener::new(socket, key));
                 }
                 return Ok(());
             }
         };
-        listeners.push(Listener { socket, key });
+        listeners.push(Listener::new(socket, key));
         Ok(())
     }
 }
@@ -247,12 +249,26 @@ fn listen(socket: &impl AsFd, backlog: i32) -> io::Result<()> {
 }
 
 impl Listener {
+    fn new(socket: Socket, key: String) -> Self {
+        Self {
+            socket,
+            key,
+            is_shared: AtomicBool::new(false),
+        }
+    }
+
     /// One that is not handed over.
     pub(crate) fn tcp(listener: TcpListener) -> Self {
-        Self {
-            socket: Socket::Tcp(listener),
-            key: String::new(),
-        }
+        Self::new(Socket::Tcp(listener), String::new())
+    }
+
+    /// Another program listens on it, too, from now on.
+    pub(crate) fn share(&self) {
+        self.is_shared.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared.load(Relaxed)
     }
 
     /// The next connection, and its ends.

@@ -63,17 +63,34 @@ fn is_running(running: &mut Running) -> bool {
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
-/// A server that answers when it is told to.
-fn told() -> (SocketAddr, mpsc::Receiver<()>, mpsc::Sender<()>) {
-    let (came, comes) = mpsc::channel();
-    let (go, wait) = mpsc::channel();
-    let server = serve(move |_| {
-        came.send(()).unwrap();
-        // A test that has ended tells nothing.
-        let _ = wait.recv();
-        page("")
-    });
-    (server, comes, go)
+/// A server that answers when it is told to, one request after the other.
+struct Told {
+    address: SocketAddr,
+    came: mpsc::Receiver<()>,
+    go: mpsc::Sender<()>,
+}
+
+impl Told {
+    fn new() -> Self {
+        let (comes, came) = mpsc::channel();
+        let (go, gone) = mpsc::channel();
+        let address = serve(move |_| {
+            // A test that has ended neither asks nor tells.
+            let _ = comes.send(());
+            let _ = gone.recv();
+            page("")
+        });
+        Self { address, came, go }
+    }
+
+    /// Waits for a request.
+    fn wait(&self) {
+        self.came.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+
+    fn answer(&self) {
+        self.go.send(()).unwrap();
+    }
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -351,32 +368,36 @@ fn an_address_that_is_taken_is_refused() {
 
 #[test]
 fn a_soft_stop_lets_requests_end_and_closes_idle_connections() {
-    let (server, comes, go) = told();
+    let server = Told::new();
     let folder = Folder::new("soft-stop");
     let listen = free_address();
-    let mut running = run(&before(server, &format!(" bind {listen}\n")), &folder, &[]);
+    let mut running = run(
+        &before(server.address, &format!(" bind {listen}\n")),
+        &folder,
+        &[],
+    );
     let mut idle = connect(listen);
     idle.write_all(GET).unwrap();
-    comes.recv().unwrap();
-    go.send(()).unwrap();
+    server.wait();
+    server.answer();
     read_answer(&mut idle);
     let mut fresh = connect(listen);
     let mut busy = connect(listen);
     busy.write_all(GET).unwrap();
-    comes.recv().unwrap();
+    server.wait();
 
     kill_process(pid(&mut running), Signal::USR1).unwrap();
     assert_eq!(idle.read(&mut [0]).unwrap(), 0, "it is closed at once");
     assert!(eventually(|| TcpStream::connect(listen).is_err()));
     // Nobody has refused this client; its request may have been on its way.
     fresh.write_all(GET).unwrap();
-    go.send(()).unwrap();
+    server.answer();
     let answer = read_answer(&mut busy);
     assert!(answer.contains("connection: close"), "{answer}");
     assert_eq!(busy.read(&mut [0]).unwrap(), 0);
     assert!(is_running(&mut running));
-    comes.recv().unwrap();
-    go.send(()).unwrap();
+    server.wait();
+    server.answer();
     let answer = read_answer(&mut fresh);
     assert!(answer.contains("connection: close"), "{answer}");
     assert!(ended(&mut running).unwrap().success());
@@ -384,11 +405,11 @@ fn a_soft_stop_lets_requests_end_and_closes_idle_connections() {
 
 #[test]
 fn a_client_that_waits_for_room_is_served_after_the_order_to_stop() {
-    let (server, comes, go) = told();
+    let server = Told::new();
     let folder = Folder::new("stop-room");
     let listen = free_address();
     let mut running = run(
-        &before(server, &format!(" maxconn 1\n bind {listen}\n")),
+        &before(server.address, &format!(" maxconn 1\n bind {listen}\n")),
         &folder,
         &[],
     );
@@ -396,10 +417,10 @@ fn a_client_that_waits_for_room_is_served_after_the_order_to_stop() {
     for client in &mut clients {
         client.write_all(GET).unwrap();
     }
-    comes.recv().unwrap();
+    server.wait();
     kill_process(pid(&mut running), Signal::USR1).unwrap();
     assert!(eventually(|| TcpStream::connect(listen).is_err()));
-    (0..4).for_each(|_| go.send(()).unwrap());
+    (0..4).for_each(|_| server.answer());
     for client in &mut clients {
         assert!(read_answer(client).starts_with("HTTP/1.1 200"));
     }
@@ -408,17 +429,17 @@ fn a_client_that_waits_for_room_is_served_after_the_order_to_stop() {
 
 #[test]
 fn hard_stop_after_ends_what_takes_too_long() {
-    let (server, comes, _go) = told();
+    let server = Told::new();
     let folder = Folder::new("hard-stop");
     let listen = free_address();
     let text = format!(
         "global\n hard-stop-after 200ms\n{}",
-        before(server, &format!(" bind {listen}\n"))
+        before(server.address, &format!(" bind {listen}\n"))
     );
     let mut running = run(&text, &folder, &[]);
     let mut busy = connect(listen);
     busy.write_all(GET).unwrap();
-    comes.recv().unwrap();
+    server.wait();
     assert!(is_running(&mut running));
     kill_process(pid(&mut running), Signal::USR1).unwrap();
     assert!(ended(&mut running).unwrap().success());
@@ -455,13 +476,9 @@ fn connections_in_mode_tcp_outlive_a_soft_stop_until_somebody_insists() {
     // Two signals that come at once may be one.
     let insists = || {
         let _ = kill_process(pid, Signal::TERM);
-        ended_already(&mut running)
+        !is_running(&mut running)
     };
     assert!(eventually(insists));
-}
-
-fn ended_already(running: &mut Running) -> bool {
-    running.child().try_wait().unwrap().is_some()
 }
 
 #[test]
@@ -587,6 +604,33 @@ fn another_process_takes_over_without_a_refused_or_broken_connection() {
         running = next;
     }
     crowd.end();
+}
+
+#[test]
+fn clients_who_wait_at_the_socket_of_the_old_process_are_let_in_by_the_new_one() {
+    let (slow, quick) = (Told::new(), serve(|_| page("")));
+    let folder = Folder::new("takeover-waiting");
+    let listen = free_address();
+    let text = |server, lines| before(server, &format!(" {lines}\n bind {listen}\n"));
+    let mut running = run(&text(slow.address, "maxconn 1"), &folder, &[]);
+    let mut clients: Vec<_> = (0..4).map(|_| connect(listen)).collect();
+    clients[0].write_all(GET).unwrap();
+    slow.wait();
+    for client in &mut clients[1..] {
+        client.write_all(GET).unwrap();
+    }
+    let id = pid(&mut running).to_string();
+    let _next = run(&text(quick, ""), &folder, &["-sf", &id]);
+    // One is in the hands of the old process and waits for the first to leave.
+    for client in &mut clients[2..] {
+        assert!(read_answer(client).starts_with("HTTP/1.1 200"));
+    }
+    assert!(is_running(&mut running));
+    for client in &mut clients[..2] {
+        slow.answer();
+        assert!(read_answer(client).starts_with("HTTP/1.1 200"));
+    }
+    assert!(ended(&mut running).unwrap().success());
 }
 
 #[test]
