@@ -232,16 +232,32 @@ listen l
         .feature("PLAIN")
         .environment(|name| (name == "MAX").then(|| "60".to_owned()))
         .file("a", text)
-        .file("b", " maxconn 9\n")
+        .file("b", "listen m\n maxconn 9\n")
         .read()
         .unwrap();
     assert_eq!(configuration.global.maxconn.as_ref().unwrap().value, 60);
-    let listen = &configuration.proxies[0];
-    assert_eq!(listen.mode, Mode::Http);
-    assert_eq!(listen.frontend.maxconn.as_ref().unwrap().value, 9);
+    let [one, two] = &configuration.proxies[..] else {
+        panic!("two sections")
+    };
+    assert_eq!(one.mode, Mode::Http);
+    assert_eq!(two.frontend.maxconn.as_ref().unwrap().value, 9);
     let notice = &configuration.findings()[0];
     assert_eq!(notice.severity(), Severity::Notice);
     assert_eq!(notice.message(), "hello there");
+}
+
+#[test]
+fn a_section_ends_with_its_file_and_defaults_go_on() {
+    let files = |second: &str| {
+        ConfigurationReader::new()
+            .file("a", "defaults\n mode http\nbackend one\n")
+            .file("b", second)
+            .read()
+    };
+    let error = files(" fullconn 9\n").unwrap_err();
+    assert_eq!(error.findings()[0].kind(), FindingKind::Misplaced);
+    let configuration = files("backend two\n").unwrap();
+    assert_eq!(configuration.proxies[1].mode, Mode::Http);
 }
 
 #[test]

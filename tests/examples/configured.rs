@@ -252,14 +252,10 @@ fn files_are_read_as_one_with_the_environment_in_them() {
     let (one, two) = (folder.file("1.cfg"), folder.file("2.cfg"));
     std::fs::write(
         &one,
-        TIMEOUTS.to_owned() + "frontend web\n bind \"$HERE\"\n",
+        TIMEOUTS.to_owned() + "frontend web\n bind \"$HERE\"\n default_backend app\n",
     )
     .unwrap();
-    std::fs::write(
-        &two,
-        " default_backend app\nbackend app\n server s 127.0.0.1:1\n",
-    )
-    .unwrap();
+    std::fs::write(&two, "backend app\n server s 127.0.0.1:1\n").unwrap();
     let listen = free_address();
     let mut command = Command::new(example("proxy"));
     command.env("HERE", listen.to_string());

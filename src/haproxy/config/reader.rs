@@ -102,7 +102,8 @@ impl<'e> ConfigurationReader<'e> {
         self
     }
 
-    /// Adds a file; later ones go on where earlier ones end. HAProxy: `-f`.
+    /// Adds a file; what earlier ones say holds in later ones, too, but a section ends
+    /// with its file. HAProxy: `-f`.
     pub fn file(mut self, name: impl Into<String>, text: impl Into<Vec<u8>>) -> Self {
         self.files.push((name.into(), text.into()));
         self
@@ -165,6 +166,7 @@ impl<'r> Reading<'r> {
     }
 
     fn file(&mut self, order: u32, name: &str, text: &[u8]) {
+        self.section = Section::None;
         let mut location = Location {
             order,
             line: 0,
