@@ -93,6 +93,8 @@ impl Flags {
             "-c" => self.is_check = true,
             "-L" => self.files.local_peer = Some(rest.text(name)?),
             "-V" => self.files.voice = Voice::Verbose,
+            // In any order, as in HAProxy.
+            "-q" if self.files.voice == Voice::Verbose => {}
             "-q" => self.files.voice = Voice::Quiet,
             "-p" => self.pid_file = Some(rest.text(name)?),
             "-C" => self.folder = Some(rest.text(name)?),

@@ -6,13 +6,17 @@ use std::pin::pin;
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulConnection;
+use rustix::process;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// How long whoever is being served may take after an order to hurry, and a client to send
-/// its first request after any order to stop.
+/// its first request after one to leave.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a client may take to send its first request after an order to hurry.
+const LAST_CHANCE: Duration = Duration::from_secs(1);
 
 /// How far the end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +25,7 @@ pub(crate) enum Phase {
     /// Nobody is let in; requests and connections take the time they need. HAProxy: the
     /// soft stop.
     Leaving,
-    /// The same, but not for long, and who has asked for nothing yet is sent away.
+    /// The same, but not for long.
     Hurrying,
 }
 
@@ -31,6 +35,9 @@ pub(crate) struct Orders {
     leave: Signal,
     terminate: Signal,
     interrupt: Signal,
+    /// By these HAProxy asks an old process for a pause, and to go on. Nobody has to make
+    /// room here, and their usual effect would be a pause without end.
+    _ignored: [Signal; 2],
 }
 
 impl Orders {
@@ -40,6 +47,10 @@ impl Orders {
             leave: signal(SignalKind::user_defined1())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _ignored: [
+                ignored(process::Signal::TTOU)?,
+                ignored(process::Signal::TTIN)?,
+            ],
         })
     }
 
@@ -50,6 +61,10 @@ impl Orders {
             _ = self.interrupt.recv() => Phase::Hurrying,
         }
     }
+}
+
+fn ignored(name: process::Signal) -> io::Result<Signal> {
+    signal(SignalKind::from_raw(name.as_raw()))
 }
 
 /// All who are being served.
@@ -118,8 +133,12 @@ impl Guest {
     /// Waits until whoever has asked for nothing yet is not waited for any longer.
     pub(crate) async fn sent_away(&mut self) {
         self.told(Phase::Leaving).await;
+        let hurried = async {
+            self.told(Phase::Hurrying).await;
+            sleep(LAST_CHANCE).await;
+        };
         // Which of the two comes first is all the same.
-        let _ = timeout(GRACE, self.told(Phase::Hurrying)).await;
+        let _ = timeout(GRACE, hurried).await;
     }
 
     /// Serves an HTTP client, and tells it to leave when the time has come: at once if it

@@ -20,7 +20,7 @@ peers) is told in warnings. Its options are those of HAProxy, as far as they go;
 others are refused, each with a reason.
 
   -f FILE                   a configuration file, or a folder: its files *.cfg, by name;
-                            several are read as one
+                            several are read one after the other
   -- FILE...                the same for all that follow
   -C FOLDER                 go there before any file is opened
   -L NAME                   the name of the local peer

@@ -122,8 +122,8 @@ fn configurations_are_checked_as_haproxy_checks_them() {
         ("good.cfg", &*plain),
         ("odd.cfg", &odd),
         ("bad.cfg", "nonsense\n"),
-        ("d/1.cfg", "frontend f\n bind :80\n"),
-        ("d/2.cfg", " default_backend b\nbackend b\n mode http\n"),
+        ("d/1.cfg", "defaults\n mode http\n"),
+        ("d/2.cfg", "frontend f\n bind :80\n nonsense\n"),
         ("d/.0.cfg", "nonsense\n"),
         ("d/3.txt", "nonsense\n"),
     ] {
@@ -167,10 +167,10 @@ fn configurations_are_checked_as_haproxy_checks_them() {
             "{arguments:?}: {output:?}"
         );
     }
-    // Both files of the folder, in this order: the second goes on in the section.
+    // Nothing but the second of its two files is told about.
     let output = run_with(&folder, &["-c", "-f", "d"]);
     let log = latin1(&output.stderr);
-    assert!(log.contains("d/2.cfg:1:18: 'b': "), "{log}");
+    assert!(log.contains("d/2.cfg:3:2: 'nonsense': "), "{log}");
     assert_eq!(log.matches("[ALERT]").count(), 1, "{log}");
 }
 
@@ -386,6 +386,8 @@ fn a_soft_stop_lets_requests_end_and_closes_idle_connections() {
     busy.write_all(GET).unwrap();
     server.wait();
 
+    // HAProxy asks so for a pause, which would last for ever.
+    kill_process(pid(&mut running), Signal::TTOU).unwrap();
     kill_process(pid(&mut running), Signal::USR1).unwrap();
     assert_eq!(idle.read(&mut [0]).unwrap(), 0, "it is closed at once");
     assert!(eventually(|| TcpStream::connect(listen).is_err()));
@@ -524,6 +526,12 @@ impl Crowd {
             crowd.add(move || TcpStream::connect(listen));
         }
         crowd.add(move || UnixStream::connect(&socket));
+        crowd.add(move || {
+            let stream = TcpStream::connect(listen);
+            // Its request comes when another process may have taken over.
+            thread::sleep(Duration::from_millis(5));
+            stream
+        });
         crowd
     }
 
@@ -593,9 +601,9 @@ fn another_process_takes_over_without_a_refused_or_broken_connection() {
     let mut running = run(&text, &folder, &[]);
     let crowd = Crowd::new(listen, socket);
     crowd.go_on(20);
-    for order in ["-sf", "-st", "-sf", "-sf", "-sf", "-sf"] {
+    for _ in 0..6 {
         let old = pid(&mut running).to_string();
-        let mut next = run(&text, &folder, &[order, &old]);
+        let mut next = run(&text, &folder, &["-sf", &old]);
         crowd.go_on(20);
         assert!(ended(&mut running).unwrap().success(), "it has left");
         crowd.go_on(20);
@@ -631,6 +639,27 @@ fn clients_who_wait_at_the_socket_of_the_old_process_are_let_in_by_the_new_one()
         assert!(read_answer(client).starts_with("HTTP/1.1 200"));
     }
     assert!(ended(&mut running).unwrap().success());
+}
+
+#[test]
+fn an_old_process_can_be_told_to_hurry() {
+    let folder = Folder::new("takeover-hurry");
+    let listen = free_address();
+    let text = before(serve(|_| page("")), &format!(" bind {listen}\n"));
+    let mut running = run(&text, &folder, &[]);
+    let mut silent = connect(listen);
+    // Who comes later is let in later.
+    exchange(listen, "GET / HTTP/1.1\r\nHost: h\r\n", "");
+    let id = pid(&mut running).to_string();
+    // Nobody has the other number.
+    let _next = run(&text, &folder, &["-st", "99999999", &id, "-V"]);
+    assert!(
+        ended(&mut running).unwrap().success(),
+        "it waits for a second, not for ten"
+    );
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0);
+    let answer = exchange(listen, "GET / HTTP/1.1\r\nHost: h\r\n", "");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[test]
@@ -727,8 +756,7 @@ fn lives(process: Pid) -> bool {
 }
 
 #[test]
-fn who_says_nothing_is_not_waited_for_in_the_foreground() {
-    // `-db` counts more than `-D`, and `-q` leaves stdout alone.
+fn the_foreground_counts_more_than_the_background() {
     let folder = Folder::new("foreground");
     let listen = free_address();
     let text = before(serve(|_| page("")), &format!(" bind {listen}\n"));

@@ -42,6 +42,7 @@ mod retries;
 mod rules;
 mod scenario;
 mod slow_start;
+mod service;
 mod sticky;
 #[path = "../support/mod.rs"]
 mod support;
