@@ -13,7 +13,7 @@ use crate::config::{Loaded, room};
 use crate::control::{self, Control, Subject};
 use crate::daemon;
 use crate::flags::{Background, Flags};
-use crate::graceful::{Guests, Orders};
+use crate::graceful::{Guest, Guests, Orders};
 use crate::handover::{self, Sockets};
 use crate::listener::Door;
 use crate::site::Front;
@@ -33,10 +33,10 @@ pub(crate) async fn run(
 ) -> Result<(), Box<dyn Error>> {
     // From the moment on when its process id is known it may be told to stop.
     let mut orders = Orders::new()?;
-    let voice = flags.files.voice;
     let global = &loaded.configuration.global;
+    let limit = global.hard_stop_after.as_ref().map(|limit| limit.value);
     let mut opener = Opener {
-        handed_over: Sockets::of(&flags.predecessors, |text| voice.notice(text)),
+        handed_over: Sockets::of(&flags.predecessors, |text| flags.files.voice.notice(text)),
         descriptors,
         reuse_port: !global.no_reuse_port,
     };
@@ -44,19 +44,8 @@ pub(crate) async fn run(
     let controls = controls(&loaded, &mut opener).await?;
     // Nobody listens any more on what is left in it.
     drop(opener);
-    for door in &doors {
-        voice.say(address(&door.front, &door.listener.name()?));
-    }
-    for (listener, _) in &controls {
-        voice.say(format_args!("stats: {}", listener.name()?));
-    }
     let (guests, guest) = Guests::new();
-    let of_doors = doors.iter().map(|door| &door.listener);
-    let listeners = of_doors.chain(controls.iter().map(|(listener, _)| listener));
-    let listeners = listeners.map(Arc::downgrade).collect();
-    if let Err(error) = handover::offer(listeners, guest.clone()) {
-        voice.warning(format_args!("sockets cannot be handed over: {error}"));
-    }
+    announce(&doors, &controls, flags, &guest)?;
     for door in doors {
         tokio::spawn(door.open(guest.clone()));
     }
@@ -65,19 +54,46 @@ pub(crate) async fn run(
     }
     drop(guest);
     tokio::spawn(upkeep::run(loaded.site));
-    arrive(flags)?;
-    let limit = global.hard_stop_after.as_ref().map(|limit| limit.value);
+    replace(flags);
+    match flags.background {
+        Background::Is => daemon::detach()?,
+        _ => flags.files.voice.say(daemon::READY),
+    }
     guests.see_out(&mut orders, limit).await;
     Ok(())
 }
 
-/// Tells everybody who waits for it that clients are served.
-fn arrive(flags: &Flags) -> Result<(), Box<dyn Error>> {
+/// Says where it listens, and to whom it may concern who does. Whatever can fail is behind
+/// it when the first client is let in.
+fn announce(
+    doors: &[Door],
+    controls: &[(Arc<Listener>, Control)],
+    flags: &Flags,
+    guest: &Guest,
+) -> Result<(), Box<dyn Error>> {
     let voice = flags.files.voice;
+    for door in doors {
+        voice.say(address(&door.front, &door.listener.name()?));
+    }
+    for (listener, _) in controls {
+        voice.say(format_args!("stats: {}", listener.name()?));
+    }
+    let of_doors = doors.iter().map(|door| &door.listener);
+    let listeners = of_doors.chain(controls.iter().map(|(listener, _)| listener));
+    let listeners = listeners.map(Arc::downgrade).collect();
+    if let Err(error) = handover::offer(listeners, guest.clone()) {
+        voice.warning(format_args!("sockets cannot be handed over: {error}"));
+    }
     if let Some(file) = &flags.pid_file {
         let written = fs::write(file, format!("{}\n", process::id()));
         written.map_err(|error| format!("-p {file}: {error}"))?;
     }
+    Ok(())
+}
+
+/// Tells those whose place is taken to leave.
+fn replace(flags: &Flags) {
+    let voice = flags.files.voice;
     for predecessor in &flags.predecessors {
         let process = predecessor.process;
         match predecessor.dismiss() {
@@ -85,11 +101,6 @@ fn arrive(flags: &Flags) -> Result<(), Box<dyn Error>> {
             Err(error) => voice.warning(format_args!("process {process} goes on: {error}")),
         }
     }
-    match flags.background {
-        Background::Is => daemon::detach()?,
-        _ => voice.say(daemon::READY),
-    }
-    Ok(())
 }
 
 async fn doors(loaded: &Loaded, flags: &Flags, opener: &mut Opener) -> Result<Vec<Door>, String> {

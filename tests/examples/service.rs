@@ -701,11 +701,21 @@ fn a_process_that_cannot_start_leaves_the_old_one_alone() {
     let mut running = run(&text, &folder, &[]);
     let id = pid(&mut running).to_string();
     let taken = taken.local_addr().unwrap();
-    fs::write(folder.file("x.cfg"), text + &format!(" bind {taken}\n")).unwrap();
+    fs::write(
+        folder.file("x.cfg"),
+        text.clone() + &format!(" bind {taken}\n"),
+    )
+    .unwrap();
     let output = run_with(&folder, &["-f", "x.cfg", "-sf", &id]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let output = run_with(&folder, &["-f", "missing.cfg", "-sf", &id]);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    fs::write(folder.file("y.cfg"), text).unwrap();
+    for arguments in [
+        &["-f", "missing.cfg", "-sf", &id][..],
+        &["-p", "no/such/folder", "-f", "y.cfg", "-sf", &id],
+    ] {
+        let output = run_with(&folder, arguments);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+    }
     let answer = exchange(listen, "GET / HTTP/1.1\r\nHost: h\r\n", "");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(is_running(&mut running));
