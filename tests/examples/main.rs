@@ -1,6 +1,7 @@
 //! The examples do what they say: each is started as its documentation tells, and used.
 
 mod client;
+mod command_line;
 mod configured;
 mod hostile;
 mod published;
@@ -9,6 +10,7 @@ mod server;
 mod service;
 #[path = "../support/mod.rs"]
 mod support;
+mod takeover;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
