@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::fault::Fault;
 use crate::honour;
 use crate::options::Files;
-use crate::pool::Pool;
+use crate::pool::{Pool, Reuse};
 use crate::rules::Rules;
 use crate::site::{Back, BackTimeouts, Front, Route, Site};
 use crate::stream::Patience;
@@ -158,7 +158,6 @@ fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>) -> Back {
     let connect = proxy.timeout(Timeout::Connect);
     let closes = proxy.is_on("httpclose") || proxy.is_on("http-server-close");
     let reuse = proxy.backend.http_reuse.as_ref();
-    let never = reuse.is_some_and(|word| word.as_str() == Some("never"));
     Back {
         name: proxy.name.value.clone(),
         mode: proxy.mode,
@@ -171,6 +170,12 @@ fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>) -> Back {
             tunnel: proxy.timeout(Timeout::Tunnel),
             queue: proxy.timeout(Timeout::Queue).or(connect),
         },
-        keeps_alive: !closes && !never,
+        keeps_alive: !closes,
+        reuse: match reuse.and_then(|word| word.as_str()) {
+            Some("never") => Reuse::Never,
+            Some("aggressive") => Reuse::Aggressive,
+            Some("always") => Reuse::Always,
+            _ => Reuse::Safe,
+        },
     }
 }

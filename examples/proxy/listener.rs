@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -14,13 +15,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::time;
 
+use crate::answer;
+use crate::client::Client;
+use crate::exchange;
 use crate::forward;
 use crate::inspect::{Inspection, Verdict};
+use crate::pool::Pool;
 use crate::proxy_protocol;
 use crate::site::Front;
 use crate::sockets::Listener;
-use crate::stream::{Ends, PatientStream, Stream, UnderWay};
+use crate::stream::{Ends, PatientStream, Refuse, Stream, UnderWay};
 use crate::tcp::{self, View};
+use crate::wire::Refusal;
 
 /// How long requests under way may take after the order to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -82,10 +88,10 @@ async fn accept(door: Door, clients: Arc<GracefulShutdown>) {
         }
         let front = Arc::clone(&door.front);
         let accepts_proxy = door.accepts_proxy;
-        let watcher = clients.watcher();
+        let watchers = [clients.watcher(), clients.watcher()];
         tokio::spawn(async move {
             let _places = places;
-            greet(front, stream, ends, accepts_proxy, watcher).await;
+            greet(front, stream, ends, accepts_proxy, watchers).await;
         });
     }
 }
@@ -96,7 +102,7 @@ async fn greet(
     mut stream: Box<dyn Stream>,
     mut ends: Ends,
     accepts_proxy: bool,
-    watcher: Watcher,
+    watchers: [Watcher; 2],
 ) {
     if !is_welcome(&front.rules.connection, ends) {
         return;
@@ -114,10 +120,10 @@ async fn greet(
         return;
     }
     match front.mode {
-        Mode::Http => http(front, stream, ends, watcher).await,
+        Mode::Http => http(front, stream, ends, watchers).await,
         Mode::Tcp => {
             // It is waited for, and not told.
-            let _watcher = watcher;
+            let _watchers = watchers;
             tcp::handle(front, ends, stream).await;
         }
     }
@@ -128,16 +134,46 @@ fn is_welcome(rules: &Inspection, ends: Ends) -> bool {
     rules.verdict(|condition| condition.on_request(&view)) == Verdict::Accept
 }
 
-async fn http(front: Arc<Front>, stream: Box<dyn Stream>, ends: Ends, watcher: Watcher) {
-    let under_way = UnderWay::default();
-    let stream = PatientStream::new(stream, front.patience, under_way.clone());
-    let service = service_fn(move |request| {
-        forward::handle(Arc::clone(&front), ends, under_way.clone(), request)
-    });
+async fn http(
+    front: Arc<Front>,
+    stream: Box<dyn Stream>,
+    ends: Ends,
+    [watcher, held]: [Watcher; 2],
+) {
+    let client = Client {
+        ends,
+        under_way: UnderWay::default(),
+        own: Pool::default(),
+        held: Arc::new(held),
+    };
+    let refuse = refusals(&front, ends);
+    let under_way = client.under_way.clone();
+    let stream = PatientStream::new(stream, front.patience, under_way, refuse);
+    let service =
+        service_fn(move |request| forward::handle(Arc::clone(&front), client.clone(), request));
     let builder = builder();
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     // A client that breaks off is in the log, if it has asked for anything.
     let _ = watcher.watch(connection).await;
+}
+
+/// What clients are told whose requests cannot be read. HAProxy has its own pages here,
+/// whatever the configuration says, unless that has an empty one.
+fn refusals(front: &Arc<Front>, ends: Ends) -> Refuse {
+    let front = Arc::clone(front);
+    Box::new(move |refusal| {
+        let (status, cause) = match refusal {
+            Refusal::Malformed => (StatusCode::BAD_REQUEST, "malformed"),
+            Refusal::Encoded => (StatusCode::UNPROCESSABLE_ENTITY, "encoded"),
+            Refusal::Late => (StatusCode::REQUEST_TIMEOUT, "late"),
+            Refusal::Cut => return Vec::new(),
+        };
+        exchange::unread(ends, status, cause);
+        match front.rules.pages.is_silent(status) {
+            true => Vec::new(),
+            false => answer::last_words(status),
+        }
+    })
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {
@@ -146,6 +182,8 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
+        // A server says when it has made what it sends; HAProxy adds nothing.
+        .auto_date_header(false)
         // A client that has said all it has to say still gets its answer.
         .half_close(true)
         .header_read_timeout(None);

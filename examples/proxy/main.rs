@@ -36,6 +36,7 @@
 
 mod answer;
 mod body;
+mod client;
 mod config;
 mod control;
 mod demo;
@@ -44,12 +45,14 @@ mod fault;
 mod filters;
 mod forward;
 mod forwardfor;
+mod head;
 mod headers;
 mod honour;
 mod inspect;
 mod listener;
 mod network;
 mod options;
+mod pages;
 mod pool;
 mod proxy_protocol;
 mod queue;
@@ -61,9 +64,12 @@ mod setup;
 mod site;
 mod sockets;
 mod stream;
+mod target;
 mod tcp;
 mod told;
+mod tunnel;
 mod upkeep;
+mod wire;
 mod words;
 
 use std::error::Error;

@@ -9,7 +9,7 @@ use stickroute::haproxy::{Mode, Routing};
 use stickroute::{Backend, Request};
 use tokio::sync::Semaphore;
 
-use crate::pool::Pool;
+use crate::pool::{Pool, Reuse};
 use crate::rules::Rules;
 use crate::stream::Patience;
 
@@ -60,6 +60,7 @@ pub(crate) struct Back {
     pub(crate) timeouts: BackTimeouts,
     /// Whether connections to servers are kept for further requests.
     pub(crate) keeps_alive: bool,
+    pub(crate) reuse: Reuse,
 }
 
 /// How long servers are waited for; `None` is for ever.
@@ -125,6 +126,7 @@ impl Back {
                 ..BackTimeouts::default()
             },
             keeps_alive: true,
+            reuse: Reuse::Always,
         }
     }
 }
