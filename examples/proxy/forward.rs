@@ -296,9 +296,8 @@ impl Way<'_> {
         self.is_reused = false;
         pulse.beat();
         let sent = body::within(limit, pulse, connection.send_request(request)).await;
-        let response = match sent.ok_or_else(answer::server_is_late)? {
-            Ok(response) => response,
-            Err(_) => return Err(self.broken(pulse)),
+        let Ok(response) = sent.ok_or_else(answer::server_is_late)? else {
+            return Err(self.broken(pulse));
         };
         self.received(back, connection, response)
     }

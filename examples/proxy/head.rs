@@ -5,7 +5,7 @@
 
 use std::io::Write;
 
-use hyper::Uri;
+use hyper::{Uri, Version};
 
 use crate::wire::Refusal;
 
@@ -26,7 +26,8 @@ pub(crate) enum Framing {
 pub(crate) struct Head<'h> {
     method: &'h [u8],
     target: &'h [u8],
-    is_old: bool,
+    /// HTTP/1.0 or HTTP/1.1.
+    version: Version,
     /// Its length and encoding are written from `framing`.
     fields: Vec<(&'h [u8], Vec<u8>)>,
     length: Option<u64>,
@@ -94,18 +95,22 @@ impl<'h> Head<'h> {
         let target = target.ok_or(Refusal::Malformed)?;
         let is_end = line.last().is_some_and(|byte| !is_blank(byte)) && words.next().is_none();
         check(is_end && is_token(method) && is_target(method, target))?;
-        let is_old = match version {
+        let version = match version {
             Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
                 if major.is_ascii_digit() && minor.is_ascii_digit() =>
             {
-                (*major, *minor) < (b'1', b'1')
+                if (*major, *minor) < (b'1', b'1') {
+                    Version::HTTP_10
+                } else {
+                    Version::HTTP_11
+                }
             }
             _ => return Err(Refusal::Malformed),
         };
         Ok(Self {
             method,
             target,
-            is_old,
+            version,
             fields: Vec::new(),
             length: None,
             is_chunked: false,
@@ -149,7 +154,7 @@ impl<'h> Head<'h> {
         self.length = self.length()?;
         self.is_chunked = self.is_chunked()?;
         // A server that reads HTTP/1.0 may not know of chunks.
-        check(!(self.is_chunked && self.is_old))?;
+        check(!(self.is_chunked && self.version == Version::HTTP_10))?;
         self.closes = self.is_chunked && self.length.is_some();
         let mut words = self.words("expect");
         let expects = words.any(|word| word.eq_ignore_ascii_case(b"100-continue"));
@@ -203,7 +208,8 @@ impl<'h> Head<'h> {
         let mut options = self.words("connection");
         let asks = options.any(|word| word.eq_ignore_ascii_case(b"upgrade"));
         // HTTP/1.0 knows nothing of it (RFC 9110 section 7.8).
-        let asks = asks && !self.is_old && self.values("upgrade").next().is_some();
+        let asks =
+            asks && self.version == Version::HTTP_11 && self.values("upgrade").next().is_some();
         asks || self.method == b"CONNECT"
     }
 
@@ -232,11 +238,10 @@ impl<'h> Head<'h> {
     /// Writes it in the only form that is handed on.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.extend([self.method, b" ", self.target].concat());
-        let version: &[u8] = match self.is_old {
-            true => b" HTTP/1.0\r\n",
-            false => b" HTTP/1.1\r\n",
-        };
-        out.extend(version);
+        out.extend(match self.version {
+            Version::HTTP_10 => b" HTTP/1.0\r\n",
+            _ => b" HTTP/1.1\r\n",
+        });
         for (name, value) in &self.fields {
             out.extend([name, &b": "[..], value, b"\r\n"].concat());
         }

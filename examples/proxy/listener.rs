@@ -169,10 +169,10 @@ fn refusals(front: &Arc<Front>, ends: Ends) -> Refuse {
             Refusal::Cut => return Vec::new(),
         };
         exchange::unread(ends, status, cause);
-        match front.rules.pages.is_silent(status) {
-            true => Vec::new(),
-            false => answer::last_words(status),
+        if front.rules.pages.is_silent(status) {
+            return Vec::new();
         }
+        answer::last_words(status)
     })
 }
 

@@ -170,10 +170,9 @@ fn parse(content: &[u8]) -> Result<Reply, &'static str> {
     let mut lines = head.lines();
     let mut reply = Reply::empty(status_line(lines.next().unwrap_or_default())?);
     // Such a file ends the connection.
-    reply.version = match head.starts_with("HTTP/1.0") {
-        true => Version::HTTP_10,
-        false => Version::HTTP_11,
-    };
+    if head.starts_with("HTTP/1.0") {
+        reply.version = Version::HTTP_10;
+    }
     for line in lines.take_while(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':').ok_or("a field has no colon")?;
         let name: HeaderName = name.parse().map_err(|_| "a field has no valid name")?;

@@ -155,11 +155,7 @@ pub(crate) fn reply(words: &mut Words<'_>, status: StatusCode) -> Read<Reply> {
             "string" => reply.text = Some(words.literal()?),
             "lf-string" => reply.text = Some(words.format()?),
             "file" => reply.text = Some(literal(&pages::content(words.next("a file")?)?)),
-            "errorfile" => {
-                let status = reply.status;
-                reply = pages::whole(words.next("a file")?)?;
-                reply.status = status;
-            }
+            "errorfile" => reply = pages::whole(words.next("a file")?)?,
             "default-errorfiles" => {}
             "hdr" => reply.headers.push((words.header()?, words.format()?)),
             _ => {

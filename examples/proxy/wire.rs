@@ -201,12 +201,10 @@ impl Wire {
     fn head(&mut self) -> Result<bool, Refusal> {
         self.skip_empty_lines();
         let Some(length) = head::end(&self.raw) else {
-            // Some mistakes are seen before a head is whole, and no head may be endless.
-            let is_endless = self.raw.len() > LONGEST_HEAD;
-            return match is_endless {
-                true => Err(Refusal::Malformed),
-                false => Ok(false),
-            };
+            if self.raw.len() > LONGEST_HEAD {
+                return Err(Refusal::Malformed);
+            }
+            return Ok(false);
         };
         if length > LONGEST_HEAD {
             return Err(Refusal::Malformed);
@@ -252,12 +250,10 @@ impl Wire {
     /// A line without its end; `None` if it is not whole yet.
     fn line(&mut self, longest: usize) -> Result<Option<Vec<u8>>, Refusal> {
         let Some(end) = self.raw.iter().position(|byte| *byte == b'\n') else {
-            let is_endless = self.raw.len() > longest;
-            return if is_endless {
-                Err(Refusal::Malformed)
-            } else {
-                Ok(None)
-            };
+            if self.raw.len() > longest {
+                return Err(Refusal::Malformed);
+            }
+            return Ok(None);
         };
         if end > longest {
             return Err(Refusal::Malformed);
@@ -382,9 +378,10 @@ mod tests {
             wire.decide(is_tunnel);
             wire.feed(b"\r\n\r\n");
             let rest: Vec<u8> = wire.take(usize::MAX).collect();
-            match is_tunnel {
-                true => assert_eq!(rest, b"(bytes)\r\n\r\n"),
-                false => assert_eq!(wire.refusal(), Some(Refusal::Malformed)),
+            if is_tunnel {
+                assert_eq!(rest, b"(bytes)\r\n\r\n");
+            } else {
+                assert_eq!(wire.refusal(), Some(Refusal::Malformed));
             }
         }
     }

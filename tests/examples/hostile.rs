@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::configured::{Service, echo};
 use crate::server::serve_kept_alive;
-use crate::support::configuration::ask;
+use crate::support::configuration::{Folder, ask, run};
+use crate::support::{free_address, tunnel, wire};
 
 #[test]
 fn a_client_cannot_have_removed_what_the_proxy_adds() {
@@ -62,4 +63,41 @@ fn a_server_that_has_moved_gets_nothing_at_its_old_address() {
     assert!(ask(&service.folder.file("s.sock"), &order).contains("port changed"));
     assert!(service.get("/", "").starts_with("HTTP/1.1 200"));
     assert_eq!(seen.load(Relaxed), 1);
+}
+
+#[test]
+fn hostile_bytes_come_to_what_the_table_says() {
+    let folder = Folder::new("wire");
+    let [listen, proxied] = [free_address(), free_address()];
+    let text = wire::configuration(wire::serve());
+    let text = text.replace("LISTEN", &listen.to_string());
+    let text = text.replace("PROXIED", &proxied.to_string());
+    let _running = run(&text, &folder, &[]);
+    let wrong = wire::failures(listen, proxied, wire::Row::ours);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn tunnels_are_carried() {
+    let service = Service::start("tunnel", &tunnel::configuration(tunnel::serve()));
+    tunnel::check(service.listen);
+}
+
+/// What is behind an answer must not be taken for the answer to somebody else.
+#[test]
+fn bytes_behind_an_answer_reach_nobody() {
+    let text = wire::configuration(wire::serve());
+    let text = text.replace(
+        "backend app\n",
+        "backend app\n http-reuse always\n retries 0\n",
+    );
+    let service = Service::start(
+        "leftover",
+        &text.replace("PROXIED", &free_address().to_string()),
+    );
+    for round in 0..200 {
+        assert!(service.get("/two", "").ends_with("\r\n\r\nok"));
+        let answer = service.get("/ok", "");
+        assert!(answer.ends_with("\r\n\r\nok"), "round {round}: {answer}");
+    }
 }

@@ -40,6 +40,7 @@ mod scenario;
 mod sticky;
 #[path = "../support/mod.rs"]
 mod support;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::path::Path;

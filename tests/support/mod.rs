@@ -1,6 +1,9 @@
 //! What the tests that start whole programs share: examples, ports, processes.
 
 pub(crate) mod configuration;
+pub(crate) mod pages;
+pub(crate) mod tunnel;
+pub(crate) mod wire;
 
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
