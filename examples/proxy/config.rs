@@ -141,8 +141,13 @@ fn front(proxy: &Proxy, rules: &Arc<Rules>, site: &Arc<Site>) -> Front {
         client_fin: proxy.timeout(Timeout::ClientFin),
         room: room(maxconn),
         keeps_alive: !proxy.is_on("httpclose"),
+        closes_servers: closes_servers(proxy),
         route: Route::Rules(Arc::clone(site)),
     }
+}
+
+fn closes_servers(proxy: &Proxy) -> bool {
+    proxy.is_on("httpclose") || proxy.is_on("http-server-close")
 }
 
 /// So many at a time; 0 is no limit.
@@ -156,7 +161,6 @@ pub(crate) fn room(limit: u32) -> Arc<Semaphore> {
 
 fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>) -> Back {
     let connect = proxy.timeout(Timeout::Connect);
-    let closes = proxy.is_on("httpclose") || proxy.is_on("http-server-close");
     let reuse = proxy.backend.http_reuse.as_ref();
     Back {
         name: proxy.name.value.clone(),
@@ -170,7 +174,7 @@ fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>) -> Back {
             tunnel: proxy.timeout(Timeout::Tunnel),
             queue: proxy.timeout(Timeout::Queue).or(connect),
         },
-        keeps_alive: !closes,
+        keeps_alive: !closes_servers(proxy),
         reuse: match reuse.and_then(|word| word.as_str()) {
             Some("never") => Reuse::Never,
             Some("aggressive") => Reuse::Aggressive,

@@ -151,6 +151,9 @@ impl Way<'_> {
         let pulse = Pulse::default();
         let body = Patient::new(body, self.front.client, pulse.clone());
         let mut request = headers::outgoing(&self.parts, body, &edits, self.upgrade.as_ref());
+        if !self.keeps(&back) && self.upgrade.is_none() {
+            headers::close_after(&mut request);
+        }
         self.pass_interim(&mut request);
         let mut response = self.send(&back, &backend, request, &pulse).await?;
         self.client.under_way.interim_sent().await;
@@ -318,7 +321,7 @@ impl Way<'_> {
         connection: Connection,
         response: Response<Incoming>,
     ) -> Result<Response<Incoming>, Answer> {
-        if back.keeps_alive {
+        if self.keeps(back) {
             let (own, is_reused) = (self.client.own.clone(), self.is_reused);
             let server = self.selection()?.server();
             let pool = match back.reuse {
@@ -328,6 +331,11 @@ impl Way<'_> {
             pool.keep(server.address().clone(), connection, is_reused);
         }
         Ok(response)
+    }
+
+    /// Whether a connection to a server is kept for further requests.
+    fn keeps(&self, back: &Back) -> bool {
+        back.keeps_alive && !self.front.closes_servers
     }
 
     fn idle(&mut self, back: &Back) -> Result<Option<Connection>, Answer> {

@@ -138,6 +138,12 @@ pub(crate) fn add_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(header::UPGRADE, protocol);
 }
 
+/// Lets the connection to the server end with its response.
+pub(crate) fn close_after<B>(request: &mut Request<B>) {
+    let close = HeaderValue::from_static("close");
+    request.headers_mut().insert(header::CONNECTION, close);
+}
+
 /// Lets the connection to the client end with this response.
 pub(crate) fn close<B>(response: &mut Response<B>) {
     let close = HeaderValue::from_static("close");

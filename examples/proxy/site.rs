@@ -28,6 +28,8 @@ pub(crate) struct Front {
     pub(crate) room: Arc<Semaphore>,
     /// Whether connections of clients are kept for further requests.
     pub(crate) keeps_alive: bool,
+    /// Whether those to servers are closed after each request of its clients.
+    pub(crate) closes_servers: bool,
     pub(crate) route: Route,
 }
 
@@ -89,6 +91,7 @@ impl Front {
             client_fin: None,
             room: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             keeps_alive: true,
+            closes_servers: false,
             route: Route::One(back),
         }
     }

@@ -12,7 +12,7 @@ use stickroute::Now;
 use crate::client::{self, exchange};
 use crate::server::{bytes, latin1, page, serve};
 use crate::support::configuration::{Folder, ask, run};
-use crate::support::{Running, eventually, example, free_address, pages, wire};
+use crate::support::{Running, eventually, example, free_address, pages, reuse, wire};
 
 const TIMEOUTS: &str = "\
 defaults\n mode http\n timeout client 5s\n timeout connect 1s\n timeout server 5s\n";
@@ -344,6 +344,14 @@ fn pages_and_targets_are_those_of_the_configuration() {
     for (path, answer) in pages::CASES {
         assert_eq!(pages::ask(service.listen, path), answer, "{path}");
     }
+}
+
+#[test]
+fn connections_to_servers_are_shared_as_asked() {
+    let closing = free_address();
+    let text = reuse::configuration(reuse::serve());
+    let service = Service::start("reuse", &text.replace("CLOSING", &closing.to_string()));
+    reuse::check(service.listen, closing);
 }
 
 #[test]

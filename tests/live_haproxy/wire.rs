@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::program::Program;
 use crate::support::configuration::Folder;
-use crate::support::{free_address, pages, tunnel, wire};
+use crate::support::{free_address, pages, reuse, tunnel, wire};
 
 fn listeners() -> [SocketAddr; 2] {
     [free_address(), free_address()]
@@ -76,4 +76,18 @@ fn pages_and_targets_are_those_of_the_configuration() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+#[ignore = "runs a real HAProxy"]
+fn connections_to_servers_are_shared_as_asked() {
+    let [ours, theirs] = [Folder::new("reuse-ours"), Folder::new("reuse-haproxy")];
+    let [at_ours, at_theirs] = [listeners(), listeners()];
+    let plain = reuse::configuration(reuse::serve());
+    let [to_theirs, to_ours] = [(at_theirs, &theirs), (at_ours, &ours)]
+        .map(|(at, folder)| text(&plain, at, folder).replace("CLOSING", &at[1].to_string()));
+    let _haproxy = Program::haproxy(&to_theirs, &theirs, &[], at_theirs.into());
+    let _ours = Program::ours(&to_ours, &ours, &[], at_ours.into());
+    reuse::check(at_theirs[0], at_theirs[1]);
+    reuse::check(at_ours[0], at_ours[1]);
 }

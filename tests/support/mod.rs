@@ -2,6 +2,7 @@
 
 pub(crate) mod configuration;
 pub(crate) mod pages;
+pub(crate) mod reuse;
 pub(crate) mod tunnel;
 pub(crate) mod wire;
 
