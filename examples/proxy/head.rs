@@ -39,9 +39,18 @@ pub(crate) struct Head<'h> {
     closes: bool,
 }
 
+/// A length that nobody sends; hyper knows of none above.
+const LONGEST_BODY: u64 = 1 << 62;
+
 /// The length of the first head in `bytes`, with the empty line at its end.
 pub(crate) fn end(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
+    end_from(bytes, 0)
+}
+
+/// The same, if it has been looked for in so many bytes already.
+pub(crate) fn end_from(bytes: &[u8], seen: usize) -> Option<usize> {
+    // It ends with an empty line, of which some bytes may have been there.
+    let mut at = seen.saturating_sub(3);
     loop {
         at += bytes[at..].iter().position(|byte| *byte == b'\n')? + 1;
         match bytes[at..] {
@@ -61,7 +70,8 @@ pub(crate) fn chunk_size(line: &[u8]) -> Option<u64> {
         return None;
     }
     let number = std::str::from_utf8(digits).ok()?;
-    u64::from_str_radix(number, 16).ok()
+    let size = u64::from_str_radix(number, 16).ok();
+    size.filter(|size| *size <= LONGEST_BODY)
 }
 
 type Read<T> = Result<T, Refusal>;
@@ -185,6 +195,7 @@ impl<'h> Head<'h> {
             let is_number = !word.is_empty() && word.iter().all(u8::is_ascii_digit);
             let text = std::str::from_utf8(word).ok().filter(|_| is_number);
             let number = text.and_then(|text| text.parse().ok());
+            let number = number.filter(|number| *number <= LONGEST_BODY);
             let number: u64 = number.ok_or(Refusal::Malformed)?;
             check(found.is_none_or(|found| found == number))?;
             found = Some(number);

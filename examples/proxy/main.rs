@@ -21,14 +21,17 @@
 //! In the order a client meets them:
 //!
 //! * `sockets.rs`, `listener.rs`: accept clients, and stop gracefully;
-//! * `stream.rs`, `proxy_protocol.rs`: who the client is, and how long it may be silent;
+//! * `stream.rs`, `client.rs`, `proxy_protocol.rs`: who the client is, and how long it may be
+//!   silent;
+//! * `wire.rs`, `head.rs`: which bytes are a request;
 //! * `forward.rs`: the life of one request; `tcp.rs`, `inspect.rs`, `relay.rs`: that of
 //!   one connection in mode tcp;
-//! * `filters.rs`, `forwardfor.rs`, `answer.rs`: rules on messages, and answers of the
-//!   proxy's own;
+//! * `filters.rs`, `target.rs`, `forwardfor.rs`, `answer.rs`, `pages.rs`: rules on messages,
+//!   and answers of the proxy's own;
 //! * `queue.rs`: a slot on a server, waited for if there is none;
 //! * `pool.rs`: connections to one server, the payload of that server;
 //! * `headers.rs`, `body.rs`: what a proxy takes off and puts on, and what it waits for;
+//! * `tunnel.rs`: what is no HTTP any more;
 //! * `exchange.rs`: holds the server's slot until the response has ended, then logs.
 //!
 //! Beside them, `control.rs` is the operator's port, with HAProxy's runtime commands, and

@@ -5,6 +5,7 @@
 //! It has no sockets and no clock: bytes go in by [`Wire::feed`] and come out of
 //! [`Wire::take`].
 
+use std::mem;
 use std::vec::Drain;
 
 use crate::head::{self, Framing, Head};
@@ -61,6 +62,8 @@ enum State {
 pub(crate) struct Wire {
     state: State,
     raw: Vec<u8>,
+    /// How much of it the end of a head has been looked for in.
+    seen: usize,
     plain: Vec<u8>,
     told: Vec<Told>,
     refusal: Option<Refusal>,
@@ -71,6 +74,7 @@ impl Wire {
         Self {
             state: State::Start,
             raw: Vec::new(),
+            seen: 0,
             plain: Vec::new(),
             told: Vec::new(),
             refusal: None,
@@ -200,7 +204,8 @@ impl Wire {
 
     fn head(&mut self) -> Result<bool, Refusal> {
         self.skip_empty_lines();
-        let Some(length) = head::end(&self.raw) else {
+        let seen = mem::replace(&mut self.seen, self.raw.len());
+        let Some(length) = head::end_from(&self.raw, seen) else {
             if self.raw.len() > LONGEST_HEAD {
                 return Err(Refusal::Malformed);
             }
@@ -217,6 +222,7 @@ impl Wire {
         });
         let framing = head.framing;
         self.raw.drain(..length);
+        self.seen = 0;
         self.state = match framing {
             Framing::Length(0) => State::Head,
             Framing::Length(length) => State::Body(length),
@@ -236,7 +242,10 @@ impl Wire {
                 _ => break,
             }
         }
-        self.raw.drain(..count);
+        if count > 0 {
+            self.raw.drain(..count);
+            self.seen = 0;
+        }
     }
 
     fn data(&mut self, left: u64, same: fn(u64) -> State, next: State) -> bool {
@@ -307,6 +316,8 @@ impl Wire {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// What comes out, byte by byte or all at once, which must be the same.
@@ -411,6 +422,50 @@ mod tests {
         assert_eq!(after(whole, Wire::expire), None);
         assert_eq!(after(body, Wire::expire), None);
     }
+
+    proptest! {
+        #[test]
+        fn it_makes_no_difference_how_bytes_are_cut(
+            parts in prop::collection::vec(prop::sample::select(PARTS), 0..30),
+        ) {
+            let bytes: Vec<u8> = parts.concat();
+            let _ = through(&bytes);
+        }
+
+        #[test]
+        fn what_is_handed_on_is_handed_on_as_it_is(
+            parts in prop::collection::vec(prop::sample::select(PARTS), 0..30),
+        ) {
+            let mut wire = Wire::new();
+            wire.feed(&parts.concat());
+            let once: Vec<u8> = wire.take(usize::MAX).collect();
+            let mut wire = Wire::new();
+            wire.feed(&once);
+            let twice: Vec<u8> = wire.take(usize::MAX).collect();
+            prop_assert_eq!(once.escape_ascii().to_string(), twice.escape_ascii().to_string());
+        }
+    }
+
+    const PARTS: &[&[u8]] = &[
+        b"GET / HTTP/1.1\r\n",
+        b"POST /x HTTP/1.1\n",
+        b"CONNECT h:80 HTTP/1.1\r\n",
+        b"GET http://h/ HTTP/1.0\r\n",
+        b"Host: h\r\n",
+        b"X: 1\r\n",
+        b" folded\n",
+        b"Content-Length: 3\r\n",
+        b"Content-Length: 0\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Connection: upgrade\r\nUpgrade: x\r\n",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"3\r\n",
+        b"0\r\n",
+        b"abc",
+        b"\0",
+    ];
 
     #[test]
     fn no_head_is_endless() {

@@ -22,8 +22,8 @@
 //! second, and when one lasts into the next second all the same (retries do), its
 //! `Set-Cookie` lines may differ.
 //!
-//! Outside this check are control characters in field values, which hyper refuses with
-//! status 400 before routing sees them.
+//! Outside this check are control characters in field values, which the example refuses with
+//! status 400 before routing sees them; `wire.rs` has those.
 
 mod client;
 #[cfg(feature = "haproxy")]
