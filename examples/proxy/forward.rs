@@ -36,6 +36,9 @@ use crate::wire::Refusal;
 
 pub(crate) type Body = Either<Streamed, Full<Bytes>>;
 
+/// A response of which nobody has taken the exchange yet.
+type Made = Response<Either<Patient, Full<Bytes>>>;
+
 /// The client has gone: there is nobody to answer.
 #[derive(Debug)]
 pub(crate) struct ClientLeft;
@@ -61,7 +64,6 @@ pub(crate) async fn handle(
         let value = HeaderValue::from_static("100-continue");
         parts.headers.insert(header::EXPECT, value);
     }
-    let exchange = Exchange::new(client.ends, &parts, counted);
     let mut way = Way {
         front: &front,
         back: None,
@@ -71,35 +73,22 @@ pub(crate) async fn handle(
         is_reused: false,
         upgrade: headers::upgrade(&parts),
         tunnel: None,
+        exchange: Exchange::new(client.ends, &parts, counted),
         parts,
-        exchange,
     };
-    let answer = way.forward(body).await;
-    let mut response = match answer {
-        Ok((parts, body)) => Response::from_parts(parts, Either::Left(body)),
-        Err(answer) => way.made(answer)?.map(Either::Right),
-    };
-    let other = way.back.as_deref().and_then(|back| front.other_rules(back));
-    for rules in other.into_iter().chain([&*front.rules]) {
-        rules.filters.after_response(&mut response);
-    }
-    if !front.keeps_alive && way.tunnel.is_none() {
-        headers::close(&mut response);
-    }
+    let response = way.respond_with_rules(body).await?;
     let Way {
         tunnel, exchange, ..
     } = way;
-    match tunnel {
-        Some(tunnel) => {
-            client.under_way.open_tunnel();
-            Ok(tunnel.open(response, upgraded, exchange, client))
-        }
-        None => Ok(end(response, exchange)),
-    }
+    let Some(tunnel) = tunnel else {
+        return Ok(end(response, exchange));
+    };
+    client.under_way.open_tunnel();
+    Ok(tunnel.open(response, upgraded, exchange, client))
 }
 
 /// The exchange ends with the last byte of the response.
-fn end(response: Response<Either<Patient, Full<Bytes>>>, mut exchange: Exchange) -> Response<Body> {
+fn end(response: Made, mut exchange: Exchange) -> Response<Body> {
     exchange.status = Some(response.status());
     response.map(|body| match body {
         Either::Left(body) => Either::Left(Streamed::new(body, exchange)),
@@ -140,6 +129,26 @@ pub(crate) fn view(parts: &Parts, ends: Ends) -> HttpRequest<'_> {
 }
 
 impl Way<'_> {
+    /// The response, or what the client gets instead.
+    async fn respond_with_rules(&mut self, body: Incoming) -> Result<Made, ClientLeft> {
+        let mut response = match self.forward(body).await {
+            Ok((parts, body)) => Response::from_parts(parts, Either::Left(body)),
+            Err(answer) => self.made(answer)?.map(Either::Right),
+        };
+        let front = self.front;
+        let other = self
+            .back
+            .as_deref()
+            .and_then(|back| front.other_rules(back));
+        for rules in other.into_iter().chain([&*front.rules]) {
+            rules.filters.after_response(&mut response);
+        }
+        if !front.keeps_alive && self.tunnel.is_none() {
+            headers::close(&mut response);
+        }
+        Ok(response)
+    }
+
     async fn forward(&mut self, body: Incoming) -> Result<(response::Parts, Patient), Answer> {
         if self.parts.method == Method::CONNECT && self.parts.version == Version::HTTP_2 {
             return Err(Answer::Page(StatusCode::NOT_IMPLEMENTED));

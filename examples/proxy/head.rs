@@ -256,14 +256,14 @@ impl<'h> Head<'h> {
         for (name, value) in &self.fields {
             out.extend([name, &b": "[..], value, b"\r\n"].concat());
         }
+        if self.closes {
+            out.extend(b"Connection: close\r\n");
+        }
         if self.is_chunked {
             out.extend(b"Transfer-Encoding: chunked\r\n");
         } else if let Some(length) = self.length {
             // Writing to memory does not fail.
             let _ = write!(out, "Content-Length: {length}\r\n");
-        }
-        if self.closes {
-            out.extend(b"Connection: close\r\n");
         }
         out.extend(b"\r\n");
     }
@@ -415,7 +415,7 @@ mod tests {
             ),
             (
                 "Content-Length: 2\r\nTransfer-Encoding:\tChunked ",
-                "Transfer-Encoding: chunked\r\nConnection: close\r\n",
+                "Connection: close\r\nTransfer-Encoding: chunked\r\n",
             ),
         ] {
             let head = format!("POST / HTTP/1.1\r\n{fields}\r\n\r\n");

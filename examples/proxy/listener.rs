@@ -187,7 +187,10 @@ fn builder() -> auto::Builder<TokioExecutor> {
         // A client that has said all it has to say still gets its answer.
         .half_close(true)
         .header_read_timeout(None);
-    builder.http2().timer(TokioTimer::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .auto_date_header(false);
     builder
 }
 

@@ -111,10 +111,12 @@ pub(crate) fn check(status: StatusCode, word: &Word) -> Read<()> {
 
 /// `http-error status N [content-type T] [...]`
 fn http_error(words: &mut Words<'_>) -> Read<(StatusCode, Page)> {
+    // That nobody can write.
+    const NONE: StatusCode = StatusCode::CONTINUE;
     let keyword = words.last;
-    let reply = rule_words::reply(words, StatusCode::IM_A_TEAPOT)?;
+    let reply = rule_words::reply(words, NONE)?;
     let status = reply.status;
-    if status == StatusCode::IM_A_TEAPOT {
+    if status == NONE {
         return Err(Fault::new(keyword, "expected status behind it"));
     }
     check(status, keyword)?;

@@ -125,6 +125,24 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             " http-request deny errorfile /x",
             ":7:30: '/x': No such file or directory",
         ),
+        (" errorfile 418 /x", ":7:12: '418': there is no page"),
+        (
+            " errorfile 503 /dev/zero/x",
+            ":7:16: '/dev/zero/x': Not a directory",
+        ),
+        (
+            " http-error string x",
+            ":7:2: 'http-error': expected status behind it",
+        ),
+        (
+            " http-request deny deny_status 418",
+            ":7:15: 'deny': there is no page",
+        ),
+        (
+            " http-request replace-path a b",
+            ":7:15: 'replace-path': this action is not supported",
+        ),
+        (" errorfiles x", ":7:2: 'errorfiles': not supported"),
         (
             " http-request redirect location /x code 200",
             ":7:41: '200': expected a status from 301",

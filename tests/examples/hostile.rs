@@ -1,6 +1,7 @@
 //! What `examples/proxy -f` does with those who wish it no good.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -81,6 +82,20 @@ fn hostile_bytes_come_to_what_the_table_says() {
 fn tunnels_are_carried() {
     let service = Service::start("tunnel", &tunnel::configuration(tunnel::serve()));
     tunnel::check(service.listen);
+}
+
+#[test]
+fn an_empty_page_is_no_answer() {
+    let text = "listen web\n bind LISTEN\n timeout http-request 200ms\n \
+                errorfile 408 /dev/null\n errorfile 403 /dev/null\n \
+                http-request deny\n server s 127.0.0.1:1\n";
+    let service = Service::start("silent", text);
+    assert_eq!(service.get("/", ""), "");
+    let mut late = TcpStream::connect(service.listen).unwrap();
+    late.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    let mut answer = String::new();
+    late.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "");
 }
 
 /// What is behind an answer must not be taken for the answer to somebody else.

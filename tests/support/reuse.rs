@@ -9,20 +9,20 @@ use super::eventually;
 
 /// The configuration around a server, with frontends for `LISTEN` and `CLOSING`.
 pub(crate) fn configuration(server: SocketAddr) -> String {
-    let mut text = "defaults\n mode http\n timeout client 5s\n timeout connect 1s\n \
-         timeout server 5s\n timeout http-keep-alive 5s\n\
-         frontend web\n bind LISTEN\n use_backend %[path,field(2,/)]\n\
-         frontend closing\n bind CLOSING\n option httpclose\n default_backend always\n"
-        .to_owned();
-    for (name, line) in [
+    let backend = |(name, line)| format!("backend {name}\n {line}\n server s {server}\n");
+    let backends = [
         ("never", "http-reuse never"),
         ("safe", "http-reuse safe"),
         ("always", "http-reuse always"),
         ("close", "option http-server-close"),
-    ] {
-        text += &format!("backend {name}\n {line}\n server s {server}\n");
-    }
-    text
+    ];
+    let backends: String = backends.into_iter().map(backend).collect();
+    format!(
+        "defaults\n mode http\n timeout client 5s\n timeout connect 1s\n \
+         timeout server 5s\n timeout http-keep-alive 5s\n\
+         frontend web\n bind LISTEN\n use_backend %[path,field(2,/)]\n\
+         frontend closing\n bind CLOSING\n option httpclose\n default_backend always\n{backends}"
+    )
 }
 
 /// A server that answers with the number of the connection, and `!` if it is asked to close
