@@ -250,7 +250,13 @@ impl PatientStream {
                 }
                 self.under_way.lock().told.extend(self.wire.told());
             }
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Ready(Err(error)) => {
+                if !self.wire.is_before_body() {
+                    self.wire.end();
+                    self.note_refusal();
+                }
+                return Poll::Ready(Err(error));
+            }
             Poll::Pending if self.expired(context) => {
                 // As if the client had closed it: what is under way has ended.
                 self.is_at_end = true;

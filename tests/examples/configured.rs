@@ -21,7 +21,7 @@ defaults\n mode http\n timeout client 5s\n timeout connect 1s\n timeout server 5
 pub(crate) struct Service {
     pub(crate) listen: SocketAddr,
     pub(crate) folder: Folder,
-    running: Running,
+    pub(crate) running: Running,
 }
 
 impl Service {

@@ -3,13 +3,15 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::client;
 use crate::configured::{Service, echo};
 use crate::server::serve_kept_alive;
 use crate::support::configuration::{Folder, ask, run};
-use crate::support::{free_address, tunnel, wire};
+use crate::support::{eventually, free_address, tunnel, wire};
 
 #[test]
 fn a_client_cannot_have_removed_what_the_proxy_adds() {
@@ -82,6 +84,26 @@ fn hostile_bytes_come_to_what_the_table_says() {
 fn tunnels_are_carried() {
     let service = Service::start("tunnel", &tunnel::configuration(tunnel::serve()));
     tunnel::check(service.listen);
+}
+
+#[test]
+fn a_graceful_stop_waits_for_tunnels() {
+    let mut service = Service::start("tunnel-stop", &tunnel::configuration(tunnel::serve()));
+    let mut tunnel = tunnel::begin(service.listen);
+    let child = service.running.child();
+    let kill = format!("kill -TERM {}", child.id());
+    let killed = client::run(Command::new("sh").args(["-c", &kill]));
+    assert!(killed.status.success());
+    let closed = || TcpStream::connect(service.listen).is_err();
+    assert!(eventually(closed), "nobody is let in any more");
+    for _ in 0..3 {
+        tunnel.write_all(b"still here").unwrap();
+        let mut heard = [0; 10];
+        tunnel.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"still here");
+    }
+    drop(tunnel);
+    assert_eq!(service.running.child().wait().unwrap().code(), Some(0));
 }
 
 #[test]

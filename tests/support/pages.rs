@@ -19,7 +19,7 @@ pub(crate) fn configuration(server: SocketAddr, folder: &Folder) -> String {
     let (old, new) = (write("old.http", old), write("new.http", new));
     let text = write("text", "%[path] as it is");
     format!(
-        "defaults\n mode http\n timeout client 2s\n timeout connect 1s\n timeout server 300ms\n \
+        "defaults\n mode http\n timeout client 2s\n timeout connect 1s\n timeout server 800ms\n \
          errorloc 502 http://x/502\n\
          frontend web\n bind LISTEN\n errorfile 503 {old}\n errorloc303 504 http://x/504\n \
          http-error status 403 content-type text/x lf-string 'no %[path]' hdr X-H %[method]\n \

@@ -8,8 +8,8 @@ use std::time::Duration;
 /// The configuration around a server, with a frontend for `LISTEN`.
 pub(crate) fn configuration(server: SocketAddr) -> String {
     format!(
-        "defaults\n mode http\n timeout client 300ms\n timeout connect 1s\n timeout server 300ms\n \
-         timeout http-request 5s\n timeout tunnel 1500ms\n timeout queue 10s\n\
+        "defaults\n mode http\n timeout client 600ms\n timeout connect 1s\n timeout server 600ms\n \
+         timeout http-request 5s\n timeout tunnel 4s\n timeout queue 10s\n\
          frontend web\n bind LISTEN\n default_backend app\n\
          backend app\n server s {server} maxconn 1\n"
     )
@@ -96,6 +96,13 @@ fn said(answer: &str) -> (&str, &str) {
     (head.get(9..12).unwrap_or_default(), said)
 }
 
+/// A tunnel in which everything is echoed.
+pub(crate) fn begin(listen: SocketAddr) -> TcpStream {
+    let mut stream = open(listen, UPGRADE);
+    assert!(until(&mut stream, "hi ").ends_with("hi "));
+    stream
+}
+
 /// Fails unless tunnels are carried as they should.
 pub(crate) fn check(listen: SocketAddr) {
     for (request, status) in [(UPGRADE, "101"), (CONNECT, "200")] {
@@ -136,10 +143,9 @@ fn bytes_behind_the_request_are_the_first_of_the_tunnel(
 }
 
 fn a_tunnel_holds_its_slot_and_outlives_the_timeouts_of_http(listen: SocketAddr) {
-    let mut tunnel = open(listen, UPGRADE);
-    assert!(until(&mut tunnel, "hi ").ends_with("hi "));
+    let mut tunnel = begin(listen);
     let waiting = open(listen, PLAIN);
-    let limit = Some(Duration::from_millis(700));
+    let limit = Some(Duration::from_millis(1_000));
     waiting.set_read_timeout(limit).expect("it can be set");
     let peeked = waiting.peek(&mut [0]);
     assert!(peeked.is_err(), "there is no other slot: {peeked:?}");

@@ -93,8 +93,8 @@ const LAST: &[u8] = b"GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n
 /// The configuration around a server, with frontends for `LISTEN` and `PROXIED`.
 pub(crate) fn configuration(server: SocketAddr) -> String {
     format!(
-        "defaults\n mode http\n timeout client 1s\n timeout connect 1s\n timeout server 1s\n \
-         timeout http-request 400ms\n timeout http-keep-alive 1s\n\
+        "defaults\n mode http\n timeout client 2s\n timeout connect 1s\n timeout server 1s\n \
+         timeout http-request 1s\n timeout http-keep-alive 1s\n\
          frontend web\n bind LISTEN\n http-request deny if {{ path /deny }}\n \
          http-request deny deny_status 500 if {{ path /deny500 }}\n default_backend app\n\
          frontend proxied\n bind PROXIED accept-proxy\n default_backend app\n\
