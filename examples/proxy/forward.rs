@@ -348,6 +348,9 @@ impl Way<'_> {
     }
 
     fn idle(&mut self, back: &Back) -> Result<Option<Connection>, Answer> {
+        if !self.keeps(back) {
+            return Ok(None);
+        }
         let (own, is_first) = (self.client.own.clone(), self.is_first);
         let server = self.selection()?.server();
         let (pool, address) = (server.payload(), server.address());
