@@ -145,7 +145,7 @@ fn bytes_behind_the_request_are_the_first_of_the_tunnel(
 fn a_tunnel_holds_its_slot_and_outlives_the_timeouts_of_http(listen: SocketAddr) {
     let mut tunnel = begin(listen);
     let waiting = open(listen, PLAIN);
-    let limit = Some(Duration::from_millis(1_000));
+    let limit = Some(Duration::from_secs(1));
     waiting.set_read_timeout(limit).expect("it can be set");
     let peeked = waiting.peek(&mut [0]);
     assert!(peeked.is_err(), "there is no other slot: {peeked:?}");
