@@ -106,6 +106,49 @@ fn read_all(mut stream: TcpStream) -> String {
     latin1(&all)
 }
 
+/// Each line of a section is refused, and so the text says.
+fn refused(name: &str, cases: &[(&str, &str)]) {
+    let folder = Folder::new(name);
+    let file = folder.file("x.cfg");
+    for (line, expected) in cases {
+        let text = format!("{TIMEOUTS}listen l\n{line}\n");
+        std::fs::write(&file, text).unwrap();
+        let output = client::run(Command::new(example("proxy")).arg("-f").arg(&file));
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{line}: {log}");
+        let alert = log.lines().find(|line| line.starts_with("[ALERT] "));
+        let alert = alert.unwrap_or_else(|| panic!("{line}: {log}"));
+        assert!(alert.contains(expected), "{line}: {log}");
+    }
+}
+
+#[test]
+fn pages_that_cannot_be_are_refused_with_their_place() {
+    refused(
+        "refused-pages",
+        &[
+            (" errorfile 418 /x", ":7:12: '418': there is no page"),
+            (
+                " errorfile 503 /dev/zero/x",
+                ":7:16: '/dev/zero/x': Not a directory",
+            ),
+            (
+                " http-error string x",
+                ":7:2: 'http-error': expected status behind it",
+            ),
+            (
+                " http-request deny deny_status 418",
+                ":7:15: 'deny': there is no page",
+            ),
+            (
+                " http-request replace-path a b",
+                ":7:15: 'replace-path': this action is not supported",
+            ),
+            (" errorfiles x", ":7:2: 'errorfiles': not supported"),
+        ],
+    );
+}
+
 #[test]
 fn what_cannot_be_honoured_is_refused_with_its_place() {
     let cases = [
@@ -125,24 +168,6 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             " http-request deny errorfile /x",
             ":7:30: '/x': No such file or directory",
         ),
-        (" errorfile 418 /x", ":7:12: '418': there is no page"),
-        (
-            " errorfile 503 /dev/zero/x",
-            ":7:16: '/dev/zero/x': Not a directory",
-        ),
-        (
-            " http-error string x",
-            ":7:2: 'http-error': expected status behind it",
-        ),
-        (
-            " http-request deny deny_status 418",
-            ":7:15: 'deny': there is no page",
-        ),
-        (
-            " http-request replace-path a b",
-            ":7:15: 'replace-path': this action is not supported",
-        ),
-        (" errorfiles x", ":7:2: 'errorfiles': not supported"),
         (
             " http-request redirect location /x code 200",
             ":7:41: '200': expected a status from 301",
@@ -199,18 +224,7 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             ":8:18: 'b': a backend in mode http behind",
         ),
     ];
-    let folder = Folder::new("refused");
-    let file = folder.file("x.cfg");
-    for (line, expected) in cases {
-        let text = format!("{TIMEOUTS}listen l\n{line}\n");
-        std::fs::write(&file, text).unwrap();
-        let output = client::run(Command::new(example("proxy")).arg("-f").arg(&file));
-        let log = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{line}: {log}");
-        let alert = log.lines().find(|line| line.starts_with("[ALERT] "));
-        let alert = alert.unwrap_or_else(|| panic!("{line}: {log}"));
-        assert!(alert.contains(expected), "{line}: {log}");
-    }
+    refused("refused", &cases);
     let missing = client::run(Command::new(example("proxy")).args(["-f", "/nowhere.cfg"]));
     assert_eq!(missing.status.code(), Some(1));
     let both = client::run(Command::new(example("proxy")).args(["-f", "/x", "--persist"]));
