@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use stickroute::haproxy::{
-    Configuration, ConfigurationReader, Finding, FindingKind, Mode, Severity, Timeout,
+    Configuration, ConfigurationReader, Finding, FindingKind, Mode, Severity, Timeout, Word,
 };
 use stickroute::hash::full_hash;
 use stickroute::{ConsistentHashRing, Failure, Now, RingKey, SimpleRequest, StickAction};
@@ -172,12 +172,44 @@ fn what_is_not_supported_is_refused_and_told_apart() {
         " option transparent",
         "resolvers r\n nameserver a 1.2.3.4:53",
         " filter compression",
+        " errorfiles pages 503",
         "userlist u",
     ] {
         let error = Configuration::parse("f", backend(line)).unwrap_err();
         let kinds: Vec<_> = error.errors().map(Finding::kind).collect();
         assert_eq!(kinds, [FindingKind::NotSupported], "{line}");
     }
+}
+
+#[test]
+fn lines_about_error_pages_are_handed_over_with_those_of_the_defaults() {
+    let text = "
+defaults
+ errorfile 503 /etc/503.http
+frontend f
+ errorloc303 502 http://x/
+ http-error status 403 string 'no if yes'
+backend b
+";
+    let configuration = Configuration::parse("f", text).unwrap();
+    let lines = |index: usize| -> Vec<String> {
+        let lines = configuration.proxies[index].error_pages.iter();
+        let text = |line: &Vec<Word>| {
+            let words: Vec<_> = line.iter().map(ToString::to_string).collect();
+            words.join("|")
+        };
+        lines.map(text).collect()
+    };
+    let of_all = "errorfile|503|/etc/503.http";
+    let expected = [
+        of_all,
+        "errorloc303|502|http://x/",
+        "http-error|status|403|string|no if yes",
+    ];
+    assert_eq!(lines(0), expected);
+    assert_eq!(lines(1), [of_all]);
+    let error = Configuration::parse("f", "frontend f\n errorfile\n").unwrap_err();
+    assert!(error.to_string().contains("expected a status"), "{error}");
 }
 
 #[test]

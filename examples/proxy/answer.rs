@@ -2,39 +2,83 @@
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
-/// Boxed, as it is mostly not there.
-pub(crate) type Answer = Box<Response<Full<Bytes>>>;
+/// An answer with its body.
+pub(crate) type Made = Box<Response<Full<Bytes>>>;
 
-/// A status and a line of text.
-pub(crate) fn text(status: StatusCode, text: &'static str) -> Answer {
-    let mut answer = Response::new(Full::from(text));
+/// What a client gets instead of a response of a server.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The page that the configuration has for this status.
+    Page(StatusCode),
+    /// Just this.
+    Made(Made),
+    /// Nothing: the client has gone.
+    Nothing,
+}
+
+pub(crate) const fn no_server() -> Answer {
+    Answer::Page(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+pub(crate) const fn bad_answer() -> Answer {
+    Answer::Page(StatusCode::BAD_GATEWAY)
+}
+
+pub(crate) const fn server_is_late() -> Answer {
+    Answer::Page(StatusCode::GATEWAY_TIMEOUT)
+}
+
+pub(crate) const fn client_is_late() -> Answer {
+    Answer::Page(StatusCode::REQUEST_TIMEOUT)
+}
+
+pub(crate) const fn bad_request() -> Answer {
+    Answer::Page(StatusCode::BAD_REQUEST)
+}
+
+/// The page of a status where the configuration has none.
+pub(crate) fn page(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::from(text(status)));
     *answer.status_mut() = status;
-    let kind = HeaderValue::from_static("text/plain");
-    answer.headers_mut().insert(CONTENT_TYPE, kind);
-    Box::new(answer)
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    answer
 }
 
-pub(crate) fn no_server() -> Answer {
-    text(StatusCode::SERVICE_UNAVAILABLE, "no server is available\n")
+fn text(status: StatusCode) -> String {
+    let reason = status.canonical_reason().unwrap_or("Error");
+    let text = match status.as_u16() {
+        400 => "This is no valid request.",
+        401 | 407 => "Who you are has to be known first.",
+        403 => "A rule of the proxy forbids it.",
+        404 | 410 => "There is nothing here.",
+        408 => "The request did not end in time.",
+        413 => "The request is too large.",
+        422 => "The request is encoded in an unknown way.",
+        429 => "These are too many requests.",
+        500 => "The proxy could not do what it should.",
+        502 => "The server gave no valid answer.",
+        503 => "No server is available.",
+        504 => "The server gave no answer in time.",
+        _ => "The proxy answers itself.",
+    };
+    let number = status.as_u16();
+    format!("<html><body><h1>{number} {reason}</h1>\n{text}\n</body></html>\n")
 }
 
-pub(crate) fn bad_answer() -> Answer {
-    text(StatusCode::BAD_GATEWAY, "the server gave no valid answer\n")
-}
-
-pub(crate) fn server_is_late() -> Answer {
-    text(
-        StatusCode::GATEWAY_TIMEOUT,
-        "the server gave no answer in time\n",
+/// The same, as bytes to send to a client whose request hyper never gets to see.
+pub(crate) fn last_words(status: StatusCode) -> Vec<u8> {
+    let text = text(status);
+    let reason = status.canonical_reason().unwrap_or("Error");
+    format!(
+        "HTTP/1.1 {} {reason}\r\ncontent-length: {}\r\ncache-control: no-cache\r\n\
+         content-type: text/html\r\nconnection: close\r\n\r\n{text}",
+        status.as_u16(),
+        text.len()
     )
-}
-
-pub(crate) fn client_is_late() -> Answer {
-    text(
-        StatusCode::REQUEST_TIMEOUT,
-        "the request did not end in time\n",
-    )
+    .into_bytes()
 }

@@ -1,7 +1,7 @@
 //! Bodies on their way through, which are not waited for without end.
 
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -18,6 +18,8 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 #[derive(Debug)]
 pub(crate) struct Patient {
     body: Incoming,
+    /// What has been looked at ahead of time.
+    first: Option<Frame<Bytes>>,
     limit: Option<Duration>,
     timer: Option<Pin<Box<Sleep>>>,
     pulse: Pulse,
@@ -28,10 +30,24 @@ impl Patient {
     pub(crate) fn new(body: Incoming, limit: Option<Duration>, pulse: Pulse) -> Self {
         Self {
             body,
+            first: None,
             limit,
             timer: None,
             pulse,
         }
+    }
+
+    /// Looks at what has come of the body, and waits for nothing.
+    ///
+    /// # Errors
+    /// It is broken from its beginning.
+    pub(crate) async fn peek(&mut self) -> Result<(), BoxError> {
+        let first = poll_fn(|context| match Pin::new(&mut *self).poll_frame(context) {
+            Poll::Ready(Some(frame)) => Poll::Ready(frame.map(Some)),
+            Poll::Ready(None) | Poll::Pending => Poll::Ready(Ok(None)),
+        });
+        self.first = first.await?;
+        Ok(())
     }
 }
 
@@ -44,6 +60,9 @@ impl Body for Patient {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if let Some(first) = this.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
         match Pin::new(&mut this.body).poll_frame(context) {
             Poll::Ready(frame) => {
                 this.timer = None;
@@ -59,11 +78,19 @@ impl Body for Patient {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.first.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let first = self.first.as_ref().and_then(Frame::data_ref);
+        let first = first.map_or(0, |data| data.len() as u64);
+        let rest = self.body.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + first);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + first);
+        }
+        hint
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use crate::fault::Fault;
 use crate::flags::Files;
 use crate::honour;
-use crate::pool::Pool;
+use crate::pool::{Pool, Reuse};
 use crate::rules::Rules;
 use crate::site::{Back, BackTimeouts, Front, Route, Site};
 use crate::stream::Patience;
@@ -184,8 +184,13 @@ fn front(proxy: &Proxy, rules: &Arc<Rules>, site: &Arc<Site>) -> Front {
         client_fin: proxy.timeout(Timeout::ClientFin),
         room: room(maxconn),
         keeps_alive: !proxy.is_on("httpclose"),
+        closes_servers: closes_servers(proxy),
         route: Route::Rules(Arc::clone(site)),
     }
+}
+
+fn closes_servers(proxy: &Proxy) -> bool {
+    proxy.is_on("httpclose") || proxy.is_on("http-server-close")
 }
 
 /// So many at a time; 0 is no limit.
@@ -199,9 +204,7 @@ pub(crate) fn room(limit: u32) -> Arc<Semaphore> {
 
 fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>) -> Back {
     let connect = proxy.timeout(Timeout::Connect);
-    let closes = proxy.is_on("httpclose") || proxy.is_on("http-server-close");
     let reuse = proxy.backend.http_reuse.as_ref();
-    let never = reuse.is_some_and(|word| word.as_str() == Some("never"));
     Back {
         name: proxy.name.value.clone(),
         mode: proxy.mode,
@@ -214,6 +217,12 @@ fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>) -> Back {
             tunnel: proxy.timeout(Timeout::Tunnel),
             queue: proxy.timeout(Timeout::Queue).or(connect),
         },
-        keeps_alive: !closes && !never,
+        keeps_alive: !closes_servers(proxy),
+        reuse: match reuse.and_then(|word| word.as_str()) {
+            Some("never") => Reuse::Never,
+            Some("aggressive") => Reuse::Aggressive,
+            Some("always") => Reuse::Always,
+            _ => Reuse::Safe,
+        },
     }
 }

@@ -110,6 +110,12 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// Logs a request that was refused before it could be read, and why.
+pub(crate) fn unread(client: Ends, status: StatusCode, cause: &'static str) {
+    let mut exchange = Exchange::tcp(client, format!("<BADREQ> ({cause})"));
+    exchange.status = Some(status);
+}
+
 /// The body of a response on its way through; its end is the end of the exchange.
 #[derive(Debug)]
 pub(crate) struct Streamed {

@@ -1,19 +1,23 @@
 //! Rules on HTTP messages: `http-request`, `http-response`, `http-after-response` and
 //! `redirect`.
 
+use std::net::{IpAddr, SocketAddr};
+
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::http::{Uri, response};
-use hyper::{Response, StatusCode};
-use stickroute::HttpResponse;
+use hyper::http::{Method, Uri, response};
+use hyper::{Response, StatusCode, Version};
 use stickroute::haproxy::{AclCondition, Format};
+use stickroute::{Expression, HttpResponse, Sample, SampleType};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Made};
 use crate::forward::view;
 use crate::forwardfor::ForwardFor;
+use crate::headers;
 use crate::stream::Ends;
+use crate::target;
 
 /// What a section does to messages.
 #[derive(Debug, Default)]
@@ -43,15 +47,33 @@ pub(crate) enum Action {
     SetHeader(HeaderName, Format),
     DelHeader(HeaderName),
     SetStatus(StatusCode),
-    /// `deny` and `return`.
+    SetMethod(Format),
+    /// A part of the target, or all of it.
+    SetTarget(TargetPart, Format),
+    /// Another client than the one that is connected. HAProxy: `set-src`.
+    SetSource(Expression),
+    /// `deny` and `return` with something to say.
     Answer(Reply),
+    /// `deny` without: the page of a status.
+    Page(StatusCode),
     Redirect(Redirect),
+}
+
+/// What of a target is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TargetPart {
+    Path,
+    PathAndQuery,
+    Query,
+    Whole,
 }
 
 /// An answer made by a rule.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
+    /// HTTP/1.0 ends the connection.
+    pub(crate) version: Version,
     pub(crate) content_type: Option<HeaderValue>,
     pub(crate) headers: Vec<(HeaderName, Format)>,
     pub(crate) text: Option<Format>,
@@ -75,20 +97,19 @@ pub(crate) enum RedirectKind {
 
 impl Filters {
     /// Follows the rules on requests. An error is the answer that one of them gives.
-    pub(crate) fn on_request(&self, ends: Ends, parts: &mut Parts) -> Result<(), Answer> {
+    pub(crate) fn on_request(&self, ends: &mut Ends, parts: &mut Parts) -> Result<(), Answer> {
         for rule in &self.request {
-            if !rule.holds(|condition| condition.on_request(&view(parts, ends))) {
+            if !rule.holds(|condition| condition.on_request(&view(parts, *ends))) {
                 continue;
             }
             if let Action::Allow = rule.action {
                 break;
             }
-            let fill = |format: &Format, parts: &Parts| format.on_request(&view(parts, ends));
-            rule.on_request(parts, fill)?;
+            rule.on_request(parts, ends)?;
         }
         for rule in &self.redirect {
-            if rule.holds(|condition| condition.on_request(&view(parts, ends))) {
-                rule.on_request(parts, |format, parts| format.on_request(&view(parts, ends)))?;
+            if rule.holds(|condition| condition.on_request(&view(parts, *ends))) {
+                rule.on_request(parts, ends)?;
             }
         }
         Ok(())
@@ -105,7 +126,10 @@ impl Filters {
             match &rule.action {
                 Action::Allow => break,
                 Action::SetStatus(status) => parts.status = *status,
-                Action::Answer(reply) => return Err(reply.fill(|f| f.on_response(&view))),
+                Action::Page(status) => return Err(Answer::Page(*status)),
+                Action::Answer(reply) => {
+                    return Err(Answer::Made(reply.fill(|f| f.on_response(&view))));
+                }
                 action => {
                     let fill = |format: &Format| format.on_response(&view);
                     let value = action.value(fill);
@@ -138,23 +162,51 @@ impl HttpRule {
         self.condition.as_ref().is_none_or(ask)
     }
 
-    fn on_request(
-        &self,
-        parts: &mut Parts,
-        fill: impl Fn(&Format, &Parts) -> Vec<u8>,
-    ) -> Result<(), Answer> {
+    fn on_request(&self, parts: &mut Parts, ends: &mut Ends) -> Result<(), Answer> {
+        let fill = |format: &Format, parts: &Parts| format.on_request(&view(parts, *ends));
         match &self.action {
-            Action::Answer(reply) => Err(reply.fill(|format| fill(format, parts))),
-            Action::Redirect(redirect) => {
-                Err(redirect.fill(&parts.uri, &parts.headers, |format| fill(format, parts)))
+            Action::Page(status) => return Err(Answer::Page(*status)),
+            Action::Answer(reply) => {
+                return Err(Answer::Made(reply.fill(|format| fill(format, parts))));
             }
+            Action::Redirect(redirect) => {
+                let (uri, headers) = (&parts.uri, &parts.headers);
+                let made = redirect.fill(uri, headers, |format| fill(format, parts));
+                return Err(Answer::Made(made));
+            }
+            Action::SetMethod(format) => {
+                let method = Method::from_bytes(&fill(format, parts));
+                parts.method = method.map_err(|_| FAILED)?;
+            }
+            Action::SetTarget(part, format) => {
+                let value = fill(format, parts);
+                target::set(parts, *part, &value).ok_or(FAILED)?;
+            }
+            Action::SetSource(expression) => set_source(expression, parts, ends),
             action => {
                 let value = action.value(|format| fill(format, parts));
                 action.edit(&mut parts.headers, value);
-                Ok(())
             }
         }
+        Ok(())
     }
+}
+
+/// A request that a rule would have made no request any more. HAProxy: `strict-mode on`,
+/// its default.
+const FAILED: Answer = Answer::Page(StatusCode::INTERNAL_SERVER_ERROR);
+
+/// A sample that is no address changes nothing; the port becomes 0, as in HAProxy.
+fn set_source(expression: &Expression, parts: &Parts, ends: &mut Ends) {
+    let view = view(parts, *ends);
+    let sample = expression.on_request(&view);
+    let sample = sample.and_then(|sample| sample.cast(SampleType::Address));
+    let ip = match sample {
+        Some(Sample::Ipv4(ip)) => IpAddr::from(ip),
+        Some(Sample::Ipv6(ip)) => IpAddr::from(ip),
+        _ => return,
+    };
+    ends.source = Some(SocketAddr::new(ip, 0));
 }
 
 impl Action {
@@ -186,7 +238,23 @@ impl Action {
 }
 
 impl Reply {
-    fn fill(&self, fill: impl Fn(&Format) -> Vec<u8>) -> Answer {
+    /// Nothing but a status.
+    pub(crate) fn empty(status: StatusCode) -> Self {
+        Self {
+            status,
+            version: Version::HTTP_11,
+            content_type: None,
+            headers: Vec::new(),
+            text: None,
+        }
+    }
+
+    /// Whether it says nothing beyond its status.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.text.is_none() && self.content_type.is_none() && self.headers.is_empty()
+    }
+
+    pub(crate) fn fill(&self, fill: impl Fn(&Format) -> Vec<u8>) -> Made {
         let text = self.text.as_ref().map(&fill).unwrap_or_default();
         let mut answer = Response::new(Full::from(text));
         *answer.status_mut() = self.status;
@@ -199,12 +267,15 @@ impl Reply {
                 headers.append(name, value);
             }
         }
+        if self.version == Version::HTTP_10 {
+            headers::close(&mut answer);
+        }
         Box::new(answer)
     }
 }
 
 impl Redirect {
-    fn fill(&self, uri: &Uri, headers: &HeaderMap, fill: impl Fn(&Format) -> Vec<u8>) -> Answer {
+    fn fill(&self, uri: &Uri, headers: &HeaderMap, fill: impl Fn(&Format) -> Vec<u8>) -> Made {
         let mut answer = Response::new(Full::default());
         *answer.status_mut() = self.status;
         let mut location = fill(&self.target);

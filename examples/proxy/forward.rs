@@ -4,16 +4,17 @@
 //! when it cannot be reached or fails ([`Backend::redispatch`]), and for what becomes of the
 //! cookies in the response ([`Backend::respond`]). The rest is plumbing.
 
-use std::convert::Infallible;
+use std::fmt;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::http::{Version, response};
-use hyper::{Request, Response};
+use hyper::http::{Method, Version, response};
+use hyper::{Request, Response, StatusCode};
 use stickroute::{
     Backend, Failure, HttpRequest, HttpResponse, Now, RequestEdits, SelectError, Selection,
 };
@@ -21,51 +22,74 @@ use tokio::time;
 
 use crate::answer::{self, Answer};
 use crate::body::{self, Patient, Pulse};
+use crate::client::Client;
 use crate::exchange::{Exchange, Outcome, Streamed};
 use crate::forwardfor;
 use crate::headers;
-use crate::pool::{self, Connection, Pool, RequestBody};
+use crate::pool::{self, Connection, Pool, RequestBody, Reuse};
 use crate::queue;
+use crate::relay::Side;
 use crate::replay::Recorded;
 use crate::site::{Back, Front};
-use crate::stream::{Ends, UnderWay};
+use crate::stream::Ends;
+use crate::tunnel::Tunnel;
+use crate::wire::Refusal;
 
-type Body = Either<Streamed, Full<Bytes>>;
+pub(crate) type Body = Either<Streamed, Full<Bytes>>;
+
+/// A response of which nobody has taken the exchange yet.
+type Made = Response<Either<Patient, Full<Bytes>>>;
+
+/// The client has gone: there is nobody to answer.
+#[derive(Debug)]
+pub(crate) struct ClientLeft;
+
+impl fmt::Display for ClientLeft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client has left")
+    }
+}
+
+impl std::error::Error for ClientLeft {}
 
 /// Answers one request.
 pub(crate) async fn handle(
     front: Arc<Front>,
-    ends: Ends,
-    under_way: UnderWay,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
-    let (parts, body) = request.into_parts();
-    let exchange = Exchange::new(ends, &parts, under_way.begin());
+    client: Client,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, ClientLeft> {
+    let upgraded = hyper::upgrade::on(&mut request);
+    let (mut parts, body) = request.into_parts();
+    let (counted, told) = client.under_way.begin();
+    if told.expects {
+        let value = HeaderValue::from_static("100-continue");
+        parts.headers.insert(header::EXPECT, value);
+    }
     let mut way = Way {
         front: &front,
         back: None,
-        ends,
+        ends: client.ends,
+        client: &client,
+        is_first: told.is_first,
+        is_reused: false,
+        upgrade: headers::upgrade(&parts),
+        tunnel: None,
+        exchange: Exchange::new(client.ends, &parts, counted),
         parts,
-        exchange,
     };
-    let answer = way.forward(body).await;
-    let Way { back, exchange, .. } = way;
-    let mut response = match answer {
-        Ok((parts, body)) => Response::from_parts(parts, Either::Left(body)),
-        Err(answer) => (*answer).map(Either::Right),
+    let response = way.respond_with_rules(body).await?;
+    let Way {
+        tunnel, exchange, ..
+    } = way;
+    let Some(tunnel) = tunnel else {
+        return Ok(end(response, exchange));
     };
-    let other = back.as_deref().and_then(|back| front.other_rules(back));
-    for rules in other.into_iter().chain([&*front.rules]) {
-        rules.filters.after_response(&mut response);
-    }
-    if !front.keeps_alive {
-        headers::close(&mut response);
-    }
-    Ok(end(response, exchange))
+    client.under_way.open_tunnel();
+    Ok(tunnel.open(response, upgraded, exchange, client))
 }
 
 /// The exchange ends with the last byte of the response.
-fn end(response: Response<Either<Patient, Full<Bytes>>>, mut exchange: Exchange) -> Response<Body> {
+fn end(response: Made, mut exchange: Exchange) -> Response<Body> {
     exchange.status = Some(response.status());
     response.map(|body| match body {
         Either::Left(body) => Either::Left(Streamed::new(body, exchange)),
@@ -108,7 +132,17 @@ impl Lost {
 struct Way<'a> {
     front: &'a Front,
     back: Option<Arc<Back>>,
+    /// As rules see the client.
     ends: Ends,
+    client: &'a Client,
+    /// It is the first request of its connection.
+    is_first: bool,
+    /// The connection to the server has had requests before.
+    is_reused: bool,
+    /// What the client wants to speak instead of HTTP.
+    upgrade: Option<HeaderValue>,
+    /// What the server has agreed to speak instead.
+    tunnel: Option<Tunnel>,
     /// As the rules have left it: what routing looks at, from the first to the last time.
     parts: Parts,
     exchange: Exchange,
@@ -127,35 +161,112 @@ pub(crate) fn view(parts: &Parts, ends: Ends) -> HttpRequest<'_> {
 }
 
 impl Way<'_> {
+    /// The response, or what the client gets instead.
+    async fn respond_with_rules(&mut self, body: Incoming) -> Result<Made, ClientLeft> {
+        let mut response = match self.forward(body).await {
+            Ok((parts, body)) => Response::from_parts(parts, Either::Left(body)),
+            Err(answer) => self.made(answer)?.map(Either::Right),
+        };
+        let front = self.front;
+        let other = self
+            .back
+            .as_deref()
+            .and_then(|back| front.other_rules(back));
+        for rules in other.into_iter().chain([&*front.rules]) {
+            rules.filters.after_response(&mut response);
+        }
+        if !front.keeps_alive && self.tunnel.is_none() {
+            headers::close(&mut response);
+        }
+        Ok(response)
+    }
+
     async fn forward(&mut self, body: Incoming) -> Result<(response::Parts, Patient), Answer> {
-        if let Some((status, text)) = headers::unsupported(&self.parts) {
-            return Err(answer::text(status, text));
+        if self.parts.method == Method::CONNECT && self.parts.version == Version::HTTP_2 {
+            return Err(Answer::Page(StatusCode::NOT_IMPLEMENTED));
         }
         headers::remove_listed(&mut self.parts.headers);
         let (back, backend) = self.route()?;
         self.select(&back, &backend).await?;
-        let response = self.obtain(&back, &backend, body).await?;
+        let mut response = self.obtain(&back, &backend, body).await?;
+        self.client.under_way.interim_sent().await;
+        self.tunnel = self.agreed(&back, &mut response)?;
         let (mut parts, body) = response.into_parts();
+        let mut body = Patient::new(body, back.timeouts.server, Pulse::default());
+        body.peek().await.map_err(|_| answer::bad_answer())?;
         self.respond(&back, &backend, &mut parts)?;
-        Ok((
-            parts,
-            Patient::new(body, back.timeouts.server, Pulse::default()),
-        ))
+        Ok((parts, body))
     }
 
     fn view(&self) -> HttpRequest<'_> {
         view(&self.parts, self.ends)
     }
 
+    /// What the client gets instead of a response of a server. The pages of the backend come
+    /// before those of the frontend.
+    fn made(&self, answer: Answer) -> Result<Response<Full<Bytes>>, ClientLeft> {
+        let status = match answer {
+            Answer::Page(status) => status,
+            Answer::Made(made) => return Ok(*made),
+            Answer::Nothing => return Err(ClientLeft),
+        };
+        let back = self.back.as_ref().map(|back| &back.rules.pages);
+        let pages = back.filter(|pages| pages.has(status));
+        let pages = pages.unwrap_or(&self.front.rules.pages);
+        let mut made = pages.answer(status, &self.view()).ok_or(ClientLeft)?;
+        // What is left of a request that nobody has read would be taken for another one.
+        let is_fault = matches!(status.as_u16(), 400 | 408);
+        if is_fault && self.client.under_way.refusal().is_some() {
+            headers::close(&mut made);
+        }
+        Ok(made)
+    }
+
+    /// Lets responses before the response through, which hyper would drop.
+    fn pass_interim(&self, request: &mut Request<RequestBody>) {
+        if self.parts.version != Version::HTTP_11 {
+            return;
+        }
+        let under_way = self.client.under_way.clone();
+        hyper::ext::on_informational(request, move |interim| {
+            under_way.send_interim(&headers::interim(interim.status(), interim.headers()));
+        });
+    }
+
+    /// The tunnel that a response opens, if it does. One that nobody has asked for is no
+    /// valid answer.
+    fn agreed(
+        &self,
+        back: &Arc<Back>,
+        response: &mut Response<Incoming>,
+    ) -> Result<Option<Tunnel>, Answer> {
+        let is_connected = self.parts.method == Method::CONNECT && response.status().is_success();
+        let is_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if is_switched && self.upgrade.is_none() {
+            return Err(answer::bad_answer());
+        }
+        let is_tunnel = is_connected || is_switched;
+        Ok(is_tunnel.then(|| Tunnel {
+            server: hyper::upgrade::on(response),
+            sides: [
+                Side::new(self.front.client, self.front.client_fin),
+                Side::new(back.timeouts.server, back.timeouts.server_fin),
+            ],
+            limit: back.timeouts.tunnel,
+        }))
+    }
+
     /// Follows the rules of the frontend, finds the backend, and follows its rules.
     fn route(&mut self) -> Result<(Arc<Back>, Arc<Backend<Pool>>), Answer> {
         let front = self.front;
-        front.rules.filters.on_request(self.ends, &mut self.parts)?;
+        let filters = &front.rules.filters;
+        filters.on_request(&mut self.ends, &mut self.parts)?;
         let back = front.route(&self.view()).ok_or_else(answer::no_server)?;
         self.exchange.backend.clone_from(&back.name);
         self.back = Some(Arc::clone(&back));
         if let Some(rules) = front.other_rules(&back) {
-            rules.filters.on_request(self.ends, &mut self.parts)?;
+            let filters = &rules.filters;
+            filters.on_request(&mut self.ends, &mut self.parts)?;
         }
         let options = [&front.rules, &back.rules].map(|rules| &rules.filters.forwardfor);
         forwardfor::add(options, self.ends, &mut self.parts.headers);
@@ -212,7 +323,7 @@ impl Way<'_> {
         let copy = body.copy();
         let mut body = Either::Left(body);
         loop {
-            let request = headers::outgoing(&self.parts, body, &self.edits()?);
+            let request = self.outgoing(back, body)?;
             let sent = self.send(back, backend, request, &pulse).await?;
             let failure = match &sent {
                 Ok(response) => Failure::Status(response.status().as_u16()),
@@ -228,6 +339,16 @@ impl Way<'_> {
         }
     }
 
+    fn outgoing(&self, back: &Back, body: RequestBody) -> Result<Request<RequestBody>, Answer> {
+        let upgrade = self.upgrade.as_ref();
+        let mut request = headers::outgoing(&self.parts, body, &self.edits()?, upgrade);
+        if !self.keeps(back) && upgrade.is_none() {
+            headers::close_after(&mut request);
+        }
+        self.pass_interim(&mut request);
+        Ok(request)
+    }
+
     /// Sends the request once, on an idle connection if it may be sent twice: the server may
     /// have closed that just now, and then a new one takes the request.
     async fn send(
@@ -239,7 +360,7 @@ impl Way<'_> {
     ) -> Result<Sent, Answer> {
         let limit = back.timeouts.server;
         if let Some(copy) = headers::copy_if_repeatable(&request)
-            && let Some(mut idle) = self.idle()?
+            && let Some(mut idle) = self.idle(back)?
         {
             pulse.beat();
             let sent = body::within(limit, pulse, idle.send_request(copy)).await;
@@ -250,13 +371,25 @@ impl Way<'_> {
             }
         }
         let mut connection = self.connect(back, backend).await?;
+        self.is_reused = false;
         pulse.beat();
         let sent = body::within(limit, pulse, connection.send_request(request)).await;
         match sent {
             None => Ok(Err(Lost::late())),
             Some(Ok(response)) => self.received(back, connection, response).map(Ok),
-            Some(Err(_)) if pulse.has_stopped() => Err(answer::client_is_late()),
-            Some(Err(error)) => Ok(Err(Lost::to(&error))),
+            Some(Err(error)) => match self.fault(pulse) {
+                Some(answer) => Err(answer),
+                None => Ok(Err(Lost::to(&error))),
+            },
+        }
+    }
+
+    /// What the client gets if it is its own fault that there is no response.
+    fn fault(&self, pulse: &Pulse) -> Option<Answer> {
+        match self.client.under_way.refusal() {
+            Some(Refusal::Cut) => Some(Answer::Nothing),
+            Some(_) => Some(answer::bad_request()),
+            None => pulse.has_stopped().then(answer::client_is_late),
         }
     }
 
@@ -266,16 +399,38 @@ impl Way<'_> {
         connection: Connection,
         response: Response<Incoming>,
     ) -> Result<Response<Incoming>, Answer> {
-        if back.keeps_alive {
+        if self.keeps(back) {
+            let (own, is_reused) = (self.client.own.clone(), self.is_reused);
             let server = self.selection()?.server();
-            server.payload().keep(server.address().clone(), connection);
+            let pool = match back.reuse {
+                Reuse::Never => &own,
+                _ => server.payload(),
+            };
+            pool.keep(server.address().clone(), connection, is_reused);
         }
         Ok(response)
     }
 
-    fn idle(&mut self) -> Result<Option<Connection>, Answer> {
+    /// Whether a connection to a server is kept for further requests.
+    fn keeps(&self, back: &Back) -> bool {
+        back.keeps_alive && !self.front.closes_servers
+    }
+
+    fn idle(&mut self, back: &Back) -> Result<Option<Connection>, Answer> {
+        if !self.keeps(back) {
+            return Ok(None);
+        }
+        let (own, is_first) = (self.client.own.clone(), self.is_first);
         let server = self.selection()?.server();
-        Ok(server.payload().idle(server.address()))
+        let (pool, address) = (server.payload(), server.address());
+        let found = match back.reuse {
+            Reuse::Never => own.idle(address, false),
+            Reuse::Safe if is_first => None,
+            Reuse::Aggressive => pool.idle(address, is_first),
+            Reuse::Safe | Reuse::Always => pool.idle(address, false),
+        };
+        self.is_reused = found.is_some();
+        Ok(found)
     }
 
     /// Connects to the selected server or, while that fails, to the one the library
@@ -326,8 +481,14 @@ impl Way<'_> {
         let view = HttpResponse::from_parts(parts);
         // Rules stand between what is learned from the server and what becomes of cookies.
         backend.answered(self.selection()?, &view, Now::system());
+        let protocol = parts.headers.get(header::UPGRADE).cloned();
         headers::remove_listed(&mut parts.headers);
         headers::remove_hop_by_hop(&mut parts.headers);
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(protocol) = protocol.or_else(|| self.upgrade.clone())
+        {
+            headers::add_upgrade(&mut parts.headers, protocol);
+        }
         parts.version = Version::HTTP_11;
         if let Some(rules) = self.front.other_rules(back) {
             rules.filters.on_response(parts)?;

@@ -4,7 +4,7 @@ use http_body_util::{Either, Full};
 use hyper::body::Body;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::http::{Method, Uri, Version};
+use hyper::http::{Uri, Version};
 use hyper::{Request, Response, StatusCode};
 use stickroute::RequestEdits;
 
@@ -63,15 +63,19 @@ pub(crate) fn outgoing(
     parts: &Parts,
     body: RequestBody,
     edits: &RequestEdits,
+    upgrade: Option<&HeaderValue>,
 ) -> Request<RequestBody> {
     let mut request = Request::new(body);
     *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = origin_form(&parts.uri);
+    *request.uri_mut() = target(parts);
     *request.headers_mut() = parts.headers.clone();
     let headers = request.headers_mut();
     edits.apply(parts.version, headers);
     remove_hop_by_hop(headers);
     add_host(parts, headers);
+    if let Some(protocol) = upgrade {
+        add_upgrade(headers, protocol.clone());
+    }
     request
 }
 
@@ -85,12 +89,17 @@ pub(crate) fn copy_if_repeatable(request: &Request<RequestBody>) -> Option<Reque
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
     Some(copy)
 }
 
-/// The target without scheme and authority (RFC 9112 section 3.2.1).
-fn origin_form(uri: &Uri) -> Uri {
-    let path = uri.path_and_query().cloned();
+/// As the client has sent it; that of HTTP/2 without scheme and authority (RFC 9112 section
+/// 3.2.1), which are a part of every target there.
+fn target(parts: &Parts) -> Uri {
+    if parts.version < Version::HTTP_2 {
+        return parts.uri.clone();
+    }
+    let path = parts.uri.path_and_query().cloned();
     path.map_or_else(|| Uri::from_static("/"), Uri::from)
 }
 
@@ -103,21 +112,53 @@ fn add_host(parts: &Parts, headers: &mut HeaderMap) {
     }
 }
 
-/// What this proxy does not do: tunnels, and other protocols in the place of HTTP.
-pub(crate) fn unsupported(parts: &Parts) -> Option<(StatusCode, &'static str)> {
-    if parts.method == Method::CONNECT {
-        return Some((StatusCode::NOT_IMPLEMENTED, "CONNECT is not supported\n"));
-    }
+/// What a client wants to speak instead of HTTP, if it asks for that; `None` for HTTP/2,
+/// which would hide requests from the rules, and which a client that offers it needs not.
+pub(crate) fn upgrade(parts: &Parts) -> Option<HeaderValue> {
     let asks = connection_options(&parts.headers).any(|name| name.eq_ignore_ascii_case("upgrade"));
-    let protocol = parts.headers.get(header::UPGRADE).filter(|_| asks)?;
-    // A client that offers HTTP/2 is as happy with HTTP/1.1.
-    let is_optional = protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
-    let answer = (StatusCode::NOT_IMPLEMENTED, "Upgrade is not supported\n");
-    (!is_optional).then_some(answer)
+    let is_able = parts.version == Version::HTTP_11 && !has_body(&parts.headers);
+    let protocol = parts
+        .headers
+        .get(header::UPGRADE)
+        .filter(|_| asks && is_able)?;
+    let is_http = protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
+    (!is_http).then(|| protocol.clone())
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let is_long = length.is_some_and(|length| length.as_bytes() != b"0");
+    is_long || headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+/// Says that the rest of the connection is in another protocol.
+pub(crate) fn add_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, protocol);
+}
+
+/// Lets the connection to the server end with its response.
+pub(crate) fn close_after<B>(request: &mut Request<B>) {
+    let close = HeaderValue::from_static("close");
+    request.headers_mut().insert(header::CONNECTION, close);
 }
 
 /// Lets the connection to the client end with this response.
 pub(crate) fn close<B>(response: &mut Response<B>) {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
+}
+
+/// The head of a response before the response, for a client of HTTP/1.1.
+pub(crate) fn interim(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
+    for (name, value) in headers {
+        let name = name.as_str();
+        if !HOP_BY_HOP.contains(&name) && name != "content-length" {
+            head.extend([name.as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+    }
+    head.extend(b"\r\n");
+    head
 }

@@ -4,6 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -11,14 +12,19 @@ use stickroute::haproxy::Mode;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::{task, time};
 
+use crate::answer;
+use crate::client::Client;
+use crate::exchange;
 use crate::forward;
 use crate::graceful::{Guest, Phase};
 use crate::inspect::{Inspection, Verdict};
+use crate::pool::Pool;
 use crate::proxy_protocol;
 use crate::site::Front;
 use crate::sockets::Listener;
-use crate::stream::{Ends, PatientStream, Stream, UnderWay};
+use crate::stream::{Ends, PatientStream, Refuse, Stream, UnderWay};
 use crate::tcp::{self, View};
+use crate::wire::Refusal;
 
 /// So many clients are let in after the order to stop, at each socket: others may come as
 /// long as there are some.
@@ -137,18 +143,44 @@ fn is_welcome(rules: &Inspection, ends: Ends) -> bool {
 }
 
 async fn http(front: Arc<Front>, stream: Box<dyn Stream>, ends: Ends, guest: Guest) {
-    let under_way = UnderWay::default();
-    let stream = PatientStream::new(stream, front.patience, under_way.clone());
+    let client = Client {
+        ends,
+        under_way: UnderWay::default(),
+        own: Pool::default(),
+        guest: guest.clone(),
+    };
+    let refuse = refusals(&front, ends);
+    let under_way = client.under_way.clone();
+    let stream = PatientStream::new(stream, front.patience, under_way, refuse);
     let begun = Arc::new(Notify::new());
     let has_begun = Arc::clone(&begun);
     let service = service_fn(move |request| {
         has_begun.notify_one();
-        forward::handle(Arc::clone(&front), ends, under_way.clone(), request)
+        forward::handle(Arc::clone(&front), client.clone(), request)
     });
     let builder = builder();
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     // A client that breaks off is in the log, if it has asked for anything.
     let _ = guest.serve(connection, &begun).await;
+}
+
+/// What clients are told whose requests cannot be read. HAProxy has its own pages here,
+/// whatever the configuration says, unless that has an empty one.
+fn refusals(front: &Arc<Front>, ends: Ends) -> Refuse {
+    let front = Arc::clone(front);
+    Box::new(move |refusal| {
+        let (status, cause) = match refusal {
+            Refusal::Malformed => (StatusCode::BAD_REQUEST, "malformed"),
+            Refusal::Encoded => (StatusCode::UNPROCESSABLE_ENTITY, "encoded"),
+            Refusal::Late => (StatusCode::REQUEST_TIMEOUT, "late"),
+            Refusal::Cut => return Vec::new(),
+        };
+        exchange::unread(ends, status, cause);
+        if front.rules.pages.is_silent(status) {
+            return Vec::new();
+        }
+        answer::last_words(status)
+    })
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {
@@ -157,9 +189,14 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
+        // A server says when it has made what it sends; HAProxy adds nothing.
+        .auto_date_header(false)
         // A client that has said all it has to say still gets its answer.
         .half_close(true)
         .header_read_timeout(None);
-    builder.http2().timer(TokioTimer::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .auto_date_header(false);
     builder
 }

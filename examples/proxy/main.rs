@@ -23,14 +23,17 @@
 //!
 //! * `sockets.rs`, `listener.rs`: accept clients;
 //! * `graceful.rs`: the end; `handover.rs`: sockets go to the next process;
-//! * `stream.rs`, `proxy_protocol.rs`: who the client is, and how long it may be silent;
+//! * `stream.rs`, `client.rs`, `proxy_protocol.rs`: who the client is, and how long it may be
+//!   silent;
+//! * `wire.rs`, `head.rs`: which bytes are a request;
 //! * `forward.rs`: the life of one request; `tcp.rs`, `inspect.rs`, `relay.rs`: that of
 //!   one connection in mode tcp;
-//! * `filters.rs`, `forwardfor.rs`, `answer.rs`: rules on messages, and answers of the
-//!   proxy's own;
+//! * `filters.rs`, `target.rs`, `forwardfor.rs`, `answer.rs`, `pages.rs`: rules on messages,
+//!   and answers of the proxy's own;
 //! * `queue.rs`: a slot on a server, waited for if there is none;
 //! * `pool.rs`: connections to one server, the payload of that server;
 //! * `headers.rs`, `body.rs`: what a proxy takes off and puts on, and what it waits for;
+//! * `tunnel.rs`: what is no HTTP any more;
 //! * `exchange.rs`: holds the server's slot until the response has ended, then logs.
 //!
 //! Beside them, `control.rs` is the operator's port, with HAProxy's runtime commands, and
@@ -39,6 +42,7 @@
 mod answer;
 mod arguments;
 mod body;
+mod client;
 mod config;
 mod control;
 mod daemon;
@@ -51,12 +55,14 @@ mod forward;
 mod forwardfor;
 mod graceful;
 mod handover;
+mod head;
 mod headers;
 mod honour;
 mod inspect;
 mod listener;
 mod network;
 mod options;
+mod pages;
 mod pool;
 mod proxy_protocol;
 mod queue;
@@ -69,10 +75,13 @@ mod setup;
 mod site;
 mod sockets;
 mod stream;
+mod target;
 mod tcp;
 mod told;
+mod tunnel;
 mod upkeep;
 mod voice;
+mod wire;
 mod words;
 
 use std::error::Error;

@@ -21,6 +21,7 @@ use tokio::time;
 
 use crate::replay::Recorded;
 use crate::stream::Stream;
+use crate::wire::LONGEST_HEAD;
 
 /// The body of a request: streamed from the client, or a copy of that.
 pub(crate) type RequestBody = Either<Recorded, Full<Bytes>>;
@@ -31,40 +32,65 @@ pub(crate) type Connection = SendRequest<RequestBody>;
 /// More idle connections than this are closed.
 const MOST_IDLE: usize = 64;
 
-/// The idle connections to one server, and where they lead: an operator may move it.
+/// Idle connections to one server, or those of one client.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pool(Arc<Mutex<Vec<(Address, Connection)>>>);
+pub(crate) struct Pool(Arc<Mutex<Vec<Idle>>>);
+
+#[derive(Debug)]
+struct Idle {
+    /// Where it leads: an operator may move a server.
+    address: Address,
+    connection: Connection,
+    /// It has taken more than one request.
+    is_proven: bool,
+}
+
+/// Which requests go over connections that other clients have used. HAProxy: `http-reuse`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    Never,
+    /// All but the first of a client; the default.
+    #[default]
+    Safe,
+    /// The first, too, if the connection has proven that the server keeps it.
+    Aggressive,
+    Always,
+}
 
 impl Pool {
     /// The connection last used, if the server has not closed it; those to another address
     /// than this are closed.
-    pub(crate) fn idle(&self, address: &Address) -> Option<Connection> {
+    pub(crate) fn idle(&self, address: &Address, only_proven: bool) -> Option<Connection> {
         let mut idle = self.lock();
-        let mut last = std::iter::from_fn(|| idle.pop());
-        let found = last.find(|(to, connection)| to == address && connection.is_ready());
-        found.map(|(_, connection)| connection)
+        idle.retain(|idle| idle.address == *address && idle.connection.is_ready());
+        let found = idle.iter().rposition(|idle| idle.is_proven || !only_proven);
+        Some(idle.remove(found?).connection)
     }
 
     /// Takes a connection back once the response has been read from it; one that is
     /// broken off before is closed.
-    pub(crate) fn keep(&self, address: Address, mut connection: Connection) {
+    pub(crate) fn keep(&self, address: Address, mut connection: Connection, is_proven: bool) {
         let pool = self.clone();
         tokio::spawn(async move {
             if connection.ready().await.is_ok() {
-                pool.put(address, connection);
+                pool.put(Idle {
+                    address,
+                    connection,
+                    is_proven,
+                });
             }
         });
     }
 
-    fn put(&self, address: Address, connection: Connection) {
+    fn put(&self, kept: Idle) {
         let mut idle = self.lock();
-        idle.retain(|(_, connection)| connection.is_ready());
+        idle.retain(|idle| idle.connection.is_ready());
         if idle.len() < MOST_IDLE {
-            idle.push((address, connection));
+            idle.push(kept);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(Address, Connection)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -107,8 +133,13 @@ async fn stream(address: &Address) -> io::Result<Box<dyn Stream>> {
 }
 
 async fn speak(stream: Box<dyn Stream>) -> hyper::Result<Connection> {
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // It ends when the server closes it or when nobody holds the sender any more.
-    tokio::spawn(connection);
+    let mut builder = http1::Builder::new();
+    builder
+        .max_header_size(LONGEST_HEAD)
+        .allow_obsolete_multiline_headers_in_responses(true);
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+    // It ends when the server closes it, when nobody holds the sender any more, or when it
+    // becomes a tunnel.
+    tokio::spawn(connection.with_upgrades());
     Ok(sender)
 }

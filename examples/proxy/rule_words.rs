@@ -1,15 +1,15 @@
 //! From the words of rules to what they do; a rule this program cannot follow is refused.
 
 use hyper::StatusCode;
-use hyper::header::HeaderValue;
-use stickroute::haproxy::{AclCondition, ConditionWords, Format, Proxy, Rule, Ruleset, Word};
+use stickroute::haproxy::{AclCondition, ConditionWords, Proxy, Rule, Ruleset, Word};
 use stickroute::{Moment, Origin};
 
 use crate::fault::Fault;
-use crate::filters::{Action, Filters, HttpRule, Redirect, RedirectKind, Reply};
+use crate::filters::{Action, Filters, HttpRule, Redirect, RedirectKind, Reply, TargetPart};
 use crate::forwardfor::ForwardFor;
 use crate::network;
-use crate::words::{Read, Section, Words};
+use crate::pages;
+use crate::words::{Read, Section, Words, literal};
 
 /// The rules of a section on HTTP messages.
 pub(crate) fn filters(proxy: &Proxy, section: Section<'_>, faults: &mut Vec<Fault>) -> Filters {
@@ -88,17 +88,24 @@ fn action(rule: &Rule, words: &mut Words<'_>) -> Read<Action> {
         "set-header" => Action::SetHeader(words.header()?, words.format()?),
         "del-header" => Action::DelHeader(words.header()?),
         "set-status" => set_status(words)?,
-        "deny" if is_request => Action::Answer(denial(words, StatusCode::FORBIDDEN)?),
-        "deny" if !is_after => Action::Answer(denial(words, StatusCode::BAD_GATEWAY)?),
-        "return" if !is_after => Action::Answer(reply(words, StatusCode::OK)?),
+        "set-method" if is_request => Action::SetMethod(words.format()?),
+        "set-path" if is_request => Action::SetTarget(TargetPart::Path, words.format()?),
+        "set-pathq" if is_request => Action::SetTarget(TargetPart::PathAndQuery, words.format()?),
+        "set-query" if is_request => Action::SetTarget(TargetPart::Query, words.format()?),
+        "set-uri" if is_request => Action::SetTarget(TargetPart::Whole, words.format()?),
+        "set-src" if is_request => Action::SetSource(words.expression()?),
+        "deny" if is_request => denial(words, StatusCode::FORBIDDEN)?,
+        "deny" if !is_after => denial(words, StatusCode::BAD_GATEWAY)?,
+        "return" if !is_after => returned(words)?,
         "redirect" if is_request => {
             let kind = words.next("location, prefix or scheme")?;
             redirect(kind, words)?
         }
         _ => {
             let message = "this action is not supported by this program; expected one of allow, \
-                 add-header, set-header, del-header, set-status, deny, return, redirect \
-                 where HAProxy has it";
+                 add-header, set-header, del-header, set-status, set-method, set-path, \
+                 set-pathq, set-query, set-uri, set-src, deny, return, redirect where HAProxy \
+                 has it";
             return Err(Fault::new(&rule.action, message));
         }
     })
@@ -114,24 +121,32 @@ fn set_status(words: &mut Words<'_>) -> Read<Action> {
     Ok(Action::SetStatus(status))
 }
 
-/// A `deny` says so, unless it is to say something else.
-fn denial(words: &mut Words<'_>, status: StatusCode) -> Read<Reply> {
-    let mut reply = reply(words, status)?;
-    if reply.text.is_none() && reply.content_type.is_none() {
-        reply.text = Format::parse("forbidden by a rule of the proxy\n").ok();
-        reply.content_type = Some(HeaderValue::from_static("text/plain"));
+/// With nothing but a status it is the page of that.
+fn denial(words: &mut Words<'_>, status: StatusCode) -> Read<Action> {
+    let keyword = words.last;
+    let reply = reply(words, status)?;
+    if reply.is_bare() {
+        pages::check(reply.status, keyword)?;
+        return Ok(Action::Page(reply.status));
     }
-    Ok(reply)
+    Ok(Action::Answer(reply))
 }
 
-/// What is behind `deny` and `return`.
-fn reply(words: &mut Words<'_>, status: StatusCode) -> Read<Reply> {
-    let mut reply = Reply {
-        status,
-        content_type: None,
-        headers: Vec::new(),
-        text: None,
-    };
+fn returned(words: &mut Words<'_>) -> Read<Action> {
+    let keyword = words.last;
+    let asks = |word: &Word| word.as_str() == Some("default-errorfiles");
+    let wants_page = words.rest.clone().any(asks);
+    let reply = reply(words, StatusCode::OK)?;
+    if wants_page {
+        pages::check(reply.status, keyword)?;
+        return Ok(Action::Page(reply.status));
+    }
+    Ok(Action::Answer(reply))
+}
+
+/// What is behind `deny`, `return` and `http-error`.
+pub(crate) fn reply(words: &mut Words<'_>, status: StatusCode) -> Read<Reply> {
+    let mut reply = Reply::empty(status);
     while let Some(word) = words.rest.next() {
         words.last = word;
         match word.as_str().unwrap_or_default() {
@@ -139,10 +154,13 @@ fn reply(words: &mut Words<'_>, status: StatusCode) -> Read<Reply> {
             "content-type" => reply.content_type = Some(words.value()?),
             "string" => reply.text = Some(words.literal()?),
             "lf-string" => reply.text = Some(words.format()?),
+            "file" => reply.text = Some(literal(&pages::content(words.next("a file")?)?)),
+            "errorfile" => reply = pages::whole(words.next("a file")?)?,
+            "default-errorfiles" => {}
             "hdr" => reply.headers.push((words.header()?, words.format()?)),
             _ => {
                 let message = "not supported by this program; expected one of status, \
-                     content-type, string, lf-string, hdr";
+                     content-type, string, lf-string, file, errorfile, default-errorfiles, hdr";
                 return Err(Fault::new(word, message));
             }
         }

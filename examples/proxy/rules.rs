@@ -8,6 +8,7 @@ use stickroute::{Moment, Origin};
 use crate::fault::Fault;
 use crate::filters::Filters;
 use crate::inspect::{self, ContentRule, Inspection, Verdict};
+use crate::pages::Pages;
 use crate::pool::Pool;
 use crate::rule_words::{self, condition_of};
 use crate::words::Section;
@@ -16,6 +17,7 @@ use crate::words::Section;
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     pub(crate) filters: Filters,
+    pub(crate) pages: Pages,
     /// Asked before a PROXY header is read. HAProxy: `tcp-request connection`.
     pub(crate) connection: Inspection,
     /// Asked behind it. HAProxy: `tcp-request session`.
@@ -39,6 +41,7 @@ impl Rules {
         };
         let mut rules = Self {
             filters: rule_words::filters(proxy, section, faults),
+            pages: Pages::of(proxy, section, faults),
             ..Self::default()
         };
         for rule in &proxy.rules {

@@ -9,7 +9,7 @@ use stickroute::haproxy::{Mode, Routing};
 use stickroute::{Backend, Request};
 use tokio::sync::Semaphore;
 
-use crate::pool::Pool;
+use crate::pool::{Pool, Reuse};
 use crate::rules::Rules;
 use crate::stream::Patience;
 
@@ -28,6 +28,8 @@ pub(crate) struct Front {
     pub(crate) room: Arc<Semaphore>,
     /// Whether connections of clients are kept for further requests.
     pub(crate) keeps_alive: bool,
+    /// Whether those to servers are closed after each request of its clients.
+    pub(crate) closes_servers: bool,
     pub(crate) route: Route,
 }
 
@@ -60,6 +62,7 @@ pub(crate) struct Back {
     pub(crate) timeouts: BackTimeouts,
     /// Whether connections to servers are kept for further requests.
     pub(crate) keeps_alive: bool,
+    pub(crate) reuse: Reuse,
 }
 
 /// How long servers are waited for; `None` is for ever.
@@ -88,6 +91,7 @@ impl Front {
             client_fin: None,
             room: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             keeps_alive: true,
+            closes_servers: false,
             route: Route::One(back),
         }
     }
@@ -125,6 +129,7 @@ impl Back {
                 ..BackTimeouts::default()
             },
             keeps_alive: true,
+            reuse: Reuse::Always,
         }
     }
 }

@@ -1,16 +1,20 @@
 //! Connections to clients: where they come from, and how long they may be silent.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{self, Sleep};
+
+use crate::wire::{Refusal, Told, Wire};
 
 /// A connection of any kind.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -44,54 +48,120 @@ pub(crate) struct Patience {
     pub(crate) write: Option<Duration>,
 }
 
-/// The requests of one connection that are under way.
+/// The requests of one connection that are under way, and what those who answer them and
+/// the connection have to tell each other.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct UnderWay(Arc<Mutex<(usize, Option<Waker>)>>);
+pub(crate) struct UnderWay(Arc<Mutex<Shared>>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    count: usize,
+    has_begun: bool,
+    /// Of the connection's task.
+    waker: Option<Waker>,
+    told: VecDeque<Told>,
+    refusal: Option<Refusal>,
+    is_tunnel: bool,
+    /// Heads of interim responses, and how much of them has been written.
+    interim: Vec<u8>,
+    interim_written: usize,
+}
 
 /// Counts until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Counted(UnderWay);
 
 impl UnderWay {
-    pub(crate) fn begin(&self) -> Counted {
-        self.lock().0 += 1;
-        Counted(self.clone())
+    /// A request begins, of which the connection has told something.
+    pub(crate) fn begin(&self) -> (Counted, Told) {
+        let mut shared = self.lock();
+        shared.count += 1;
+        let mut told = shared.told.pop_front().unwrap_or_default();
+        told.is_first = !mem::replace(&mut shared.has_begun, true);
+        (Counted(self.clone()), told)
+    }
+
+    /// Why the body of the last request is not read any further.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.lock().refusal
+    }
+
+    /// From now on the connection is a tunnel.
+    pub(crate) fn open_tunnel(&self) {
+        self.lock().is_tunnel = true;
+        self.wake();
+    }
+
+    /// Sends the head of an interim response ahead of the response.
+    pub(crate) fn send_interim(&self, head: &[u8]) {
+        self.lock().interim.extend_from_slice(head);
+        self.wake();
+    }
+
+    /// Ends when all interim responses have been written: hyper knows nothing of them, and
+    /// would write the response before them.
+    pub(crate) async fn interim_sent(&self) {
+        poll_fn(|context| {
+            let mut shared = self.lock();
+            if shared.interim.is_empty() {
+                return Poll::Ready(());
+            }
+            shared.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Whether there is none; otherwise `context` is woken when the last has ended: hyper
     /// would not ask for more of the client by itself, and the timer would not start.
     fn is_empty(&self, context: &Context<'_>) -> bool {
-        let mut state = self.lock();
-        if state.0 > 0 {
-            state.1 = Some(context.waker().clone());
-        }
-        state.0 == 0
+        let mut shared = self.lock();
+        shared.waker = Some(context.waker().clone());
+        shared.count == 0 && shared.told.is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, (usize, Option<Waker>)> {
+    fn is_tunnel(&self) -> bool {
+        self.lock().is_tunnel
+    }
+
+    fn wake(&self) {
+        let waker = self.lock().waker.take();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.0 -= 1;
-        if state.0 > 0 {
-            return;
-        }
-        if let Some(waker) = state.1.take() {
-            drop(state);
-            waker.wake();
+        let count = {
+            let mut shared = self.0.lock();
+            shared.count -= 1;
+            shared.count
+        };
+        if count == 0 {
+            self.0.wake();
         }
     }
 }
 
-/// An HTTP client's connection that ends when the client is silent for too long.
+/// Tells of a request that is not read any further before anybody could answer it; comes
+/// back with what the client is told.
+pub(crate) type Refuse = Box<dyn Fn(Refusal) -> Vec<u8> + Send>;
+
+/// An HTTP client's connection that ends when the client is silent for too long or sends
+/// what is no HTTP.
 pub(crate) struct PatientStream {
     stream: Box<dyn Stream>,
     patience: Patience,
     under_way: UnderWay,
+    wire: Wire,
+    refuse: Refuse,
+    /// What is still to be written before it is closed.
+    last_words: Vec<u8>,
+    is_at_end: bool,
     waiting: Waiting,
     reading: Option<Pin<Box<Sleep>>>,
     writing: Option<Pin<Box<Sleep>>>,
@@ -109,11 +179,20 @@ enum Waiting {
 }
 
 impl PatientStream {
-    pub(crate) fn new(stream: Box<dyn Stream>, patience: Patience, under_way: UnderWay) -> Self {
+    pub(crate) fn new(
+        stream: Box<dyn Stream>,
+        patience: Patience,
+        under_way: UnderWay,
+        refuse: Refuse,
+    ) -> Self {
         Self {
             stream,
             patience,
             under_way,
+            wire: Wire::new(),
+            refuse,
+            last_words: Vec::new(),
+            is_at_end: false,
             waiting: Waiting::Head,
             reading: None,
             writing: None,
@@ -131,15 +210,109 @@ impl PatientStream {
     fn expired(&mut self, context: &mut Context<'_>) -> bool {
         match (self.under_way.is_empty(context), self.waiting) {
             (false, _) => self.wait_for(Waiting::Response),
-            (true, Waiting::Response) => self.wait_for(Waiting::Next),
-            _ => {}
+            (true, _) if self.wire.is_in_head() => self.wait_for(Waiting::Head),
+            (true, Waiting::Head) if self.wire.is_opaque() => {}
+            (true, _) => self.wait_for(Waiting::Next),
         }
         let limit = match self.waiting {
+            _ if self.under_way.is_tunnel() => None,
             Waiting::Head => self.patience.head,
             Waiting::Next => self.patience.keep_alive,
             Waiting::Response => None,
         };
         has_expired(&mut self.reading, limit, context)
+    }
+
+    /// Moves bytes from the client to `wire`.
+    fn poll_feed(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.wire.is_undecided() {
+            let is_over = self.under_way.is_empty(context);
+            let is_tunnel = self.under_way.is_tunnel();
+            if !is_over && !is_tunnel {
+                return Poll::Pending;
+            }
+            self.wire.decide(is_tunnel);
+            return Poll::Ready(Ok(()));
+        }
+        let mut bytes = [0; 8192];
+        let mut bytes = ReadBuf::new(&mut bytes);
+        let read = Pin::new(&mut self.stream).poll_read(context, &mut bytes);
+        match read {
+            Poll::Ready(Ok(())) if bytes.filled().is_empty() => {
+                self.is_at_end = true;
+                self.wire.end();
+            }
+            Poll::Ready(Ok(())) => {
+                self.wire.feed(bytes.filled());
+                if self.wire.is_opaque() {
+                    // Each frame of HTTP/2 may be that of a new request.
+                    self.wait_for(Waiting::Head);
+                }
+                self.under_way.lock().told.extend(self.wire.told());
+            }
+            Poll::Ready(Err(error)) => {
+                if !self.wire.is_before_body() {
+                    self.wire.end();
+                    self.note_refusal();
+                }
+                return Poll::Ready(Err(error));
+            }
+            Poll::Pending if self.expired(context) => {
+                // As if the client had closed it: what is under way has ended.
+                self.is_at_end = true;
+                self.wire.expire();
+            }
+            Poll::Pending => return Poll::Pending,
+        }
+        self.note_refusal();
+        Poll::Ready(Ok(()))
+    }
+
+    fn note_refusal(&mut self) {
+        let Some(refusal) = self.wire.refusal() else {
+            return;
+        };
+        self.is_at_end = true;
+        self.under_way.lock().refusal = Some(refusal);
+        if self.wire.is_before_body() {
+            // Nobody else will answer.
+            self.last_words = (self.refuse)(refusal);
+        }
+    }
+
+    /// Writes what hyper does not know of. It is called when hyper has nothing to write, so
+    /// that it never comes in between.
+    fn poll_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let mut shared = self.under_way.lock();
+            if shared.interim.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let rest = &shared.interim[shared.interim_written..];
+            let count = ready!(Pin::new(&mut self.stream).poll_write(context, rest))?;
+            shared.interim_written += count;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            if shared.interim_written == shared.interim.len() {
+                shared.interim.clear();
+                shared.interim_written = 0;
+                // Somebody in this task waits for that.
+                context.waker().wake_by_ref();
+            }
+        }
+    }
+
+    fn poll_last_words(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.last_words.is_empty() {
+            let written = Pin::new(&mut self.stream).poll_write(context, &self.last_words);
+            let count = ready!(written)?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.last_words.drain(..count);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -163,19 +336,12 @@ impl AsyncRead for PatientStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
-        if read.is_pending() {
-            // As if the client had closed it: what is under way has ended.
-            if this.expired(context) {
-                return Poll::Ready(Ok(()));
-            }
+        while self.wire.is_empty() && !self.is_at_end {
+            ready!(self.poll_feed(context))?;
         }
-        if buffer.filled().len() > before && this.waiting != Waiting::Head {
-            this.wait_for(Waiting::Head);
-        }
-        read
+        let plain = self.wire.take(buffer.remaining());
+        buffer.put_slice(plain.as_slice());
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -185,9 +351,11 @@ impl PatientStream {
         written: Poll<io::Result<T>>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
+        // A tunnel has its own idea of silence.
+        let limit = self.patience.write.filter(|_| !self.under_way.is_tunnel());
         if written.is_ready() {
             self.writing = None;
-        } else if has_expired(&mut self.writing, self.patience.write, context) {
+        } else if has_expired(&mut self.writing, limit, context) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         written
@@ -205,12 +373,18 @@ impl AsyncWrite for PatientStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        let flushed = match self.poll_interim(context) {
+            Poll::Ready(Ok(())) => Pin::new(&mut self.stream).poll_flush(context),
+            other => other,
+        };
         self.timed(flushed, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = Pin::new(&mut self.stream).poll_shutdown(context);
+        let shut = match self.poll_last_words(context) {
+            Poll::Ready(Ok(())) => Pin::new(&mut self.stream).poll_shutdown(context),
+            other => other,
+        };
         self.timed(shut, context)
     }
 

@@ -1,7 +1,7 @@
 //! What a configuration may say that this program leaves undone: it is told in warnings,
 //! and does not keep the configuration from being run.
 
-use stickroute::haproxy::{Bind, Configuration, Location, Mode, Proxy, ServerLine, Timeout};
+use stickroute::haproxy::{Bind, Configuration, Location, Proxy, ServerLine, Timeout};
 
 use crate::fault::Fault;
 use crate::honour::{UNNOTICED, enabled};
@@ -139,22 +139,7 @@ fn of_proxy<'c>(proxy: &'c Proxy, found: &mut Vec<(&'c Location, &'static str)>)
         "http-pretend-keepalive",
         "idle-close-on-response",
     ];
-    // HTTP has neither tunnels nor half closed connections here.
-    const OF_TCP: [(Timeout, &str); 3] = [
-        (Timeout::ClientFin, "timeout client-fin"),
-        (Timeout::ServerFin, "timeout server-fin"),
-        (Timeout::Tunnel, "timeout tunnel"),
-    ];
     for name in NAMES.iter().filter(|name| proxy.is_on(name)) {
         found.push((&proxy.switches[name].location, *name));
-    }
-    for (timeout, name) in OF_TCP.iter().filter(|_| proxy.mode == Mode::Http) {
-        let place = proxy.timeouts.get(timeout).map(|time| &time.location);
-        found.extend(place.map(|place| (place, *name)));
-    }
-    let reuse = proxy.backend.http_reuse.as_ref();
-    let never_or_safe = |text: Option<&str>| matches!(text, Some("never" | "safe"));
-    if let Some(word) = reuse.filter(|word| !never_or_safe(word.as_str())) {
-        found.push((word.location(), "http-reuse"));
     }
 }

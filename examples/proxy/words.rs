@@ -8,7 +8,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use stickroute::haproxy::{
     AclCondition, ConditionWords, Format, FormatError, Routing, Word, expression,
 };
-use stickroute::{Moment, Origin};
+use stickroute::{Expression, Moment, Origin};
 
 use crate::fault::Fault;
 use crate::pool::Pool;
@@ -94,10 +94,18 @@ impl<'w> Words<'w> {
 
     /// A text without samples in it.
     pub(crate) fn literal(&mut self) -> Read<Format> {
-        let word = self.next("a text")?;
-        let pieces: Vec<_> = word.bytes().split(|byte| *byte == b'%').collect();
-        let format = Format::parse(pieces.join(&b"%%"[..]));
-        format.map_err(|error| Fault::new(word, error.to_string()))
+        Ok(literal(self.next("a text")?.bytes()))
+    }
+
+    /// A sample of a request.
+    pub(crate) fn expression(&mut self) -> Read<Expression> {
+        let word = self.next("a sample expression")?;
+        let expression = expression(word.bytes());
+        let expression = expression.map_err(|error| Fault::new(word, error.to_string()))?;
+        if !expression.is_available(self.moment) {
+            return Err(Fault::new(word, "there is no such sample at this moment"));
+        }
+        Ok(expression)
     }
 
     pub(crate) fn status(&mut self, range: RangeInclusive<u16>) -> Read<StatusCode> {
@@ -108,6 +116,13 @@ impl<'w> Words<'w> {
         let (least, most) = range.into_inner();
         status.ok_or_else(|| Fault::new(word, format!("expected a status from {least} to {most}")))
     }
+}
+
+/// A format without samples.
+pub(crate) fn literal(text: &[u8]) -> Format {
+    let pieces: Vec<_> = text.split(|byte| *byte == b'%').collect();
+    let format = Format::parse(pieces.join(&b"%%"[..]));
+    format.expect("each percent sign is written twice")
 }
 
 /// Whether a sample in a format is of the request or of the connection, neither of which a

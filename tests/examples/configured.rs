@@ -14,16 +14,16 @@ use stickroute::Now;
 use crate::client::{self, exchange};
 use crate::server::{bytes, latin1, page, serve};
 use crate::support::configuration::{Folder, ask, run};
-use crate::support::{Running, eventually, example, free_address};
+use crate::support::{Running, eventually, example, free_address, pages, reuse, wire};
 
 const TIMEOUTS: &str = "\
 defaults\n mode http\n timeout client 60s\n timeout connect 1s\n timeout server 60s\n";
 
 /// A configuration at work.
 pub(crate) struct Service {
-    listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     pub(crate) folder: Folder,
-    running: Running,
+    pub(crate) running: Running,
 }
 
 impl Service {
@@ -125,6 +125,49 @@ fn read_all(mut stream: TcpStream) -> String {
     latin1(&all)
 }
 
+/// Each line of a section is refused, and so the text says.
+fn refused(name: &str, cases: &[(&str, &str)]) {
+    let folder = Folder::new(name);
+    let file = folder.file("x.cfg");
+    for (line, expected) in cases {
+        let text = format!("{TIMEOUTS}listen l\n{line}\n");
+        std::fs::write(&file, text).unwrap();
+        let output = client::run(Command::new(example("proxy")).arg("-f").arg(&file));
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{line}: {log}");
+        let alert = log.lines().find(|line| line.starts_with("[ALERT] "));
+        let alert = alert.unwrap_or_else(|| panic!("{line}: {log}"));
+        assert!(alert.contains(expected), "{line}: {log}");
+    }
+}
+
+#[test]
+fn pages_that_cannot_be_are_refused_with_their_place() {
+    refused(
+        "refused-pages",
+        &[
+            (" errorfile 418 /x", ":7:12: '418': there is no page"),
+            (
+                " errorfile 503 /dev/zero/x",
+                ":7:16: '/dev/zero/x': Not a directory",
+            ),
+            (
+                " http-error string x",
+                ":7:2: 'http-error': expected status behind it",
+            ),
+            (
+                " http-request deny deny_status 418",
+                ":7:15: 'deny': there is no page",
+            ),
+            (
+                " http-request replace-path a b",
+                ":7:15: 'replace-path': this action is not supported",
+            ),
+            (" errorfiles x", ":7:2: 'errorfiles': not supported"),
+        ],
+    );
+}
+
 #[test]
 fn what_cannot_be_honoured_is_refused_with_its_place() {
     let cases = [
@@ -142,7 +185,7 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
         ),
         (
             " http-request deny errorfile /x",
-            ":7:20: 'errorfile': not supported by this",
+            ":7:30: '/x': No such file or directory",
         ),
         (
             " http-request redirect location /x code 200",
@@ -199,18 +242,7 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             ":8:18: 'b': a backend in mode http behind",
         ),
     ];
-    let folder = Folder::new("refused");
-    let file = folder.file("x.cfg");
-    for (line, expected) in cases {
-        let text = format!("{TIMEOUTS}listen l\n{line}\n");
-        std::fs::write(&file, text).unwrap();
-        let output = client::run(Command::new(example("proxy")).arg("-f").arg(&file));
-        let log = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{line}: {log}");
-        let alert = log.lines().find(|line| line.starts_with("[ALERT] "));
-        let alert = alert.unwrap_or_else(|| panic!("{line}: {log}"));
-        assert!(alert.contains(expected), "{line}: {log}");
-    }
+    refused("refused", &cases);
     let missing = client::run(Command::new(example("proxy")).args(["-f", "/nowhere.cfg"]));
     assert_eq!(missing.status.code(), Some(1));
 }
@@ -241,7 +273,7 @@ fn what_is_left_undone_is_told_once_with_its_lines() {
             "x:10:9: 'check': health checks come later: servers are taken to be up; see x:10, x:11",
             "x:14:7: 'p': tables are not replicated to peers yet",
             "x:7:7: 'defer-accept': no effect in this program: defer-accept at x:7, \
-             abortonclose at x:8, timeout tunnel at x:9, pool-max-conn at x:13",
+             abortonclose at x:8, pool-max-conn at x:13",
         ]
     );
 }
@@ -346,6 +378,24 @@ fn rules_answer_themselves() {
             assert!(answer.contains(part), "{path}: {answer}");
         }
     }
+}
+
+#[test]
+fn pages_and_targets_are_those_of_the_configuration() {
+    let folder = Folder::new("pages-files");
+    let text = pages::configuration(wire::serve(), &folder);
+    let service = Service::start("pages", &text);
+    for (path, answer) in pages::CASES {
+        assert_eq!(pages::ask(service.listen, path), answer, "{path}");
+    }
+}
+
+#[test]
+fn connections_to_servers_are_shared_as_asked() {
+    let closing = free_address();
+    let text = reuse::configuration(reuse::serve());
+    let service = Service::start("reuse", &text.replace("CLOSING", &closing.to_string()));
+    reuse::check(service.listen, closing);
 }
 
 #[test]
@@ -651,7 +701,7 @@ fn silence_has_its_limits() {
         "server: {taken:?}"
     );
     let (answer, taken) = service.timed(b"GET / HTT");
-    assert_eq!(answer, "");
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(
         taken >= Duration::from_millis(290) && taken < SOON,
         "http-request: {taken:?}"

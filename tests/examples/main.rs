@@ -308,18 +308,6 @@ fn each_request_is_logged_on_one_line() {
 }
 
 #[test]
-fn what_is_not_supported_is_refused_clearly() {
-    let proxy = Proxy::before(serve(|_| page("")));
-    for request in [
-        "CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n",
-        "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
-    ] {
-        let answer = exchange(proxy.listen(), request, "");
-        assert!(answer.starts_with("HTTP/1.1 501"), "{answer}");
-    }
-}
-
-#[test]
 fn the_control_port_takes_the_commands_of_haproxy_one_line_at_a_time() {
     let proxy = Proxy::before(serve(|_| page("")));
     for (order, answer) in [

@@ -23,8 +23,8 @@
 //! second, and when one lasts into the next second all the same (retries do), its
 //! `Set-Cookie` lines may differ.
 //!
-//! Outside this check are control characters in field values, which hyper refuses with
-//! status 400 before routing sees them.
+//! Outside this check are control characters in field values, which the example refuses with
+//! status 400 before routing sees them; `wire.rs` has those.
 
 mod balance;
 mod client;
@@ -41,11 +41,12 @@ mod queues;
 mod retries;
 mod rules;
 mod scenario;
-mod slow_start;
 mod service;
+mod slow_start;
 mod sticky;
 #[path = "../support/mod.rs"]
 mod support;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::path::Path;

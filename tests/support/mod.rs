@@ -2,6 +2,10 @@
 
 pub(crate) mod configuration;
 pub(crate) mod faulty;
+pub(crate) mod pages;
+pub(crate) mod reuse;
+pub(crate) mod tunnel;
+pub(crate) mod wire;
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};

@@ -72,6 +72,10 @@ const KEYWORDS: &[(&str, Side, Inherited, Handler)] = &[
     ("disabled", Any, Yes, |s, a| lines::disabled(s, a, true)),
     ("dynamic-cookie-key", Back, Yes, lines::dynamic_cookie_key),
     ("enabled", Any, Yes, |s, a| lines::disabled(s, a, false)),
+    ("errorfile", Any, Yes, lines::error_page),
+    ("errorloc", Any, Yes, lines::error_page),
+    ("errorloc302", Any, Yes, lines::error_page),
+    ("errorloc303", Any, Yes, lines::error_page),
     ("force-persist", Back, No, |s, a| {
         lines::persist_rule(s, a, true)
     }),
@@ -88,6 +92,7 @@ const KEYWORDS: &[(&str, Side, Inherited, Handler)] = &[
         lines::rule(s, a, Ruleset::HttpAfterResponse)
     }),
     ("http-check", Back, Yes, lines::http_check),
+    ("http-error", Any, Yes, lines::error_page),
     ("http-request", Any, No, |s, a| {
         lines::rule(s, a, Ruleset::HttpRequest)
     }),
@@ -126,7 +131,7 @@ const KEYWORDS: &[(&str, Side, Inherited, Handler)] = &[
     ("use_backend", Front, No, lines::use_backend),
 ];
 
-/// Keywords about logs, error pages and sockets' details.
+/// Keywords about logs and sockets' details.
 const NO_EFFECT: &[&str] = &[
     "backlog",
     "capture",
@@ -137,12 +142,6 @@ const NO_EFFECT: &[&str] = &[
     "description",
     "email-alert",
     "error-log-format",
-    "errorfile",
-    "errorfiles",
-    "errorloc",
-    "errorloc302",
-    "errorloc303",
-    "http-error",
     "log",
     "log-format",
     "log-format-sd",
@@ -160,6 +159,7 @@ const NOT_SUPPORTED: &[&str] = &[
     "bind-process",
     "compression",
     "dispatch",
+    "errorfiles",
     "external-check",
     "filter",
     "http-send-name-header",

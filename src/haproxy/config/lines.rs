@@ -378,6 +378,16 @@ fn check_rule(scope: &mut Scope<'_>, args: &mut Args<'_>, names: &[&str]) -> Don
     Ok(())
 }
 
+/// `errorfile` and its kin; what is answered is the proxy's affair.
+pub(super) fn error_page(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
+    let keyword = args.current().clone();
+    args.required("a status or status N, and what is answered")?;
+    let mut line = vec![keyword, args.current().clone()];
+    line.extend(args.rest().to_vec());
+    scope.proxy.error_pages.push(line);
+    Ok(())
+}
+
 pub(super) fn stats(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
     let (_, word) = args.one_of(&[
         "admin",

@@ -118,6 +118,9 @@ pub struct Proxy {
     pub forwardfor: Option<Located<Vec<Word>>>,
     /// HAProxy: `stats`, the words behind the keyword of each line.
     pub stats: Vec<Vec<Word>>,
+    /// HAProxy: `errorfile`, `errorloc`, `errorloc302`, `errorloc303` and `http-error`, the
+    /// words of each line, keyword included.
+    pub error_pages: Vec<Vec<Word>>,
     /// What only those with clients have; empty in a backend.
     pub frontend: FrontendSettings,
     /// What only those with servers have; empty in a frontend.
@@ -139,6 +142,7 @@ impl Proxy {
             switches: BTreeMap::new(),
             forwardfor: None,
             stats: Vec::new(),
+            error_pages: Vec::new(),
             frontend: FrontendSettings::default(),
             backend: BackendSettings::default(),
         }

@@ -1,0 +1,16 @@
+//! A client's connection in mode http, as those who answer its requests see it.
+
+use crate::graceful::Guest;
+use crate::pool::Pool;
+use crate::stream::{Ends, UnderWay};
+
+/// One connection of a client, shared by its requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) ends: Ends,
+    pub(crate) under_way: UnderWay,
+    /// Connections to servers that no other client may use.
+    pub(crate) own: Pool,
+    /// As long as it is held, a graceful stop waits.
+    pub(crate) guest: Guest,
+}
