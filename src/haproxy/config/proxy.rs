@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::bind::Bind;
 use super::location::{Located, Location, Word};
+use super::log::LogSettings;
 use super::rules::{ConditionWords, ConditionalRule, Rule};
 use super::server::{ServerLine, ServerSettings};
 use super::table::TableLine;
@@ -117,6 +118,8 @@ pub struct Proxy {
     pub forwardfor: Option<Located<Vec<Word>>>,
     /// HAProxy: `stats`, the words behind the keyword of each line.
     pub stats: Vec<Vec<Word>>,
+    /// HAProxy: `log`, `log-format`, `capture` and the like.
+    pub logs: LogSettings,
     /// What only those with clients have; empty in a backend.
     pub frontend: FrontendSettings,
     /// What only those with servers have; empty in a frontend.
@@ -138,6 +141,7 @@ impl Proxy {
             switches: BTreeMap::new(),
             forwardfor: None,
             stats: Vec::new(),
+            logs: LogSettings::default(),
             frontend: FrontendSettings::default(),
             backend: BackendSettings::default(),
         }
