@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use stickroute::haproxy::{
     Bind, Configuration, ConfigurationError, ConfigurationReader, Finding, Location, Proxy,
@@ -13,12 +14,14 @@ use tokio::sync::Semaphore;
 
 use crate::fault::Fault;
 use crate::honour;
+use crate::log::{Lines, Log};
 use crate::options::Files;
 use crate::pool::Pool;
 use crate::rules::Rules;
 use crate::site::{Back, BackTimeouts, Front, Route, Site};
 use crate::stream::Patience;
 use crate::told;
+use crate::words::Section;
 
 /// A configuration that has been read, told about, and built.
 pub(crate) struct Loaded {
@@ -45,6 +48,7 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     let proxies: Vec<_> = sections(&configuration)
         .map(|proxy| (proxy, Arc::new(Rules::of(proxy, built, &mut errors))))
         .collect();
+    let mut logs = logs(&configuration, built, &mut errors);
     let routing = tell(routing, &errors)?;
     for fault in told::warnings(&configuration) {
         eprintln!("[WARNING] {fault}");
@@ -58,7 +62,8 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     let site = Arc::new(Site { routing, backs });
     let fronts = proxies.iter().filter(|(proxy, _)| proxy.kind.is_frontend());
     let fronts = fronts.map(|(proxy, rules)| {
-        let front = front(proxy, rules, &site);
+        let log = logs.remove(proxy.name.value.as_str());
+        let front = front(proxy, rules, &site, log.unwrap_or(Log::Plain));
         (Arc::new(front), proxy.frontend.binds.clone())
     });
     let fronts = fronts.collect();
@@ -67,6 +72,22 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
         site,
         fronts,
     })
+}
+
+/// How each frontend tells of its requests.
+fn logs<'c>(
+    configuration: &'c Configuration,
+    routing: Option<&Routing<Pool>>,
+    errors: &mut Vec<Fault>,
+) -> BTreeMap<&'c str, Log> {
+    let fronts = sections(configuration).filter(|proxy| proxy.kind.is_frontend());
+    let told = fronts.map(|proxy| {
+        let name = proxy.name.value.as_str();
+        let section = Section { name, routing };
+        let lines = Lines::of(configuration, proxy, section, errors);
+        (name, Log::Lines(Box::new(lines)))
+    });
+    told.collect()
 }
 
 fn sections(configuration: &Configuration) -> impl Iterator<Item = &Proxy> {
@@ -120,7 +141,7 @@ fn tell(
     routing.ok().filter(|_| all.is_empty()).ok_or(Refused)
 }
 
-fn front(proxy: &Proxy, rules: &Arc<Rules>, site: &Arc<Site>) -> Front {
+fn front(proxy: &Proxy, rules: &Arc<Rules>, site: &Arc<Site>, log: Log) -> Front {
     let client = proxy.timeout(Timeout::Client);
     let head = proxy.timeout(Timeout::HttpRequest).or(client);
     let maxconn = proxy
@@ -142,6 +163,8 @@ fn front(proxy: &Proxy, rules: &Arc<Rules>, site: &Arc<Site>) -> Front {
         room: room(maxconn),
         keeps_alive: !proxy.is_on("httpclose"),
         route: Route::Rules(Arc::clone(site)),
+        log,
+        clients: AtomicU64::new(0),
     }
 }
 
@@ -171,6 +194,8 @@ fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>) -> Back {
             tunnel: proxy.timeout(Timeout::Tunnel),
             queue: proxy.timeout(Timeout::Queue).or(connect),
         },
+        has_cookie: proxy.backend.cookie.is_some(),
+        sessions: AtomicU64::new(0),
         keeps_alive: !closes && !never,
     }
 }

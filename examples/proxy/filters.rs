@@ -8,11 +8,12 @@ use hyper::http::request::Parts;
 use hyper::http::{Uri, response};
 use hyper::{Response, StatusCode};
 use stickroute::HttpResponse;
-use stickroute::haproxy::{AclCondition, Format};
+use stickroute::haproxy::{AclCondition, Cause, Format, Phase};
 
-use crate::answer::Answer;
+use crate::answer::{self, Answer};
 use crate::forward::view;
 use crate::forwardfor::ForwardFor;
+use crate::log::Ending;
 use crate::stream::Ends;
 
 /// What a section does to messages.
@@ -55,6 +56,8 @@ pub(crate) struct Reply {
     pub(crate) content_type: Option<HeaderValue>,
     pub(crate) headers: Vec<(HeaderName, Format)>,
     pub(crate) text: Option<Format>,
+    /// How the exchange ends then.
+    pub(crate) ending: Ending,
 }
 
 /// Where a client is sent.
@@ -199,7 +202,7 @@ impl Reply {
                 headers.append(name, value);
             }
         }
-        Box::new(answer)
+        answer::ended(Box::new(answer), self.ending)
     }
 }
 
@@ -232,6 +235,6 @@ impl Redirect {
         if let Ok(value) = HeaderValue::from_bytes(&location) {
             answer.headers_mut().insert(header::LOCATION, value);
         }
-        Box::new(answer)
+        answer::ended(Box::new(answer), (Cause::Local, Phase::Request))
     }
 }

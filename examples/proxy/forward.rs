@@ -14,9 +14,8 @@ use hyper::body::{Bytes, Incoming};
 use hyper::http::request::Parts;
 use hyper::http::{Version, response};
 use hyper::{Request, Response};
-use stickroute::{
-    Backend, Failure, HttpRequest, HttpResponse, Now, RequestEdits, SelectError, Selection,
-};
+use stickroute::haproxy::Cause;
+use stickroute::{Backend, Failure, HttpRequest, HttpResponse, Now, RequestEdits, Selection};
 use tokio::time;
 
 use crate::answer::{self, Answer};
@@ -24,8 +23,9 @@ use crate::body::{self, Patient, Pulse};
 use crate::exchange::{Exchange, Outcome, Streamed};
 use crate::forwardfor;
 use crate::headers;
+use crate::log::Place;
 use crate::pool::{self, Connection, Pool, RequestBody};
-use crate::queue;
+use crate::queue::{self, NoTurn};
 use crate::site::{Back, Front};
 use crate::stream::{Ends, UnderWay};
 
@@ -39,7 +39,7 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let (parts, body) = request.into_parts();
-    let exchange = Exchange::new(ends, &parts, under_way.begin());
+    let exchange = Exchange::new(&front, ends, &parts, &under_way);
     let mut way = Way {
         front: &front,
         back: None,
@@ -48,7 +48,12 @@ pub(crate) async fn handle(
         exchange,
     };
     let answer = way.forward(body).await;
-    let Way { back, exchange, .. } = way;
+    let Way {
+        back, mut exchange, ..
+    } = way;
+    if let Err(answer) = &answer {
+        exchange.refused(answer);
+    }
     let mut response = match answer {
         Ok((parts, body)) => Response::from_parts(parts, Either::Left(body)),
         Err(answer) => (*answer).map(Either::Right),
@@ -104,15 +109,16 @@ impl Way<'_> {
         self.select(&back, &backend).await?;
         let edits = self.edits()?;
         let pulse = Pulse::default();
-        let body = Patient::new(body, self.front.client, pulse.clone());
+        let body = Patient::new(body, self.front.client, pulse.clone())
+            .counted(&self.exchange.story.from_client);
         let request = headers::outgoing(&self.parts, body, &edits);
         let response = self.send(&back, &backend, request, &pulse).await?;
         let (mut parts, body) = response.into_parts();
+        self.exchange.answered(&parts);
         self.respond(&back, &backend, &mut parts)?;
-        Ok((
-            parts,
-            Patient::new(body, back.timeouts.server, Pulse::default()),
-        ))
+        let body = Patient::new(body, back.timeouts.server, Pulse::default())
+            .counted(&self.exchange.story.from_server);
+        Ok((parts, body))
     }
 
     fn view(&self) -> HttpRequest<'_> {
@@ -123,8 +129,9 @@ impl Way<'_> {
     fn route(&mut self) -> Result<(Arc<Back>, Arc<Backend<Pool>>), Answer> {
         let front = self.front;
         front.rules.filters.on_request(self.ends, &mut self.parts)?;
+        self.exchange.identify(&mut self.parts.headers);
         let back = front.route(&self.view()).ok_or_else(answer::no_server)?;
-        self.exchange.backend.clone_from(&back.name);
+        self.exchange.enter(&back);
         self.back = Some(Arc::clone(&back));
         if let Some(rules) = front.other_rules(&back) {
             rules.filters.on_request(self.ends, &mut self.parts)?;
@@ -138,19 +145,23 @@ impl Way<'_> {
     async fn select(&mut self, back: &Back, backend: &Backend<Pool>) -> Result<(), Answer> {
         let admitted = backend.admit(&self.view(), Now::system());
         let readmit = |sent_back| backend.readmit(sent_back, &self.view(), Now::system());
-        let selected = queue::wait(admitted, back.timeouts.queue, readmit).await;
+        let mut place = Place::default();
+        let waits = |waiting: &_| place = Place::of(waiting, backend);
+        let selected = queue::wait(admitted, back.timeouts.queue, readmit, waits).await;
+        self.exchange.story.place = place;
+        self.exchange.story.timers.queue = self.exchange.story.waited(&selected);
         self.settle(selected)
     }
 
     /// Notes what was decided.
-    fn settle(&mut self, decided: Result<Selection<Pool>, SelectError>) -> Result<(), Answer> {
+    fn settle(&mut self, decided: Result<Selection<Pool>, NoTurn>) -> Result<(), Answer> {
         match decided {
             Ok(selection) => {
                 self.exchange.outcome = Outcome::Selected(selection);
                 Ok(())
             }
-            Err(error) => {
-                self.exchange.outcome = Outcome::NoServer(error);
+            Err(refused) => {
+                self.exchange.refuse(refused);
                 Err(answer::no_server())
             }
         }
@@ -184,18 +195,21 @@ impl Way<'_> {
             && let Some(mut idle) = self.idle()?
         {
             pulse.beat();
+            self.exchange.story.connected();
             let sent = body::within(limit, pulse, idle.send_request(copy)).await;
             if let Ok(response) = sent.ok_or_else(answer::server_is_late)? {
                 return self.received(back, idle, response);
             }
         }
         let mut connection = self.connect(back, backend).await?;
+        self.exchange.story.connected();
         pulse.beat();
         let sent = body::within(limit, pulse, connection.send_request(request)).await;
         let response = match sent.ok_or_else(answer::server_is_late)? {
             Ok(response) => response,
             Err(_) if pulse.has_stopped() => return Err(answer::client_is_late()),
-            Err(_) => return Err(answer::bad_answer()),
+            Err(error) if error.is_parse() => return Err(answer::bad_answer(Cause::Proxy)),
+            Err(_) => return Err(answer::bad_answer(Cause::Server)),
         };
         self.received(back, connection, response)
     }
@@ -248,6 +262,7 @@ impl Way<'_> {
         let Outcome::Selected(selection) = outcome else {
             return Err(answer::no_server());
         };
+        self.exchange.has_failed(&selection);
         let now = Now::system();
         let retry = backend.redispatch_or_wait(selection, &self.view(), failure, now);
         let readmit = |sent_back| backend.readmit(sent_back, &self.view(), Now::system());

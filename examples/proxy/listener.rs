@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -85,8 +86,34 @@ async fn accept(door: Door, clients: Arc<GracefulShutdown>) {
         let watcher = clients.watcher();
         tokio::spawn(async move {
             let _places = places;
+            let _present = Present::new(&front);
             greet(front, stream, ends, accepts_proxy, watcher).await;
         });
+    }
+}
+
+static CLIENTS: AtomicU64 = AtomicU64::new(0);
+
+/// Connections of all clients there are.
+pub(crate) fn clients() -> u64 {
+    CLIENTS.load(Relaxed)
+}
+
+/// A client that is there, until it is dropped.
+struct Present(Arc<Front>);
+
+impl Present {
+    fn new(front: &Arc<Front>) -> Self {
+        CLIENTS.fetch_add(1, Relaxed);
+        front.clients.fetch_add(1, Relaxed);
+        Self(Arc::clone(front))
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        CLIENTS.fetch_sub(1, Relaxed);
+        self.0.clients.fetch_sub(1, Relaxed);
     }
 }
 
@@ -129,7 +156,7 @@ fn is_welcome(rules: &Inspection, ends: Ends) -> bool {
 }
 
 async fn http(front: Arc<Front>, stream: Box<dyn Stream>, ends: Ends, watcher: Watcher) {
-    let under_way = UnderWay::default();
+    let under_way = UnderWay::new();
     let stream = PatientStream::new(stream, front.patience, under_way.clone());
     let service = service_fn(move |request| {
         forward::handle(Arc::clone(&front), ends, under_way.clone(), request)

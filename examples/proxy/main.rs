@@ -29,7 +29,8 @@
 //! * `queue.rs`: a slot on a server, waited for if there is none;
 //! * `pool.rs`: connections to one server, the payload of that server;
 //! * `headers.rs`, `body.rs`: what a proxy takes off and puts on, and what it waits for;
-//! * `exchange.rs`: holds the server's slot until the response has ended, then logs.
+//! * `exchange.rs`: holds the server's slot until the response has ended, then logs;
+//!   `log/` says how and where.
 //!
 //! Beside them, `control.rs` is the operator's port, with HAProxy's runtime commands, and
 //! `upkeep.rs` removes what has expired.
@@ -48,6 +49,7 @@ mod headers;
 mod honour;
 mod inspect;
 mod listener;
+mod log;
 mod network;
 mod options;
 mod pool;

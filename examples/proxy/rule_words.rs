@@ -2,7 +2,9 @@
 
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
-use stickroute::haproxy::{AclCondition, ConditionWords, Format, Proxy, Rule, Ruleset, Word};
+use stickroute::haproxy::{
+    AclCondition, Cause, ConditionWords, Format, Phase, Proxy, Rule, Ruleset, Word,
+};
 use stickroute::{Moment, Origin};
 
 use crate::fault::Fault;
@@ -117,6 +119,11 @@ fn set_status(words: &mut Words<'_>) -> Read<Action> {
 /// A `deny` says so, unless it is to say something else.
 fn denial(words: &mut Words<'_>, status: StatusCode) -> Read<Reply> {
     let mut reply = reply(words, status)?;
+    let phase = match words.moment {
+        Moment::Response => Phase::Headers,
+        _ => Phase::Request,
+    };
+    reply.ending = (Cause::Proxy, phase);
     if reply.text.is_none() && reply.content_type.is_none() {
         reply.text = Format::parse("forbidden by a rule of the proxy\n").ok();
         reply.content_type = Some(HeaderValue::from_static("text/plain"));
@@ -131,6 +138,7 @@ fn reply(words: &mut Words<'_>, status: StatusCode) -> Read<Reply> {
         content_type: None,
         headers: Vec::new(),
         text: None,
+        ending: (Cause::Local, Phase::Request),
     };
     while let Some(word) = words.rest.next() {
         words.last = word;

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use stickroute::haproxy::{Mode, Routing};
 use stickroute::{Backend, Request};
 use tokio::sync::Semaphore;
 
+use crate::log::Log;
 use crate::pool::Pool;
 use crate::rules::Rules;
 use crate::stream::Patience;
@@ -29,6 +31,9 @@ pub(crate) struct Front {
     /// Whether connections of clients are kept for further requests.
     pub(crate) keeps_alive: bool,
     pub(crate) route: Route,
+    pub(crate) log: Log,
+    /// Connections there are.
+    pub(crate) clients: AtomicU64,
 }
 
 /// Where requests of a frontend go.
@@ -58,6 +63,10 @@ pub(crate) struct Back {
     /// Those of a `listen` section are its frontend's, too.
     pub(crate) rules: Arc<Rules>,
     pub(crate) timeouts: BackTimeouts,
+    /// Whether there is persistence by cookie.
+    pub(crate) has_cookie: bool,
+    /// Requests and connections there are.
+    pub(crate) sessions: AtomicU64,
     /// Whether connections to servers are kept for further requests.
     pub(crate) keeps_alive: bool,
 }
@@ -89,6 +98,8 @@ impl Front {
             room: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             keeps_alive: true,
             route: Route::One(back),
+            log: Log::Plain,
+            clients: AtomicU64::new(0),
         }
     }
 
@@ -124,6 +135,8 @@ impl Back {
                 queue: Some(Duration::ZERO),
                 ..BackTimeouts::default()
             },
+            has_cookie: true,
+            sessions: AtomicU64::new(0),
             keeps_alive: true,
         }
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use stickroute::Now;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{self, Sleep};
 
@@ -45,30 +46,75 @@ pub(crate) struct Patience {
 }
 
 /// The requests of one connection that are under way.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct UnderWay(Arc<Mutex<(usize, Option<Waker>)>>);
+#[derive(Clone, Debug)]
+pub(crate) struct UnderWay(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    requests: usize,
+    waker: Option<Waker>,
+    /// When the connection was accepted, or the last request ended.
+    begun: Now,
+    /// When the first byte came after that.
+    heard: Option<Now>,
+}
+
+/// When a request began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beginning {
+    /// When its connection was accepted, or the request before it ended.
+    pub(crate) begun: Now,
+    /// When its first byte came.
+    pub(crate) heard: Now,
+}
 
 /// Counts until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Counted(UnderWay);
 
 impl UnderWay {
+    /// The connection was accepted now.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(State {
+            requests: 0,
+            waker: None,
+            begun: Now::system(),
+            heard: None,
+        })))
+    }
+
     pub(crate) fn begin(&self) -> Counted {
-        self.lock().0 += 1;
+        self.lock().requests += 1;
         Counted(self.clone())
+    }
+
+    /// Of the request whose head has just been read.
+    pub(crate) fn beginning(&self) -> Beginning {
+        let state = self.lock();
+        let begun = state.begun;
+        let heard = state.heard.unwrap_or(begun);
+        Beginning { begun, heard }
+    }
+
+    /// Bytes have come.
+    fn hear(&self) {
+        let mut state = self.lock();
+        if state.requests == 0 {
+            state.heard.get_or_insert_with(Now::system);
+        }
     }
 
     /// Whether there is none; otherwise `context` is woken when the last has ended: hyper
     /// would not ask for more of the client by itself, and the timer would not start.
     fn is_empty(&self, context: &Context<'_>) -> bool {
         let mut state = self.lock();
-        if state.0 > 0 {
-            state.1 = Some(context.waker().clone());
+        if state.requests > 0 {
+            state.waker = Some(context.waker().clone());
         }
-        state.0 == 0
+        state.requests == 0
     }
 
-    fn lock(&self) -> MutexGuard<'_, (usize, Option<Waker>)> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -76,11 +122,13 @@ impl UnderWay {
 impl Drop for Counted {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.0 -= 1;
-        if state.0 > 0 {
+        state.requests -= 1;
+        if state.requests > 0 {
             return;
         }
-        if let Some(waker) = state.1.take() {
+        state.begun = Now::system();
+        state.heard = None;
+        if let Some(waker) = state.waker.take() {
             drop(state);
             waker.wake();
         }
@@ -172,7 +220,8 @@ impl AsyncRead for PatientStream {
                 return Poll::Ready(Ok(()));
             }
         }
-        if buffer.filled().len() > before && this.waiting != Waiting::Head {
+        if buffer.filled().len() > before {
+            this.under_way.hear();
             this.wait_for(Waiting::Head);
         }
         read

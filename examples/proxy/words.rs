@@ -6,7 +6,7 @@ use std::slice;
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use stickroute::haproxy::{
-    AclCondition, ConditionWords, Format, FormatError, Routing, Word, expression,
+    AclCondition, ConditionWords, Format, FormatError, LogFormat, Mode, Routing, Word, expression,
 };
 use stickroute::{Moment, Origin};
 
@@ -29,6 +29,22 @@ impl Section<'_> {
         match self.routing {
             Some(routing) => routing.condition(self.name, words),
             None => words.condition().clone(),
+        }
+    }
+
+    /// The format of a log.
+    pub(crate) fn log_format(self, text: &[u8], mode: Mode) -> Result<LogFormat, FormatError> {
+        match self.routing {
+            Some(routing) => routing.log_format(self.name, text, mode),
+            None => LogFormat::parse(text, mode),
+        }
+    }
+
+    /// The argument of a rule, with variables of logs.
+    pub(crate) fn argument(self, text: &[u8], mode: Mode) -> Result<LogFormat, FormatError> {
+        match self.routing {
+            Some(routing) => routing.argument(self.name, text, mode),
+            None => LogFormat::argument(text, mode),
         }
     }
 

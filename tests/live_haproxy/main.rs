@@ -31,6 +31,7 @@ mod commands;
 mod generator;
 mod haproxy;
 mod hex;
+mod logs;
 mod origin;
 mod program;
 mod published;
