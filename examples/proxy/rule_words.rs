@@ -121,7 +121,7 @@ fn denial(words: &mut Words<'_>, status: StatusCode) -> Read<Reply> {
     let mut reply = reply(words, status)?;
     let phase = match words.moment {
         Moment::Response => Phase::Headers,
-        _ => Phase::Request,
+        Moment::Request => Phase::Request,
     };
     reply.ending = (Cause::Proxy, phase);
     if reply.text.is_none() && reply.content_type.is_none() {
