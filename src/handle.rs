@@ -60,6 +60,11 @@ impl<P> ServerHandle<P> {
     pub fn in_flight(&self) -> u32 {
         self.load.in_flight()
     }
+
+    /// Sessions that wait in the queue of this server at this very moment. HAProxy: `qcur`.
+    pub fn queued(&self) -> u32 {
+        self.load.queued()
+    }
 }
 
 // By hand: a derived one would ask for `P: Clone`, which an `Arc` does not need.

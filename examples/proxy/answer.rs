@@ -4,6 +4,9 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
+use stickroute::haproxy::{Cause, Phase};
+
+use crate::log::Ending;
 
 /// An answer with its body.
 pub(crate) type Made = Box<Response<Full<Bytes>>>;
@@ -11,32 +14,42 @@ pub(crate) type Made = Box<Response<Full<Bytes>>>;
 /// What a client gets instead of a response of a server.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// The page that the configuration has for this status.
-    Page(StatusCode),
+    /// The page that the configuration has for this status, and how the exchange ends.
+    Page(StatusCode, Ending),
     /// Just this.
-    Made(Made),
+    Made(Made, Ending),
     /// Nothing: the client has gone.
     Nothing,
 }
 
 pub(crate) const fn no_server() -> Answer {
-    Answer::Page(StatusCode::SERVICE_UNAVAILABLE)
+    Answer::Page(
+        StatusCode::SERVICE_UNAVAILABLE,
+        (Cause::Server, Phase::Connect),
+    )
 }
 
-pub(crate) const fn bad_answer() -> Answer {
-    Answer::Page(StatusCode::BAD_GATEWAY)
+/// The server's answer is no HTTP, or there is none.
+pub(crate) const fn bad_answer(cause: Cause) -> Answer {
+    Answer::Page(StatusCode::BAD_GATEWAY, (cause, Phase::Headers))
 }
 
 pub(crate) const fn server_is_late() -> Answer {
-    Answer::Page(StatusCode::GATEWAY_TIMEOUT)
+    Answer::Page(
+        StatusCode::GATEWAY_TIMEOUT,
+        (Cause::ServerTimeout, Phase::Headers),
+    )
 }
 
 pub(crate) const fn client_is_late() -> Answer {
-    Answer::Page(StatusCode::REQUEST_TIMEOUT)
+    Answer::Page(
+        StatusCode::REQUEST_TIMEOUT,
+        (Cause::ClientTimeout, Phase::Headers),
+    )
 }
 
 pub(crate) const fn bad_request() -> Answer {
-    Answer::Page(StatusCode::BAD_REQUEST)
+    Answer::Page(StatusCode::BAD_REQUEST, (Cause::Proxy, Phase::Headers))
 }
 
 /// The page of a status where the configuration has none.

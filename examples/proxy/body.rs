@@ -1,6 +1,7 @@
 //! Bodies on their way through, which are not waited for without end.
 
 use std::error::Error;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::log::Tally;
 use crate::stream::has_expired;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
@@ -23,6 +25,7 @@ pub(crate) struct Patient {
     limit: Option<Duration>,
     timer: Option<Pin<Box<Sleep>>>,
     pulse: Pulse,
+    tally: Option<Tally>,
 }
 
 impl Patient {
@@ -34,6 +37,19 @@ impl Patient {
             limit,
             timer: None,
             pulse,
+            tally: None,
+        }
+    }
+
+    /// Counts the bytes.
+    pub(crate) fn counted(mut self, tally: &Tally) -> Self {
+        self.tally = Some(tally.clone());
+        self
+    }
+
+    fn count(&self, frame: &Frame<Bytes>) {
+        if let (Some(tally), Some(data)) = (&self.tally, frame.data_ref()) {
+            tally.add(data.len());
         }
     }
 
@@ -67,11 +83,14 @@ impl Body for Patient {
             Poll::Ready(frame) => {
                 this.timer = None;
                 this.pulse.beat();
+                if let Some(Ok(frame)) = &frame {
+                    this.count(frame);
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending if has_expired(&mut this.timer, this.limit, context) => {
                 this.pulse.stop();
-                Poll::Ready(Some(Err("silent for too long".into())))
+                Poll::Ready(Some(Err(Silence.into())))
             }
             Poll::Pending => Poll::Pending,
         }
@@ -93,6 +112,18 @@ impl Body for Patient {
         hint
     }
 }
+
+/// The error of a body whose sender is silent for too long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Silence;
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("silent for too long")
+    }
+}
+
+impl Error for Silence {}
 
 /// When something last happened, for those who wait for something else meanwhile.
 #[derive(Clone, Debug)]

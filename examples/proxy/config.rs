@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use stickroute::haproxy::{
     Bind, Configuration, ConfigurationError, ConfigurationReader, Finding, Location, Proxy,
@@ -17,12 +18,14 @@ use tokio::sync::Semaphore;
 use crate::fault::Fault;
 use crate::flags::Files;
 use crate::honour;
+use crate::log::{Lines, Log};
 use crate::pool::{Pool, Reuse};
 use crate::rules::Rules;
 use crate::site::{Back, BackTimeouts, Front, Route, Site};
 use crate::stream::Patience;
 use crate::told;
 use crate::voice::Voice;
+use crate::words::Section;
 
 /// A configuration that has been read, told about, and built.
 pub(crate) struct Loaded {
@@ -51,6 +54,7 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     let proxies: Vec<_> = sections(&configuration)
         .map(|proxy| (proxy, Arc::new(Rules::of(proxy, built, &mut errors))))
         .collect();
+    let mut logs = logs(&configuration, built, &mut errors);
     let routing = tell(routing, &errors, files.voice)?;
     let warnings = told::warnings(&configuration);
     for fault in &warnings {
@@ -68,7 +72,8 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     let site = Arc::new(Site { routing, backs });
     let fronts = proxies.iter().filter(|(proxy, _)| proxy.kind.is_frontend());
     let fronts = fronts.map(|(proxy, rules)| {
-        let front = front(proxy, rules, &site);
+        let log = logs.remove(proxy.name.value.as_str());
+        let front = front(proxy, rules, &site, log.unwrap_or(Log::Plain));
         (Arc::new(front), proxy.frontend.binds.clone())
     });
     let fronts = fronts.collect();
@@ -78,6 +83,22 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
         fronts,
         has_warnings,
     })
+}
+
+/// How each frontend tells of its requests.
+fn logs(
+    configuration: &Configuration,
+    routing: Option<&Routing<Pool>>,
+    errors: &mut Vec<Fault>,
+) -> BTreeMap<String, Log> {
+    let fronts = sections(configuration).filter(|proxy| proxy.kind.is_frontend());
+    let told = fronts.map(|proxy| {
+        let name = proxy.name.value.as_str();
+        let section = Section { name, routing };
+        let lines = Lines::of(configuration, proxy, section, errors);
+        (name.to_owned(), Log::Lines(Box::new(lines)))
+    });
+    told.collect()
 }
 
 fn sections(configuration: &Configuration) -> impl Iterator<Item = &Proxy> {
@@ -163,7 +184,7 @@ fn tell(
     routing.ok().filter(|_| all.is_empty()).ok_or(Refused)
 }
 
-fn front(proxy: &Proxy, rules: &Arc<Rules>, site: &Arc<Site>) -> Front {
+fn front(proxy: &Proxy, rules: &Arc<Rules>, site: &Arc<Site>, log: Log) -> Front {
     let client = proxy.timeout(Timeout::Client);
     let head = proxy.timeout(Timeout::HttpRequest).or(client);
     let maxconn = proxy
@@ -186,6 +207,8 @@ fn front(proxy: &Proxy, rules: &Arc<Rules>, site: &Arc<Site>) -> Front {
         keeps_alive: !proxy.is_on("httpclose"),
         closes_servers: closes_servers(proxy),
         route: Route::Rules(Arc::clone(site)),
+        log,
+        clients: AtomicU64::new(0),
     }
 }
 
@@ -217,6 +240,8 @@ fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>) -> Back {
             tunnel: proxy.timeout(Timeout::Tunnel),
             queue: proxy.timeout(Timeout::Queue).or(connect),
         },
+        has_cookie: proxy.backend.cookie.is_some(),
+        sessions: AtomicU64::new(0),
         keeps_alive: !closes_servers(proxy),
         reuse: match reuse.and_then(|word| word.as_str()) {
             Some("never") => Reuse::Never,

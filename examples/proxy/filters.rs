@@ -9,13 +9,14 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::{Method, Uri, response};
 use hyper::{Response, StatusCode, Version};
-use stickroute::haproxy::{AclCondition, Format};
-use stickroute::{Expression, HttpResponse, Sample, SampleType};
+use stickroute::haproxy::{AclCondition, Cause, LogFormat, LogRecord, Phase};
+use stickroute::{Expression, HttpResponse, Request, Sample, SampleType};
 
 use crate::answer::{Answer, Made};
 use crate::forward::view;
 use crate::forwardfor::ForwardFor;
 use crate::headers;
+use crate::log::Ending;
 use crate::stream::Ends;
 use crate::target;
 
@@ -43,19 +44,19 @@ pub(crate) struct HttpRule {
 pub(crate) enum Action {
     /// `allow`: the rules behind it are left out.
     Allow,
-    AddHeader(HeaderName, Format),
-    SetHeader(HeaderName, Format),
+    AddHeader(HeaderName, LogFormat),
+    SetHeader(HeaderName, LogFormat),
     DelHeader(HeaderName),
     SetStatus(StatusCode),
-    SetMethod(Format),
+    SetMethod(LogFormat),
     /// A part of the target, or all of it.
-    SetTarget(TargetPart, Format),
+    SetTarget(TargetPart, LogFormat),
     /// Another client than the one that is connected. HAProxy: `set-src`.
     SetSource(Expression),
     /// `deny` and `return` with something to say.
-    Answer(Reply),
+    Answer(Reply, Ending),
     /// `deny` without: the page of a status.
-    Page(StatusCode),
+    Page(StatusCode, Ending),
     Redirect(Redirect),
 }
 
@@ -75,15 +76,15 @@ pub(crate) struct Reply {
     /// HTTP/1.0 ends the connection.
     pub(crate) version: Version,
     pub(crate) content_type: Option<HeaderValue>,
-    pub(crate) headers: Vec<(HeaderName, Format)>,
-    pub(crate) text: Option<Format>,
+    pub(crate) headers: Vec<(HeaderName, LogFormat)>,
+    pub(crate) text: Option<LogFormat>,
 }
 
 /// Where a client is sent.
 #[derive(Debug)]
 pub(crate) struct Redirect {
     pub(crate) kind: RedirectKind,
-    pub(crate) target: Format,
+    pub(crate) target: LogFormat,
     pub(crate) status: StatusCode,
     pub(crate) drops_query: bool,
 }
@@ -97,7 +98,14 @@ pub(crate) enum RedirectKind {
 
 impl Filters {
     /// Follows the rules on requests. An error is the answer that one of them gives.
-    pub(crate) fn on_request(&self, ends: &mut Ends, parts: &mut Parts) -> Result<(), Answer> {
+    ///
+    /// `record` is what is known of the exchange.
+    pub(crate) fn on_request(
+        &self,
+        record: &LogRecord<'_>,
+        ends: &mut Ends,
+        parts: &mut Parts,
+    ) -> Result<(), Answer> {
         for rule in &self.request {
             if !rule.holds(|condition| condition.on_request(&view(parts, *ends))) {
                 continue;
@@ -105,11 +113,11 @@ impl Filters {
             if let Action::Allow = rule.action {
                 break;
             }
-            rule.on_request(parts, ends)?;
+            rule.on_request(record, parts, ends)?;
         }
         for rule in &self.redirect {
             if rule.holds(|condition| condition.on_request(&view(parts, *ends))) {
-                rule.on_request(parts, ends)?;
+                rule.on_request(record, parts, ends)?;
             }
         }
         Ok(())
@@ -117,7 +125,11 @@ impl Filters {
 
     /// Follows the rules on responses of servers. An error is the answer that one of them
     /// gives instead.
-    pub(crate) fn on_response(&self, parts: &mut response::Parts) -> Result<(), Answer> {
+    pub(crate) fn on_response(
+        &self,
+        record: &LogRecord<'_>,
+        parts: &mut response::Parts,
+    ) -> Result<(), Answer> {
         for rule in &self.response {
             let view = HttpResponse::from_parts(parts);
             if !rule.holds(|condition| condition.on_response(&view)) {
@@ -126,13 +138,13 @@ impl Filters {
             match &rule.action {
                 Action::Allow => break,
                 Action::SetStatus(status) => parts.status = *status,
-                Action::Page(status) => return Err(Answer::Page(*status)),
-                Action::Answer(reply) => {
-                    return Err(Answer::Made(reply.fill(|f| f.on_response(&view))));
+                Action::Page(status, ending) => return Err(Answer::Page(*status, *ending)),
+                Action::Answer(reply, ending) => {
+                    let made = reply.fill(|format| on_response(format, record, &view));
+                    return Err(Answer::Made(made, *ending));
                 }
                 action => {
-                    let fill = |format: &Format| format.on_response(&view);
-                    let value = action.value(fill);
+                    let value = action.value(|format| on_response(format, record, &view));
                     action.edit(&mut parts.headers, value);
                 }
             }
@@ -141,13 +153,15 @@ impl Filters {
     }
 
     /// Follows the rules on every response.
-    pub(crate) fn after_response<B>(&self, response: &mut Response<B>) {
+    pub(crate) fn after_response<B>(&self, record: &LogRecord<'_>, response: &mut Response<B>) {
         for rule in &self.after {
             let view = HttpResponse::new(response);
             if !rule.holds(|condition| condition.on_response(&view)) {
                 continue;
             }
-            let value = rule.action.value(|format| format.on_response(&view));
+            let value = rule
+                .action
+                .value(|format| on_response(format, record, &view));
             match &rule.action {
                 Action::Allow => break,
                 Action::SetStatus(status) => *response.status_mut() = *status,
@@ -162,17 +176,24 @@ impl HttpRule {
         self.condition.as_ref().is_none_or(ask)
     }
 
-    fn on_request(&self, parts: &mut Parts, ends: &mut Ends) -> Result<(), Answer> {
-        let fill = |format: &Format, parts: &Parts| format.on_request(&view(parts, *ends));
+    fn on_request(
+        &self,
+        record: &LogRecord<'_>,
+        parts: &mut Parts,
+        ends: &mut Ends,
+    ) -> Result<(), Answer> {
+        let fill =
+            |format: &LogFormat, parts: &Parts| on_request(format, record, &view(parts, *ends));
         match &self.action {
-            Action::Page(status) => return Err(Answer::Page(*status)),
-            Action::Answer(reply) => {
-                return Err(Answer::Made(reply.fill(|format| fill(format, parts))));
+            Action::Page(status, ending) => return Err(Answer::Page(*status, *ending)),
+            Action::Answer(reply, ending) => {
+                let made = reply.fill(|format| fill(format, parts));
+                return Err(Answer::Made(made, *ending));
             }
             Action::Redirect(redirect) => {
                 let (uri, headers) = (&parts.uri, &parts.headers);
                 let made = redirect.fill(uri, headers, |format| fill(format, parts));
-                return Err(Answer::Made(made));
+                return Err(Answer::Made(made, (Cause::Local, Phase::Request)));
             }
             Action::SetMethod(format) => {
                 let method = Method::from_bytes(&fill(format, parts));
@@ -194,7 +215,27 @@ impl HttpRule {
 
 /// A request that a rule would have made no request any more. HAProxy: `strict-mode on`,
 /// its default.
-const FAILED: Answer = Answer::Page(StatusCode::INTERNAL_SERVER_ERROR);
+const FAILED: Answer = Answer::Page(
+    StatusCode::INTERNAL_SERVER_ERROR,
+    (Cause::Proxy, Phase::Request),
+);
+
+/// The text of a format, with the request as the rules have left it so far.
+pub(crate) fn on_request(
+    format: &LogFormat,
+    record: &LogRecord<'_>,
+    request: &dyn Request,
+) -> Vec<u8> {
+    let mut record = *record;
+    record.request = Some(request);
+    format.text(&record)
+}
+
+fn on_response(format: &LogFormat, record: &LogRecord<'_>, response: &HttpResponse<'_>) -> Vec<u8> {
+    let mut record = *record;
+    record.response = Some(response);
+    format.text(&record)
+}
 
 /// A sample that is no address changes nothing; the port becomes 0, as in HAProxy.
 fn set_source(expression: &Expression, parts: &Parts, ends: &mut Ends) {
@@ -211,7 +252,7 @@ fn set_source(expression: &Expression, parts: &Parts, ends: &mut Ends) {
 
 impl Action {
     /// What a header becomes. A value that no header can have is left out.
-    fn value(&self, fill: impl FnOnce(&Format) -> Vec<u8>) -> Option<HeaderValue> {
+    fn value(&self, fill: impl FnOnce(&LogFormat) -> Vec<u8>) -> Option<HeaderValue> {
         match self {
             Self::AddHeader(_, format) | Self::SetHeader(_, format) => {
                 HeaderValue::from_maybe_shared(Bytes::from(fill(format))).ok()
@@ -254,7 +295,7 @@ impl Reply {
         self.text.is_none() && self.content_type.is_none() && self.headers.is_empty()
     }
 
-    pub(crate) fn fill(&self, fill: impl Fn(&Format) -> Vec<u8>) -> Made {
+    pub(crate) fn fill(&self, fill: impl Fn(&LogFormat) -> Vec<u8>) -> Made {
         let text = self.text.as_ref().map(&fill).unwrap_or_default();
         let mut answer = Response::new(Full::from(text));
         *answer.status_mut() = self.status;
@@ -275,7 +316,7 @@ impl Reply {
 }
 
 impl Redirect {
-    fn fill(&self, uri: &Uri, headers: &HeaderMap, fill: impl Fn(&Format) -> Vec<u8>) -> Made {
+    fn fill(&self, uri: &Uri, headers: &HeaderMap, fill: impl Fn(&LogFormat) -> Vec<u8>) -> Made {
         let mut answer = Response::new(Full::default());
         *answer.status_mut() = self.status;
         let mut location = fill(&self.target);

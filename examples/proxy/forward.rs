@@ -15,9 +15,8 @@ use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::{Method, Version, response};
 use hyper::{Request, Response, StatusCode};
-use stickroute::{
-    Backend, Failure, HttpRequest, HttpResponse, Now, RequestEdits, SelectError, Selection,
-};
+use stickroute::haproxy::{Cause, Phase};
+use stickroute::{Backend, Failure, HttpRequest, HttpResponse, Now, RequestEdits, Selection};
 use tokio::time;
 
 use crate::answer::{self, Answer};
@@ -26,8 +25,9 @@ use crate::client::Client;
 use crate::exchange::{Exchange, Outcome, Streamed};
 use crate::forwardfor;
 use crate::headers;
+use crate::log::Place;
 use crate::pool::{self, Connection, Pool, RequestBody, Reuse};
-use crate::queue;
+use crate::queue::{self, NoTurn};
 use crate::relay::Side;
 use crate::replay::Recorded;
 use crate::site::{Back, Front};
@@ -74,7 +74,7 @@ pub(crate) async fn handle(
         is_reused: false,
         upgrade: headers::upgrade(&parts),
         tunnel: None,
-        exchange: Exchange::new(client.ends, &parts, counted),
+        exchange: Exchange::new(&front, &client, &parts, counted),
         parts,
     };
     let response = way.respond_with_rules(body).await?;
@@ -91,10 +91,15 @@ pub(crate) async fn handle(
 /// The exchange ends with the last byte of the response.
 fn end(response: Made, mut exchange: Exchange) -> Response<Body> {
     exchange.status = Some(response.status());
-    response.map(|body| match body {
+    let (parts, body) = response.into_parts();
+    let body = match body {
         Either::Left(body) => Either::Left(Streamed::new(body, exchange)),
-        Either::Right(text) => Either::Right(text),
-    })
+        Either::Right(text) => {
+            exchange.story.made(&parts, &text);
+            Either::Right(text)
+        }
+    };
+    Response::from_parts(parts, body)
 }
 
 /// A response, or none.
@@ -116,14 +121,14 @@ impl Lost {
     }
 
     fn to(error: &hyper::Error) -> Self {
-        let failure = if error.is_parse() {
-            Failure::JunkResponse
+        let (failure, cause) = if error.is_parse() {
+            (Failure::JunkResponse, Cause::Proxy)
         } else {
-            Failure::EmptyResponse
+            (Failure::EmptyResponse, Cause::Server)
         };
         Self {
             failure,
-            answer: answer::bad_answer(),
+            answer: answer::bad_answer(cause),
         }
     }
 }
@@ -165,15 +170,19 @@ impl Way<'_> {
     async fn respond_with_rules(&mut self, body: Incoming) -> Result<Made, ClientLeft> {
         let mut response = match self.forward(body).await {
             Ok((parts, body)) => Response::from_parts(parts, Either::Left(body)),
-            Err(answer) => self.made(answer)?.map(Either::Right),
+            Err(answer) => {
+                self.exchange.refused(&answer);
+                self.made(answer)?.map(Either::Right)
+            }
         };
         let front = self.front;
         let other = self
             .back
             .as_deref()
             .and_then(|back| front.other_rules(back));
+        let record = self.exchange.record();
         for rules in other.into_iter().chain([&*front.rules]) {
-            rules.filters.after_response(&mut response);
+            rules.filters.after_response(&record, &mut response);
         }
         if !front.keeps_alive && self.tunnel.is_none() {
             headers::close(&mut response);
@@ -183,7 +192,8 @@ impl Way<'_> {
 
     async fn forward(&mut self, body: Incoming) -> Result<(response::Parts, Patient), Answer> {
         if self.parts.method == Method::CONNECT && self.parts.version == Version::HTTP_2 {
-            return Err(Answer::Page(StatusCode::NOT_IMPLEMENTED));
+            let ending = (Cause::Proxy, Phase::Request);
+            return Err(Answer::Page(StatusCode::NOT_IMPLEMENTED, ending));
         }
         headers::remove_listed(&mut self.parts.headers);
         let (back, backend) = self.route()?;
@@ -192,8 +202,11 @@ impl Way<'_> {
         self.client.under_way.interim_sent().await;
         self.tunnel = self.agreed(&back, &mut response)?;
         let (mut parts, body) = response.into_parts();
-        let mut body = Patient::new(body, back.timeouts.server, Pulse::default());
-        body.peek().await.map_err(|_| answer::bad_answer())?;
+        self.exchange.answered(&parts);
+        let body = Patient::new(body, back.timeouts.server, Pulse::default());
+        let mut body = body.counted(&self.exchange.story.from_server);
+        let broken = |_| answer::bad_answer(Cause::Proxy);
+        body.peek().await.map_err(broken)?;
         self.respond(&back, &backend, &mut parts)?;
         Ok((parts, body))
     }
@@ -206,14 +219,16 @@ impl Way<'_> {
     /// before those of the frontend.
     fn made(&self, answer: Answer) -> Result<Response<Full<Bytes>>, ClientLeft> {
         let status = match answer {
-            Answer::Page(status) => status,
-            Answer::Made(made) => return Ok(*made),
+            Answer::Page(status, _) => status,
+            Answer::Made(made, _) => return Ok(*made),
             Answer::Nothing => return Err(ClientLeft),
         };
         let back = self.back.as_ref().map(|back| &back.rules.pages);
         let pages = back.filter(|pages| pages.has(status));
         let pages = pages.unwrap_or(&self.front.rules.pages);
-        let mut made = pages.answer(status, &self.view()).ok_or(ClientLeft)?;
+        let record = self.exchange.record();
+        let made = pages.answer(status, &record, &self.view());
+        let mut made = made.ok_or(ClientLeft)?;
         // What is left of a request that nobody has read would be taken for another one.
         let is_fault = matches!(status.as_u16(), 400 | 408);
         if is_fault && self.client.under_way.refusal().is_some() {
@@ -243,7 +258,7 @@ impl Way<'_> {
         let is_connected = self.parts.method == Method::CONNECT && response.status().is_success();
         let is_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if is_switched && self.upgrade.is_none() {
-            return Err(answer::bad_answer());
+            return Err(answer::bad_answer(Cause::Proxy));
         }
         let is_tunnel = is_connected || is_switched;
         Ok(is_tunnel.then(|| Tunnel {
@@ -260,13 +275,14 @@ impl Way<'_> {
     fn route(&mut self) -> Result<(Arc<Back>, Arc<Backend<Pool>>), Answer> {
         let front = self.front;
         let filters = &front.rules.filters;
-        filters.on_request(&mut self.ends, &mut self.parts)?;
+        filters.on_request(&self.exchange.record(), &mut self.ends, &mut self.parts)?;
+        self.exchange.identify(&mut self.parts.headers);
         let back = front.route(&self.view()).ok_or_else(answer::no_server)?;
-        self.exchange.backend.clone_from(&back.name);
+        self.exchange.enter(&back);
         self.back = Some(Arc::clone(&back));
         if let Some(rules) = front.other_rules(&back) {
             let filters = &rules.filters;
-            filters.on_request(&mut self.ends, &mut self.parts)?;
+            filters.on_request(&self.exchange.record(), &mut self.ends, &mut self.parts)?;
         }
         let options = [&front.rules, &back.rules].map(|rules| &rules.filters.forwardfor);
         forwardfor::add(options, self.ends, &mut self.parts.headers);
@@ -277,19 +293,24 @@ impl Way<'_> {
     async fn select(&mut self, back: &Back, backend: &Backend<Pool>) -> Result<(), Answer> {
         let admitted = backend.admit(&self.view(), Now::system());
         let readmit = |sent_back| backend.readmit(sent_back, &self.view(), Now::system());
-        let selected = queue::wait(admitted, back.timeouts.queue, readmit).await;
+        let mut place = Place::default();
+        let waits = |waiting: &_| place = Place::of(waiting, backend);
+        let selected = queue::wait(admitted, back.timeouts.queue, readmit, waits).await;
+        let story = &mut self.exchange.story;
+        story.place = place;
+        story.timers.queue = story.waited(&selected);
         self.settle(selected)
     }
 
     /// Notes what was decided.
-    fn settle(&mut self, decided: Result<Selection<Pool>, SelectError>) -> Result<(), Answer> {
+    fn settle(&mut self, decided: Result<Selection<Pool>, NoTurn>) -> Result<(), Answer> {
         match decided {
             Ok(selection) => {
                 self.exchange.outcome = Outcome::Selected(selection);
                 Ok(())
             }
-            Err(error) => {
-                self.exchange.outcome = Outcome::NoServer(error);
+            Err(refused) => {
+                self.exchange.refuse(refused);
                 Err(answer::no_server())
             }
         }
@@ -319,6 +340,7 @@ impl Way<'_> {
     ) -> Result<Response<Incoming>, Answer> {
         let pulse = Pulse::default();
         let body = Patient::new(body, self.front.client, pulse.clone());
+        let body = body.counted(&self.exchange.story.from_client);
         let body = Recorded::new(body, backend.retries_responses());
         let copy = body.copy();
         let mut body = Either::Left(body);
@@ -363,7 +385,8 @@ impl Way<'_> {
             && let Some(mut idle) = self.idle(back)?
         {
             pulse.beat();
-            let sent = body::within(limit, pulse, idle.send_request(copy)).await;
+            self.exchange.story.connected(idle.ends);
+            let sent = body::within(limit, pulse, idle.send(copy)).await;
             match sent {
                 None => return Ok(Err(Lost::late())),
                 Some(Ok(response)) => return self.received(back, idle, response).map(Ok),
@@ -372,8 +395,9 @@ impl Way<'_> {
         }
         let mut connection = self.connect(back, backend).await?;
         self.is_reused = false;
+        self.exchange.story.connected(connection.ends);
         pulse.beat();
-        let sent = body::within(limit, pulse, connection.send_request(request)).await;
+        let sent = body::within(limit, pulse, connection.send(request)).await;
         match sent {
             None => Ok(Err(Lost::late())),
             Some(Ok(response)) => self.received(back, connection, response).map(Ok),
@@ -463,6 +487,7 @@ impl Way<'_> {
         let Outcome::Selected(selection) = outcome else {
             return Err(answer::no_server());
         };
+        self.exchange.has_failed(&selection);
         let now = Now::system();
         let retry = backend.redispatch_or_wait(selection, &self.view(), failure, now);
         let readmit = |sent_back| backend.readmit(sent_back, &self.view(), Now::system());
@@ -491,9 +516,10 @@ impl Way<'_> {
         }
         parts.version = Version::HTTP_11;
         if let Some(rules) = self.front.other_rules(back) {
-            rules.filters.on_response(parts)?;
+            rules.filters.on_response(&self.exchange.record(), parts)?;
         }
-        self.front.rules.filters.on_response(parts)?;
+        let record = self.exchange.record();
+        self.front.rules.filters.on_response(&record, parts)?;
         let view = HttpResponse::from_parts(parts);
         let edits = backend.respond(self.selection()?, &view, Now::system());
         edits.apply(&mut parts.headers);

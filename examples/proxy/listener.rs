@@ -2,13 +2,14 @@
 
 use std::future::ready;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use stickroute::haproxy::Mode;
+use stickroute::haproxy::{Cause, Mode, Phase};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::{task, time};
 
@@ -16,8 +17,9 @@ use crate::answer;
 use crate::client::Client;
 use crate::exchange;
 use crate::forward;
-use crate::graceful::{Guest, Phase};
+use crate::graceful::{self, Guest};
 use crate::inspect::{Inspection, Verdict};
+use crate::log::Ending;
 use crate::pool::Pool;
 use crate::proxy_protocol;
 use crate::site::Front;
@@ -50,7 +52,7 @@ impl Door {
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
-                () = told.told(Phase::Leaving) => break,
+                () = told.told(graceful::Phase::Leaving) => break,
             };
             let Ok((stream, ends)) = accepted else {
                 // Out of file descriptors, most likely: some will come back.
@@ -59,7 +61,7 @@ impl Door {
             };
             tokio::select! {
                 _ = enter(&self, stream, ends, &guest) => {}
-                () = told.told(Phase::Leaving) => break,
+                () = told.told(graceful::Phase::Leaving) => break,
             }
         }
         let_in_the_last(&self, &guest).await;
@@ -99,9 +101,35 @@ fn enter(door: &Door, stream: Box<dyn Stream>, ends: Ends, guest: &Guest) -> one
         }
         // Nobody may want to know any more.
         let _ = entered.send(());
+        let _present = Present::new(&front);
         greet(front, stream, ends, accepts_proxy, guest).await;
     });
     enters
+}
+
+static CLIENTS: AtomicU64 = AtomicU64::new(0);
+
+/// Connections of all clients there are.
+pub(crate) fn clients() -> u64 {
+    CLIENTS.load(Relaxed)
+}
+
+/// A client that is there, until it is dropped.
+struct Present(Arc<Front>);
+
+impl Present {
+    fn new(front: &Arc<Front>) -> Self {
+        CLIENTS.fetch_add(1, Relaxed);
+        front.clients.fetch_add(1, Relaxed);
+        Self(Arc::clone(front))
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        CLIENTS.fetch_sub(1, Relaxed);
+        self.0.clients.fetch_sub(1, Relaxed);
+    }
 }
 
 /// Serves one client.
@@ -145,12 +173,14 @@ fn is_welcome(rules: &Inspection, ends: Ends) -> bool {
 async fn http(front: Arc<Front>, stream: Box<dyn Stream>, ends: Ends, guest: Guest) {
     let client = Client {
         ends,
-        under_way: UnderWay::default(),
+        under_way: UnderWay::new(),
         own: Pool::default(),
         guest: guest.clone(),
     };
-    let refuse = refusals(&front, ends);
     let under_way = client.under_way.clone();
+    let refuse = refusals(&front, ends, under_way.clone());
+    let shared = under_way.clone();
+    let told = Arc::clone(&front);
     let stream = PatientStream::new(stream, front.patience, under_way, refuse);
     let begun = Arc::new(Notify::new());
     let has_begun = Arc::clone(&begun);
@@ -162,26 +192,43 @@ async fn http(front: Arc<Front>, stream: Box<dyn Stream>, ends: Ends, guest: Gue
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     // A client that breaks off is in the log, if it has asked for anything.
     let _ = guest.serve(connection, &begun).await;
+    if shared.has_said_nothing() {
+        let who = (ends, shared.beginning());
+        exchange::unread(&told, who, StatusCode::BAD_REQUEST, LEFT);
+    }
 }
 
 /// What clients are told whose requests cannot be read. HAProxy has its own pages here,
 /// whatever the configuration says, unless that has an empty one.
-fn refusals(front: &Arc<Front>, ends: Ends) -> Refuse {
+fn refusals(front: &Arc<Front>, ends: Ends, under_way: UnderWay) -> Refuse {
     let front = Arc::clone(front);
     Box::new(move |refusal| {
-        let (status, cause) = match refusal {
-            Refusal::Malformed => (StatusCode::BAD_REQUEST, "malformed"),
-            Refusal::Encoded => (StatusCode::UNPROCESSABLE_ENTITY, "encoded"),
-            Refusal::Late => (StatusCode::REQUEST_TIMEOUT, "late"),
-            Refusal::Cut => return Vec::new(),
-        };
-        exchange::unread(ends, status, cause);
-        if front.rules.pages.is_silent(status) {
+        let who = (ends, under_way.beginning());
+        let (status, cause) = reasons(refusal);
+        exchange::unread(&front, who, status, cause);
+        if refusal == Refusal::Cut || front.rules.pages.is_silent(status) {
             return Vec::new();
         }
         answer::last_words(status)
     })
 }
+
+/// The status that goes with a refusal, and what the log says of it.
+fn reasons(refusal: Refusal) -> (StatusCode, (&'static str, Ending)) {
+    let proxy = (Cause::Proxy, Phase::Request);
+    match refusal {
+        Refusal::Malformed => (StatusCode::BAD_REQUEST, ("malformed", proxy)),
+        Refusal::Encoded => (StatusCode::UNPROCESSABLE_ENTITY, ("encoded", proxy)),
+        Refusal::Late => {
+            let late = ("late", (Cause::ClientTimeout, Phase::Request));
+            (StatusCode::REQUEST_TIMEOUT, late)
+        }
+        Refusal::Cut => (StatusCode::BAD_REQUEST, LEFT),
+    }
+}
+
+/// A client that has gone before its request was whole.
+const LEFT: (&str, Ending) = ("left", (Cause::Client, Phase::Request));
 
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());

@@ -34,7 +34,8 @@
 //! * `pool.rs`: connections to one server, the payload of that server;
 //! * `headers.rs`, `body.rs`: what a proxy takes off and puts on, and what it waits for;
 //! * `tunnel.rs`: what is no HTTP any more;
-//! * `exchange.rs`: holds the server's slot until the response has ended, then logs.
+//! * `exchange.rs`: holds the server's slot until the response has ended, then logs;
+//!   `log/` says how and where.
 //!
 //! Beside them, `control.rs` is the operator's port, with HAProxy's runtime commands, and
 //! `upkeep.rs` removes what has expired.
@@ -60,6 +61,7 @@ mod headers;
 mod honour;
 mod inspect;
 mod listener;
+mod log;
 mod network;
 mod options;
 mod pages;

@@ -8,12 +8,12 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, Version};
-use stickroute::haproxy::{Proxy, Word};
+use stickroute::haproxy::{LogRecord, Proxy, Word};
 use stickroute::{Moment, Request};
 
 use crate::answer;
 use crate::fault::Fault;
-use crate::filters::Reply;
+use crate::filters::{self, Reply};
 use crate::rule_words;
 use crate::words::{Read, Section, Words, literal};
 
@@ -83,12 +83,16 @@ impl Pages {
     pub(crate) fn answer(
         &self,
         status: StatusCode,
+        record: &LogRecord<'_>,
         request: &dyn Request,
     ) -> Option<Response<Full<Bytes>>> {
         match self.0.get(&status.as_u16()) {
             None => Some(answer::page(status)),
             Some(Page::Nothing) => None,
-            Some(Page::Reply(reply)) => Some(*reply.fill(|format| format.on_request(request))),
+            Some(Page::Reply(reply)) => {
+                let fill = |format: &_| filters::on_request(format, record, request);
+                Some(*reply.fill(fill))
+            }
         }
     }
 }
@@ -212,7 +216,8 @@ mod tests {
         let reply = parse(b"HTTP/1.0 503 Gone\r\nX-A: 50%\r\nContent-Length: 3\n\r\na%b").unwrap();
         assert_eq!(reply.status, 503);
         let request = SimpleRequest::new("GET", "/");
-        let answer = reply.fill(|format| format.on_request(&request));
+        let record = LogRecord::default();
+        let answer = reply.fill(|format| filters::on_request(format, &record, &request));
         assert_eq!(answer.headers()["x-a"], "50%");
         assert_eq!(answer.headers()["connection"], "close");
         for wrong in [

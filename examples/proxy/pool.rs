@@ -8,12 +8,14 @@
 //! be sent twice; see `forward.rs`.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{Either, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use stickroute::{Address, Failure};
 use tokio::net::{TcpStream, UnixStream};
@@ -27,7 +29,27 @@ use crate::wire::LONGEST_HEAD;
 pub(crate) type RequestBody = Either<Recorded, Full<Bytes>>;
 
 /// A connection that can take a request.
-pub(crate) type Connection = SendRequest<RequestBody>;
+#[derive(Debug)]
+pub(crate) struct Connection {
+    sender: SendRequest<RequestBody>,
+    pub(crate) ends: ServerEnds,
+}
+
+/// Where the proxy connected from, and to; `None` for a Unix socket.
+pub(crate) type ServerEnds = Option<(SocketAddr, SocketAddr)>;
+
+impl Connection {
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> hyper::Result<Response<Incoming>> {
+        self.sender.send_request(request).await
+    }
+
+    fn is_ready(&self) -> bool {
+        self.sender.is_ready()
+    }
+}
 
 /// More idle connections than this are closed.
 const MOST_IDLE: usize = 64;
@@ -72,7 +94,7 @@ impl Pool {
     pub(crate) fn keep(&self, address: Address, mut connection: Connection, is_proven: bool) {
         let pool = self.clone();
         tokio::spawn(async move {
-            if connection.ready().await.is_ok() {
+            if connection.sender.ready().await.is_ok() {
                 pool.put(Idle {
                     address,
                     connection,
@@ -100,15 +122,16 @@ pub(crate) async fn open(
     address: &Address,
     limit: Option<Duration>,
 ) -> Result<Connection, Failure> {
-    let stream = connect(address, limit).await?;
-    speak(stream).await.map_err(|_| Failure::Refused)
+    let (stream, ends) = connect(address, limit).await?;
+    let sender = speak(stream).await.map_err(|_| Failure::Refused)?;
+    Ok(Connection { sender, ends })
 }
 
 /// Opens a connection to a server.
 pub(crate) async fn connect(
     address: &Address,
     limit: Option<Duration>,
-) -> Result<Box<dyn Stream>, Failure> {
+) -> Result<(Box<dyn Stream>, ServerEnds), Failure> {
     let connecting = stream(address);
     let connected = match limit {
         Some(limit) => time::timeout(limit, connecting).await,
@@ -120,19 +143,20 @@ pub(crate) async fn connect(
     }
 }
 
-async fn stream(address: &Address) -> io::Result<Box<dyn Stream>> {
+async fn stream(address: &Address) -> io::Result<(Box<dyn Stream>, ServerEnds)> {
     let stream = match address {
         Address::Ip(socket) => TcpStream::connect(socket).await?,
         Address::Host(name, port) => TcpStream::connect((&**name, *port)).await?,
-        Address::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
+        Address::Unix(path) => return Ok((Box::new(UnixStream::connect(path).await?), None)),
         // Another kind of address, not known here.
         _ => return Err(io::ErrorKind::Unsupported.into()),
     };
     stream.set_nodelay(true)?;
-    Ok(Box::new(stream))
+    let ends = (stream.local_addr()?, stream.peer_addr()?);
+    Ok((Box::new(stream), Some(ends)))
 }
 
-async fn speak(stream: Box<dyn Stream>) -> hyper::Result<Connection> {
+async fn speak(stream: Box<dyn Stream>) -> hyper::Result<SendRequest<RequestBody>> {
     let mut builder = http1::Builder::new();
     builder
         .max_header_size(LONGEST_HEAD)

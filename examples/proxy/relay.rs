@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::body::Pulse;
+use crate::log::Tally;
 
 /// One of the two who talk: how long it may be silent.
 #[derive(Debug)]
@@ -35,6 +36,12 @@ impl Side {
         at_end.or(self.limit)
     }
 
+    /// Whether its limit is the one that ends a silence of both.
+    pub(crate) fn is_shorter(&self, other: &Self) -> bool {
+        self.limit()
+            .is_some_and(|limit| other.limit().is_none_or(|other| limit <= other))
+    }
+
     /// The shorter limit of two; none is the longest.
     pub(crate) fn shorter(one: &Self, other: &Self) -> Option<Duration> {
         one.limit().into_iter().chain(other.limit()).min()
@@ -47,11 +54,13 @@ pub(crate) async fn pump(
     to: &mut (impl AsyncWrite + Unpin),
     pulse: &Pulse,
     side: &Side,
+    tally: &Tally,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 16_384];
     loop {
         let count = from.read(&mut buffer).await?;
         pulse.beat();
+        tally.add(count);
         if count == 0 {
             side.is_at_end.store(true, Relaxed);
             return to.shutdown().await;

@@ -1,12 +1,13 @@
 //! From the words of rules to what they do; a rule this program cannot follow is refused.
 
 use hyper::StatusCode;
-use stickroute::haproxy::{AclCondition, ConditionWords, Proxy, Rule, Ruleset, Word};
+use stickroute::haproxy::{AclCondition, Cause, ConditionWords, Phase, Proxy, Rule, Ruleset, Word};
 use stickroute::{Moment, Origin};
 
 use crate::fault::Fault;
 use crate::filters::{Action, Filters, HttpRule, Redirect, RedirectKind, Reply, TargetPart};
 use crate::forwardfor::ForwardFor;
+use crate::log::Ending;
 use crate::network;
 use crate::pages;
 use crate::words::{Read, Section, Words, literal};
@@ -125,12 +126,20 @@ fn set_status(words: &mut Words<'_>) -> Read<Action> {
 fn denial(words: &mut Words<'_>, status: StatusCode) -> Read<Action> {
     let keyword = words.last;
     let reply = reply(words, status)?;
+    let phase = match words.moment {
+        Moment::Response => Phase::Headers,
+        Moment::Request => Phase::Request,
+    };
+    let ending = (Cause::Proxy, phase);
     if reply.is_bare() {
         pages::check(reply.status, keyword)?;
-        return Ok(Action::Page(reply.status));
+        return Ok(Action::Page(reply.status, ending));
     }
-    Ok(Action::Answer(reply))
+    Ok(Action::Answer(reply, ending))
 }
+
+/// How an exchange ends that the proxy answers by itself.
+const LOCAL: Ending = (Cause::Local, Phase::Request);
 
 fn returned(words: &mut Words<'_>) -> Read<Action> {
     let keyword = words.last;
@@ -139,9 +148,9 @@ fn returned(words: &mut Words<'_>) -> Read<Action> {
     let reply = reply(words, StatusCode::OK)?;
     if wants_page {
         pages::check(reply.status, keyword)?;
-        return Ok(Action::Page(reply.status));
+        return Ok(Action::Page(reply.status, LOCAL));
     }
-    Ok(Action::Answer(reply))
+    Ok(Action::Answer(reply, LOCAL))
 }
 
 /// What is behind `deny`, `return` and `http-error`.

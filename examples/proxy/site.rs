@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use stickroute::haproxy::{Mode, Routing};
 use stickroute::{Backend, Request};
 use tokio::sync::Semaphore;
 
+use crate::log::Log;
 use crate::pool::{Pool, Reuse};
 use crate::rules::Rules;
 use crate::stream::Patience;
@@ -31,6 +33,9 @@ pub(crate) struct Front {
     /// Whether those to servers are closed after each request of its clients.
     pub(crate) closes_servers: bool,
     pub(crate) route: Route,
+    pub(crate) log: Log,
+    /// Connections there are.
+    pub(crate) clients: AtomicU64,
 }
 
 /// Where requests of a frontend go.
@@ -60,6 +65,10 @@ pub(crate) struct Back {
     /// Those of a `listen` section are its frontend's, too.
     pub(crate) rules: Arc<Rules>,
     pub(crate) timeouts: BackTimeouts,
+    /// Whether there is persistence by cookie.
+    pub(crate) has_cookie: bool,
+    /// Requests and connections there are.
+    pub(crate) sessions: AtomicU64,
     /// Whether connections to servers are kept for further requests.
     pub(crate) keeps_alive: bool,
     pub(crate) reuse: Reuse,
@@ -93,6 +102,8 @@ impl Front {
             keeps_alive: true,
             closes_servers: false,
             route: Route::One(back),
+            log: Log::Plain,
+            clients: AtomicU64::new(0),
         }
     }
 
@@ -128,6 +139,8 @@ impl Back {
                 queue: Some(Duration::ZERO),
                 ..BackTimeouts::default()
             },
+            has_cookie: true,
+            sessions: AtomicU64::new(0),
             keeps_alive: true,
             reuse: Reuse::Always,
         }

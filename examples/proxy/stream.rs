@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use stickroute::Now;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{self, Sleep};
 
@@ -50,12 +51,13 @@ pub(crate) struct Patience {
 
 /// The requests of one connection that are under way, and what those who answer them and
 /// the connection have to tell each other.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct UnderWay(Arc<Mutex<Shared>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     count: usize,
+    beginning: Beginning,
     has_begun: bool,
     /// Of the connection's task.
     waker: Option<Waker>,
@@ -67,11 +69,63 @@ struct Shared {
     interim_written: usize,
 }
 
+/// When a request began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beginning {
+    /// When its connection was accepted, or the request before it ended.
+    pub(crate) begun: Now,
+    /// When its first byte came; `None` as long as none has.
+    pub(crate) heard: Option<Now>,
+}
+
+impl Beginning {
+    fn now() -> Self {
+        Self {
+            begun: Now::system(),
+            heard: None,
+        }
+    }
+}
+
 /// Counts until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Counted(UnderWay);
 
 impl UnderWay {
+    /// The connection was accepted now.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Shared {
+            count: 0,
+            beginning: Beginning::now(),
+            has_begun: false,
+            waker: None,
+            told: VecDeque::new(),
+            refusal: None,
+            is_tunnel: false,
+            interim: Vec::new(),
+            interim_written: 0,
+        })))
+    }
+
+    /// Of the request whose head is being read, or has just been.
+    pub(crate) fn beginning(&self) -> Beginning {
+        self.lock().beginning
+    }
+
+    /// Whether no request has come, nor anything that could not be read as one.
+    pub(crate) fn has_said_nothing(&self) -> bool {
+        let shared = self.lock();
+        !shared.has_begun && shared.refusal.is_none()
+    }
+
+    /// Bytes have come.
+    fn hear(&self) {
+        let mut shared = self.lock();
+        if shared.count == 0 {
+            shared.beginning.heard.get_or_insert_with(Now::system);
+        }
+    }
+
     /// A request begins, of which the connection has told something.
     pub(crate) fn begin(&self) -> (Counted, Told) {
         let mut shared = self.lock();
@@ -139,6 +193,9 @@ impl Drop for Counted {
         let count = {
             let mut shared = self.0.lock();
             shared.count -= 1;
+            if shared.count == 0 {
+                shared.beginning = Beginning::now();
+            }
             shared.count
         };
         if count == 0 {
@@ -243,6 +300,7 @@ impl PatientStream {
                 self.wire.end();
             }
             Poll::Ready(Ok(())) => {
+                self.under_way.hear();
                 self.wire.feed(bytes.filled());
                 if self.wire.is_opaque() {
                     // Each frame of HTTP/2 may be that of a new request.

@@ -8,6 +8,7 @@ use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use stickroute::haproxy::{Cause, Phase};
 use stickroute::{Backend, Now, Request, Selection, SimpleResponse};
 use tokio::io::{AsyncRead, AsyncWriteExt, WriteHalf, split};
 use tokio::time;
@@ -15,6 +16,7 @@ use tokio::time;
 use crate::body::{Pulse, silence};
 use crate::exchange::{Exchange, Outcome};
 use crate::inspect::{Inspection, Verdict};
+use crate::log::Place;
 use crate::pool::{self, Pool};
 use crate::queue;
 use crate::relay::{Side, pump};
@@ -49,7 +51,7 @@ impl Request for View<'_> {
 /// Serves one connection to its end. How it ends is in the log.
 pub(crate) async fn handle(front: Arc<Front>, ends: Ends, client: Box<dyn Stream>) {
     let mut session = Session {
-        exchange: Exchange::tcp(ends, front.name.clone()),
+        exchange: Exchange::tcp(&front, ends),
         front,
         ends,
         payload: Vec::new(),
@@ -73,7 +75,7 @@ impl Session {
         let Some(back) = front.route(&self.view()) else {
             return Ok(());
         };
-        self.exchange.backend.clone_from(&back.name);
+        self.exchange.enter(&back);
         if let Some(rules) = front.other_rules(&back) {
             self.inspect(&mut client, &rules.content).await?;
         }
@@ -116,35 +118,41 @@ impl Session {
         back: &Arc<Back>,
         backend: &Backend<Pool>,
     ) -> io::Result<Box<dyn Stream>> {
-        let readmit = |sent_back| backend.readmit(sent_back, &self.view(), Now::system());
-        let admitted = backend.admit(&self.view(), Now::system());
-        let mut selection = match queue::wait(admitted, back.timeouts.queue, &readmit).await {
+        let view = View {
+            ends: self.ends,
+            payload: &self.payload,
+        };
+        let readmit = |sent_back| backend.readmit(sent_back, &view, Now::system());
+        let admitted = backend.admit(&view, Now::system());
+        let mut place = Place::default();
+        let waits = |waiting: &_| place = Place::of(waiting, backend);
+        let waited = queue::wait(admitted, back.timeouts.queue, &readmit, waits).await;
+        let story = &mut self.exchange.story;
+        story.place = place;
+        story.timers.queue = story.waited(&waited);
+        let mut selection = match waited {
             Ok(selection) => selection,
-            Err(error) => {
-                self.exchange.outcome = Outcome::NoServer(error);
-                return Err(io::ErrorKind::NotConnected.into());
-            }
+            Err(refused) => return Err(self.exchange.refuse(refused)),
         };
         loop {
             let address = selection.server().address().clone();
             let failure = match pool::connect(&address, back.timeouts.connect).await {
-                Ok(server) => {
+                Ok((server, ends)) => {
+                    self.exchange.story.connected(ends);
                     self.exchange.outcome = Outcome::Selected(selection);
                     return Ok(server);
                 }
                 Err(failure) => failure,
             };
+            self.exchange.has_failed(&selection);
             let now = Now::system();
-            let retry = backend.redispatch_or_wait(selection, &self.view(), failure, now);
+            let retry = backend.redispatch_or_wait(selection, &view, failure, now);
             match queue::retry(retry, back.timeouts.queue, &readmit).await {
                 Ok((next, pause)) => {
                     selection = next;
                     time::sleep(pause).await;
                 }
-                Err(error) => {
-                    self.exchange.outcome = Outcome::NoServer(error);
-                    return Err(io::ErrorKind::NotConnected.into());
-                }
+                Err(refused) => return Err(self.exchange.refuse(refused)),
             }
         }
     }
@@ -163,42 +171,70 @@ impl Session {
         let (front, payload) = (Arc::clone(&self.front), mem::take(&mut self.payload));
         let client_side = Side::new(front.client, front.client_fin);
         let server_side = Side::new(back.timeouts.server, back.timeouts.server_fin);
+        let story = &self.exchange.story;
+        let (up_tally, down_tally) = (story.from_client.clone(), story.from_server.clone());
+        up_tally.add(payload.len());
         let up = async {
             to_server.write_all(&payload).await?;
-            pump(&mut from_client, &mut to_server, &pulse, &client_side).await
+            pump(
+                &mut from_client,
+                &mut to_server,
+                &pulse,
+                &client_side,
+                &up_tally,
+            )
+            .await
         };
         let down = async {
             let Outcome::Selected(selection) = &mut self.exchange.outcome else {
                 return Ok(());
             };
-            learn(selection, back, backend, &mut from_server, &mut to_client).await?;
-            pump(&mut from_server, &mut to_client, &pulse, &server_side).await
+            let seen = learn(selection, back, backend, &mut from_server, &mut to_client).await?;
+            down_tally.add(seen);
+            pump(
+                &mut from_server,
+                &mut to_client,
+                &pulse,
+                &server_side,
+                &down_tally,
+            )
+            .await
         };
         let limit = || {
             let is_open = client_side.is_open() && server_side.is_open();
             let tunnel = back.timeouts.tunnel.filter(|_| is_open);
             tunnel.or_else(|| Side::shorter(&client_side, &server_side))
         };
-        tokio::select! {
+        let ended = tokio::select! {
             ended = async { tokio::try_join!(up, down) } => ended.map(drop),
             () = silence(limit, &pulse) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        if matches!(&ended, Err(error) if error.kind() == io::ErrorKind::TimedOut) {
+            let is_client = client_side.is_shorter(&server_side);
+            let cause = if is_client {
+                Cause::ClientTimeout
+            } else {
+                Cause::ServerTimeout
+            };
+            self.exchange.story.ending = Some((cause, Phase::Data));
         }
+        ended
     }
 }
 
 /// Lets the stick rules store, once the first bytes of the server have been seen, if
-/// rules want to see them.
+/// rules want to see them; returns how many these are.
 async fn learn(
     selection: &mut Selection<Pool>,
     back: &Back,
     backend: &Backend<Pool>,
     from_server: &mut (impl AsyncRead + Unpin),
     to_client: &mut WriteHalf<Box<dyn Stream>>,
-) -> io::Result<()> {
+) -> io::Result<usize> {
     let rules = &back.rules.response;
     if rules.rules.is_empty() {
         backend.connected(selection, Now::system());
-        return Ok(());
+        return Ok(0);
     }
     let response = |payload: &[u8]| SimpleResponse::new(200).payload(payload);
     let mut seen = Vec::new();
@@ -210,7 +246,8 @@ async fn learn(
     // There are no headers that could be edited.
     let _ = backend.respond(selection, &response(&seen), Now::system());
     accepted(verdict)?;
-    to_client.write_all(&seen).await
+    to_client.write_all(&seen).await?;
+    Ok(seen.len())
 }
 
 fn accepted(verdict: Verdict) -> io::Result<()> {

@@ -14,6 +14,7 @@ use crate::body::{Pulse, silence};
 use crate::client::Client;
 use crate::exchange::Exchange;
 use crate::forward::Body;
+use crate::log::Tally;
 use crate::relay::{Side, pump};
 
 /// A tunnel that the server has agreed to.
@@ -37,6 +38,7 @@ impl Tunnel {
         client: Client,
     ) -> Response<Body> {
         exchange.status = Some(response.status());
+        let (up, down) = exchange.story.tallies();
         tokio::spawn(async move {
             // It is waited for in a graceful stop.
             let _guest = client.guest;
@@ -46,7 +48,7 @@ impl Tunnel {
                 Err(_) => return,
             };
             // A tunnel that breaks is as good as one that ends.
-            let _ = relay(client, server, &self.sides, self.limit).await;
+            let _ = relay(client, server, &self.sides, self.limit, [&up, &down]).await;
             drop(exchange);
         });
         response.map(|_| Either::Right(Full::default()))
@@ -59,12 +61,13 @@ async fn relay(
     server: impl AsyncRead + AsyncWrite,
     [client_side, server_side]: &[Side; 2],
     limit: Option<Duration>,
+    [up, down]: [&Tally; 2],
 ) -> io::Result<()> {
     let (mut from_client, mut to_client) = split(client);
     let (mut from_server, mut to_server) = split(server);
     let pulse = Pulse::default();
-    let up = pump(&mut from_client, &mut to_server, &pulse, client_side);
-    let down = pump(&mut from_server, &mut to_client, &pulse, server_side);
+    let up = pump(&mut from_client, &mut to_server, &pulse, client_side, up);
+    let down = pump(&mut from_server, &mut to_client, &pulse, server_side, down);
     let limit = || {
         let is_open = client_side.is_open() && server_side.is_open();
         let tunnel = limit.filter(|_| is_open);

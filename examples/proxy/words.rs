@@ -6,7 +6,7 @@ use std::slice;
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use stickroute::haproxy::{
-    AclCondition, ConditionWords, Format, FormatError, Routing, Word, expression,
+    AclCondition, ConditionWords, FormatError, LogFormat, Mode, Routing, Word, expression,
 };
 use stickroute::{Expression, Moment, Origin};
 
@@ -32,10 +32,19 @@ impl Section<'_> {
         }
     }
 
-    fn format(self, text: &[u8]) -> Result<Format, FormatError> {
+    /// The format of a log.
+    pub(crate) fn log_format(self, text: &[u8], mode: Mode) -> Result<LogFormat, FormatError> {
         match self.routing {
-            Some(routing) => routing.format(self.name, text),
-            None => Format::parse(text),
+            Some(routing) => routing.log_format(self.name, text, mode),
+            None => LogFormat::parse(text, mode),
+        }
+    }
+
+    /// The argument of a rule, with variables of logs.
+    pub(crate) fn argument(self, text: &[u8], mode: Mode) -> Result<LogFormat, FormatError> {
+        match self.routing {
+            Some(routing) => routing.argument(self.name, text, mode),
+            None => LogFormat::argument(text, mode),
         }
     }
 }
@@ -81,19 +90,19 @@ impl<'w> Words<'w> {
         value.map_err(|_| Fault::new(word, "expected a text without control characters"))
     }
 
-    pub(crate) fn format(&mut self) -> Read<Format> {
+    pub(crate) fn format(&mut self) -> Read<LogFormat> {
         let word = self.next("a text")?;
-        let format = self.section.format(word.bytes());
+        let format = self.section.argument(word.bytes(), Mode::Http);
         let format = format.map_err(|error| Fault::new(word, error.to_string()))?;
-        if self.moment == Moment::Response && looks_beyond_the_response(word.bytes()) {
-            let message = "not supported here: a sample of more than the response";
+        if self.moment == Moment::Response && looks_at_the_request(&format) {
+            let message = "not supported here: a sample of the request";
             return Err(Fault::new(word, message));
         }
         Ok(format)
     }
 
     /// A text without samples in it.
-    pub(crate) fn literal(&mut self) -> Read<Format> {
+    pub(crate) fn literal(&mut self) -> Read<LogFormat> {
         Ok(literal(self.next("a text")?.bytes()))
     }
 
@@ -119,23 +128,14 @@ impl<'w> Words<'w> {
 }
 
 /// A format without samples.
-pub(crate) fn literal(text: &[u8]) -> Format {
+pub(crate) fn literal(text: &[u8]) -> LogFormat {
     let pieces: Vec<_> = text.split(|byte| *byte == b'%').collect();
-    let format = Format::parse(pieces.join(&b"%%"[..]));
+    let format = LogFormat::argument(pieces.join(&b"%%"[..]), Mode::Http);
     format.expect("each percent sign is written twice")
 }
 
-/// Whether a sample in a format is of the request or of the connection, neither of which a
-/// rule on responses sees here.
-fn looks_beyond_the_response(format: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(format);
-    // An end too early makes an expression that cannot be read, which is refused, too.
-    text.split("%[").skip(1).any(|rest| {
-        let sample = rest.split(']').next().unwrap_or_default();
-        let origin = expression(sample).map(|expression| expression.origin());
-        !matches!(
-            origin,
-            Ok(Origin::Constant | Origin::Response | Origin::Message)
-        )
-    })
+/// Whether a sample in a format is of the request, which a rule on responses does not see.
+fn looks_at_the_request(format: &LogFormat) -> bool {
+    let mut samples = format.samples();
+    samples.any(|sample| sample.origin() == Origin::Request)
 }

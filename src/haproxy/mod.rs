@@ -16,6 +16,8 @@ mod command;
 mod config;
 mod error;
 mod expression;
+mod format;
+mod log;
 mod routing;
 mod states;
 
@@ -24,14 +26,19 @@ pub use balance::{selector, selector_seeded};
 pub use command::{Answer, Level, MAX_LINE, ProxyId, Runtime, ServerData, Wish};
 pub use config::{
     Acl, BackendSettings, Bind, CheckLine, ConditionWords, ConditionalRule, Configuration,
-    ConfigurationError, ConfigurationReader, Endpoint, Finding, FindingKind, FrontendSettings,
-    Global, Host, Located, Location, Mode, Peer, Peers, PeersTable, PersistLine, Port, Proxy,
-    ProxyKind, Rule, Ruleset, ServerLine, ServerSettings, Severity, StickLine, StoredData,
-    TableLine, Timeout, Word,
+    ConfigurationError, ConfigurationReader, CookieCapture, Endpoint, Finding, FindingKind,
+    FrontendSettings, Global, HeaderCapture, Host, Located, Location, LogLine, LogSettings,
+    LogStyle, LogTarget, Mode, Peer, Peers, PeersTable, PersistLine, Port, Proxy, ProxyKind, Rule,
+    Ruleset, ServerLine, ServerSettings, Severity, StickLine, StoredData, TableLine, Timeout, Word,
 };
 pub use error::DirectiveError;
 pub use expression::{ExpressionError, ExpressionProblem, expression};
-pub use routing::{Format, FormatError, Frontend, Routing, RoutingBuilder};
+pub use format::{Format, FormatError};
+pub use log::{
+    Cause, Envelope, Facility, LogFormat, LogLevel, LogRecord, LogSender, LogTimers, Phase,
+    Termination,
+};
+pub use routing::{Frontend, Routing, RoutingBuilder};
 pub use states::{ServerStates, ServerStatesError, ServerStatesProblem};
 
 /// Whether it can name a header field (RFC 9110 section 5.6.2).

@@ -33,6 +33,7 @@ mod commands;
 mod generator;
 mod haproxy;
 mod hex;
+mod logs;
 mod named;
 mod origin;
 mod program;

@@ -59,6 +59,11 @@ impl Program {
         }
     }
 
+    /// Where a frontend listens.
+    pub(crate) fn address(&self, frontend: usize) -> SocketAddr {
+        self.listen[frontend]
+    }
+
     /// Sends a request to a frontend. A connection that breaks off is an empty answer.
     pub(crate) fn send(&self, frontend: usize, request: &[u8]) -> Answer {
         let begun = client::begin(self.listen[frontend], Ipv4Addr::LOCALHOST, request);

@@ -122,6 +122,24 @@ pub(super) fn of_peer(word: &Word) -> Result<Endpoint, Finding> {
     found.ok_or_else(|| argument(word, "expected IP:PORT, [IPV6]:PORT or HOST:PORT"))
 }
 
+/// The address of a syslog server: port 514 if none is written, or the path of a socket.
+pub(super) fn of_log(word: &Word) -> Option<Endpoint> {
+    const SYSLOG: u16 = 514;
+    let text = word.text();
+    let plain = ["udp@", "udp4@", "udp6@"]
+        .iter()
+        .find_map(|kind| text.strip_prefix(kind));
+    let mut found = read(plain.unwrap_or(text))?;
+    if let (Host::Ip(_) | Host::Name(_), Port::None) = (&found.host, found.port) {
+        found.port = Port::One(SYSLOG);
+    }
+    let is_one = matches!(
+        (&found.host, found.port),
+        (Host::Ip(_) | Host::Name(_), Port::One(1..)) | (Host::Unix(_), _)
+    );
+    is_one.then_some(found)
+}
+
 fn listens(found: &Endpoint) -> bool {
     match (&found.host, found.port) {
         (Host::Any | Host::Ip(_) | Host::Name(_), Port::One(port)) => port > 0,

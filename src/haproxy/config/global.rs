@@ -6,6 +6,7 @@ use super::args::Args;
 use super::bind::{self, Bind};
 use super::finding::{Finding, FindingKind};
 use super::location::{Located, Word};
+use super::log::{self, LogLine};
 use super::suggest::nearest;
 
 /// What the `global` section says.
@@ -20,6 +21,12 @@ pub struct Global {
     pub stats_timeout: Option<Located<Duration>>,
     /// HAProxy: `stats maxconn`.
     pub stats_maxconn: Option<Located<u32>>,
+    /// HAProxy: `log`, in order.
+    pub logs: Vec<LogLine>,
+    /// HAProxy: `log-tag`; default the name of the program.
+    pub log_tag: Option<Word>,
+    /// HAProxy: `log-send-hostname [NAME]`; an empty one is that of the machine.
+    pub log_host_name: Option<Word>,
     /// HAProxy: `localpeer`.
     pub local_peer: Option<Word>,
     /// HAProxy: `server-state-file`.
@@ -33,9 +40,12 @@ pub struct Global {
     pub no_reuse_port: bool,
 }
 
-const KEYWORDS: [&str; 11] = [
+const KEYWORDS: [&str; 14] = [
     "hard-stop-after",
     "localpeer",
+    "log",
+    "log-send-hostname",
+    "log-tag",
     "maxconn",
     "noreuseport",
     "presetenv",
@@ -47,7 +57,7 @@ const KEYWORDS: [&str; 11] = [
     "unsetenv",
 ];
 
-/// Keywords about the process, its limits, logs and TLS.
+/// Keywords about the process, its limits and TLS.
 const NO_EFFECT: &[&str] = &[
     "busy-polling",
     "ca-base",
@@ -68,9 +78,6 @@ const NO_EFFECT: &[&str] = &[
     "insecure-fork-wanted",
     "insecure-setuid-wanted",
     "issuers-chain-path",
-    "log",
-    "log-send-hostname",
-    "log-tag",
     "master-worker",
     "max-spread-checks",
     "maxcompcpuusage",
@@ -162,6 +169,9 @@ pub(super) fn follow(global: &mut Global, args: &mut Args<'_>) -> Result<Effect,
     match keyword.text() {
         "maxconn" => global.maxconn = Some(count(args)?),
         "stats" => stats(global, args)?,
+        "log" => logs(global, args)?,
+        "log-tag" => global.log_tag = Some(log::tag(args)?),
+        "log-send-hostname" => global.log_host_name = Some(host_name(args)?),
         "localpeer" => global.local_peer = Some(text(args)?),
         "server-state-file" => global.server_state_file = Some(text(args)?),
         "server-state-base" => global.server_state_base = Some(text(args)?),
@@ -198,6 +208,29 @@ fn text(args: &mut Args<'_>) -> Result<Word, Finding> {
     let word = args.required("a value")?.clone();
     args.end()?;
     Ok(word)
+}
+
+fn logs(global: &mut Global, args: &mut Args<'_>) -> Result<(), Finding> {
+    let word = args.current();
+    let line = log::read(args)?.ok_or_else(|| {
+        let message = "log global is for other sections; expected a target";
+        Finding::error(FindingKind::Misplaced, word, message)
+    })?;
+    global.logs.push(line);
+    Ok(())
+}
+
+/// Without a name it is that of the machine.
+fn host_name(args: &mut Args<'_>) -> Result<Word, Finding> {
+    let mut name = Word {
+        bytes: Vec::new(),
+        location: args.current().location.clone(),
+    };
+    if let Some(word) = args.next() {
+        name = word.clone();
+    }
+    args.end()?;
+    Ok(name)
 }
 
 fn stats(global: &mut Global, args: &mut Args<'_>) -> Result<(), Finding> {

@@ -7,7 +7,7 @@ use super::location::Word;
 use super::proxy::Proxy;
 use super::rules::Ruleset;
 use super::suggest::nearest;
-use super::{lines, options, stick};
+use super::{lines, log, options, stick};
 
 /// What a line may change.
 pub(super) struct Scope<'s> {
@@ -63,6 +63,7 @@ const KEYWORDS: &[(&str, Side, Inherited, Handler)] = &[
     ("acl", Any, No, lines::acl),
     ("balance", Back, Yes, lines::balance),
     ("bind", Front, No, lines::bind),
+    ("capture", Front, Yes, log::capture),
     ("cookie", Back, Yes, lines::cookie),
     ("default-server", Back, Yes, |s, a| {
         lines::default_server(s, a);
@@ -110,6 +111,9 @@ const KEYWORDS: &[(&str, Side, Inherited, Handler)] = &[
         Yes,
         lines::load_server_state,
     ),
+    ("log", Any, Yes, log::log),
+    ("log-format", Front, Yes, log::log_format),
+    ("log-tag", Any, Yes, log::log_tag),
     ("maxconn", Front, Yes, lines::maxconn),
     ("mode", Any, Yes, lines::mode),
     ("option", Any, Yes, options::option),
@@ -127,14 +131,15 @@ const KEYWORDS: &[(&str, Side, Inherited, Handler)] = &[
     ("tcp-request", Any, No, lines::tcp_request),
     ("tcp-response", Back, No, lines::tcp_response),
     ("timeout", Any, Yes, lines::timeout),
+    ("unique-id-format", Front, Yes, log::unique_id_format),
+    ("unique-id-header", Front, Yes, log::unique_id_header),
     ("use-server", Back, No, lines::use_server),
     ("use_backend", Front, No, lines::use_backend),
 ];
 
-/// Keywords about logs and sockets' details.
+/// Keywords about sockets' details.
 const NO_EFFECT: &[&str] = &[
     "backlog",
-    "capture",
     "clitcpka-cnt",
     "clitcpka-idle",
     "clitcpka-intvl",
@@ -142,16 +147,11 @@ const NO_EFFECT: &[&str] = &[
     "description",
     "email-alert",
     "error-log-format",
-    "log",
-    "log-format",
     "log-format-sd",
-    "log-tag",
     "max-keep-alive-queue",
     "srvtcpka-cnt",
     "srvtcpka-idle",
     "srvtcpka-intvl",
-    "unique-id-format",
-    "unique-id-header",
 ];
 
 /// Keywords HAProxy knows and that would change what happens to requests.
@@ -242,10 +242,7 @@ fn negated(scope: &mut Scope<'_>, args: &mut Args<'_>) {
     };
     let result = match args.required("option and a name") {
         Ok(word) if word.is("option") => options::set(scope, args, how),
-        Ok(word) if word.is("log") => {
-            scope.no_effect.push(word.clone());
-            Ok(())
-        }
+        Ok(word) if word.is("log") => log::none(scope, args),
         Ok(word) => Err(Finding::error(
             FindingKind::Misplaced,
             word,

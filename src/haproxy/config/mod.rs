@@ -19,6 +19,7 @@ mod keywords;
 mod line;
 mod lines;
 mod location;
+mod log;
 mod options;
 mod peers;
 mod proxy;
@@ -40,6 +41,7 @@ pub use bind::Bind;
 pub use finding::{ConfigurationError, Finding, FindingKind, Severity};
 pub use global::Global;
 pub use location::{Located, Location, Word};
+pub use log::{CookieCapture, HeaderCapture, LogLine, LogSettings, LogStyle, LogTarget};
 pub use peers::{Peer, Peers, PeersTable};
 pub use proxy::{
     Acl, BackendSettings, CheckLine, FrontendSettings, Mode, PersistLine, Proxy, ProxyKind,

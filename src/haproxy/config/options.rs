@@ -4,6 +4,7 @@ use super::args::{Args, argument};
 use super::finding::{Finding, FindingKind};
 use super::keywords::{Scope, Side};
 use super::location::{Located, Word};
+use super::log;
 use super::proxy::CheckLine;
 use super::suggest::nearest;
 
@@ -27,6 +28,8 @@ const SWITCHES: &[(&str, Side)] = &[
     ("allbackups", Back),
     ("checkcache", Back),
     ("disable-h2-upgrade", Front),
+    ("dontlog-normal", Front),
+    ("dontlognull", Front),
     ("h1-case-adjust-bogus-client", Front),
     ("h1-case-adjust-bogus-server", Back),
     ("http-buffer-request", Any),
@@ -38,6 +41,8 @@ const SWITCHES: &[(&str, Side)] = &[
     ("http-use-proxy-header", Front),
     ("httpclose", Any),
     ("idle-close-on-response", Front),
+    ("log-separate-errors", Front),
+    ("logasap", Front),
     ("persist", Back),
     ("prefer-last-server", Back),
 ];
@@ -49,14 +54,9 @@ const CONNECTION_MODES: [&str; 3] = ["http-keep-alive", "http-server-close", "ht
 const NO_EFFECT: &[&str] = &[
     "clitcpka",
     "contstats",
-    "dontlog-normal",
-    "dontlognull",
     "http-no-delay",
-    "httplog",
     "independent-streams",
     "log-health-checks",
-    "log-separate-errors",
-    "logasap",
     "nolinger",
     "socket-stats",
     "splice-auto",
@@ -66,7 +66,6 @@ const NO_EFFECT: &[&str] = &[
     "tcp-smart-accept",
     "tcp-smart-connect",
     "tcpka",
-    "tcplog",
 ];
 
 /// Which health check there is: each replaces the others.
@@ -98,17 +97,16 @@ pub(super) fn set(scope: &mut Scope<'_>, args: &mut Args<'_>, state: State) -> R
         return switch(scope, args, name, state);
     }
     if NO_EFFECT.iter().any(|name| word.is(name)) {
-        if ["httplog", "tcplog", "tcpka"].contains(&word.text()) {
-            only_on(word, state)?;
-        }
-        if let Some(extra) = args.next().filter(|extra| !extra.is("clf")) {
-            return Err(argument(extra, "expected nothing more on this line"));
-        }
+        args.end()?;
         scope.no_effect.push(word.clone());
         return Ok(());
     }
     match word.text() {
         "redispatch" => redispatch(scope, args, state),
+        "httplog" | "tcplog" => {
+            only_on(word, state)?;
+            log::style(scope, args)
+        }
         "forwardfor" => forwardfor(scope, args, state),
         text if CHECKS.contains(&text) => check(scope, args, state),
         _ => Err(unknown(word)),
@@ -194,7 +192,9 @@ fn only_on(word: &Word, state: State) -> Result<(), Finding> {
 
 fn unknown(word: &Word) -> Finding {
     let names = SWITCHES.iter().map(|(name, _)| *name);
-    let mut names: Vec<_> = names.chain(["redispatch", "forwardfor"]).collect();
+    let mut names: Vec<_> = names
+        .chain(["redispatch", "forwardfor", "httplog", "tcplog"])
+        .collect();
     names.extend(CHECKS);
     let list = names.join(", ");
     if NOT_SUPPORTED.iter().any(|name| word.is(name)) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::bind::Bind;
 use super::location::{Located, Location, Word};
+use super::log::LogSettings;
 use super::rules::{ConditionWords, ConditionalRule, Rule};
 use super::server::{ServerLine, ServerSettings};
 use super::table::TableLine;
@@ -121,6 +122,8 @@ pub struct Proxy {
     /// HAProxy: `errorfile`, `errorloc`, `errorloc302`, `errorloc303` and `http-error`, the
     /// words of each line, keyword included.
     pub error_pages: Vec<Vec<Word>>,
+    /// HAProxy: `log`, `log-format`, `capture` and the like.
+    pub logs: LogSettings,
     /// What only those with clients have; empty in a backend.
     pub frontend: FrontendSettings,
     /// What only those with servers have; empty in a frontend.
@@ -143,6 +146,7 @@ impl Proxy {
             forwardfor: None,
             stats: Vec::new(),
             error_pages: Vec::new(),
+            logs: LogSettings::default(),
             frontend: FrontendSettings::default(),
             backend: BackendSettings::default(),
         }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::format::Format;
 use super::tables::Tables;
 use crate::fetch::FindTable;
+use crate::haproxy::Format;
 use crate::haproxy::acl::SplitCondition;
 use crate::haproxy::balance::{Tunable, tunable};
 use crate::haproxy::config::{

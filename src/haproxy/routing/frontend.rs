@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::format::Format;
 use super::tables::Tables;
 use crate::fetch::FindTable;
 use crate::haproxy::AclCondition;
+use crate::haproxy::Format;
 use crate::haproxy::config::{ConditionalRule, Finding, FindingKind, Proxy};
 use crate::message::Request;
 

@@ -2,7 +2,6 @@
 
 mod backend;
 mod builder;
-mod format;
 mod frontend;
 mod tables;
 
@@ -10,11 +9,10 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use builder::RoutingBuilder;
-pub use format::{Format, FormatError};
 pub use frontend::Frontend;
 
 use super::config::{ConditionWords, Configuration, ConfigurationError};
-use super::{AclCondition, ProxyId, Runtime, ServerData};
+use super::{AclCondition, Format, FormatError, LogFormat, Mode, ProxyId, Runtime, ServerData};
 use crate::{Backend, Now, StickTable};
 
 /// What a configuration says about routing, ready to run.
@@ -177,6 +175,34 @@ impl<P: Send + Sync + 'static> Routing<P> {
     /// The first thing that is wrong, with its place.
     pub fn format(&self, section: &str, text: impl AsRef<[u8]>) -> Result<Format, FormatError> {
         Format::with_tables(text.as_ref(), &self.finder(section))
+    }
+
+    /// Reads a log format of the section of this name, with its stick tables. HAProxy:
+    /// `log-format`.
+    ///
+    /// # Errors
+    /// As those of [`LogFormat::parse`].
+    pub fn log_format(
+        &self,
+        section: &str,
+        text: impl AsRef<[u8]>,
+        mode: Mode,
+    ) -> Result<LogFormat, FormatError> {
+        LogFormat::with_tables(text.as_ref(), mode, &self.finder(section))
+    }
+
+    /// Reads the argument of a rule, in which the variables of logs may stand, too, with
+    /// the stick tables of the section of this name.
+    ///
+    /// # Errors
+    /// As those of [`LogFormat::argument`].
+    pub fn argument(
+        &self,
+        section: &str,
+        text: impl AsRef<[u8]>,
+        mode: Mode,
+    ) -> Result<LogFormat, FormatError> {
+        LogFormat::argument_with_tables(text.as_ref(), mode, &self.finder(section))
     }
 
     fn finder<'r>(&'r self, own: &'r str) -> impl Fn(Option<&str>) -> Option<Arc<StickTable>> + 'r {

@@ -1,0 +1,112 @@
+//! Where log lines go: the standard streams, and syslog servers.
+
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+
+use stickroute::Now;
+use stickroute::haproxy::{Endpoint, Host, LogLevel, LogLine, LogSender, LogTarget, Port};
+
+use crate::fault::Fault;
+
+/// One `log` line.
+#[derive(Debug)]
+pub(super) struct Sink {
+    line: LogLine,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Stdout,
+    Stderr,
+    Udp(UdpSocket, SocketAddr),
+    Unix(UnixDatagram, PathBuf),
+}
+
+impl Sink {
+    pub(super) fn open(line: &LogLine) -> Result<Self, Fault> {
+        let refuse = |message: String| Fault::at(&line.location, "log", message);
+        let way = match &line.target {
+            LogTarget::Stdout => Way::Stdout,
+            LogTarget::Stderr => Way::Stderr,
+            LogTarget::Server(server) => {
+                let opened = of_server(server);
+                opened.map_err(|error| refuse(format!("{server}: {error}")))?
+            }
+            _ => {
+                let message = "not supported by this program; expected stdout, stderr, an \
+                     address or the path of a socket";
+                return Err(refuse(message.into()));
+            }
+        };
+        let line = line.clone();
+        Ok(Self { line, way })
+    }
+
+    /// Sends a line, if it is urgent enough. One that cannot be sent is lost: a log must
+    /// not take requests down.
+    pub(super) fn send(&self, level: LogLevel, sender: Sender<'_>, text: &[u8]) {
+        if level > self.line.least {
+            return;
+        }
+        let sender = LogSender {
+            tag: sender.tag,
+            host_name: sender.host_name,
+            process_id: std::process::id(),
+            facility: self.line.facility,
+        };
+        let level = level.max(self.line.most);
+        let header = self
+            .line
+            .envelope
+            .header(level, &sender, Now::system().wall());
+        let mut line = header.into_bytes();
+        line.extend_from_slice(text);
+        line.truncate(usize::from(self.line.max_length) - 1);
+        line.push(b'\n');
+        let _ = self.way.write(&line);
+    }
+}
+
+/// Who lines are from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sender<'s> {
+    pub(super) tag: &'s str,
+    pub(super) host_name: Option<&'s str>,
+}
+
+impl Way {
+    fn write(&self, line: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stdout => io::stdout().lock().write_all(line),
+            Self::Stderr => io::stderr().lock().write_all(line),
+            Self::Udp(socket, server) => socket.send_to(line, server).map(drop),
+            Self::Unix(socket, path) => socket.send_to(line, path).map(drop),
+        }
+    }
+}
+
+fn of_server(server: &Endpoint) -> io::Result<Way> {
+    let address = match (&server.host, server.port) {
+        (Host::Ip(ip), Port::One(port)) => SocketAddr::new(*ip, port),
+        (Host::Name(name), Port::One(port)) => {
+            let mut found = (name.as_str(), port).to_socket_addrs()?;
+            found.next().ok_or(io::ErrorKind::NotFound)?
+        }
+        (Host::Unix(path), _) => {
+            let socket = UnixDatagram::unbound()?;
+            socket.set_nonblocking(true)?;
+            return Ok(Way::Unix(socket, path.clone()));
+        }
+        _ => return Err(io::ErrorKind::Unsupported.into()),
+    };
+    let any = match address {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.set_nonblocking(true)?;
+    Ok(Way::Udp(socket, address))
+}

@@ -1,0 +1,252 @@
+//! What a line will say about one request or connection, noted while it is under way.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Body, Bytes};
+use hyper::header::HeaderMap;
+use hyper::http::request::Parts;
+use hyper::http::{Version, response};
+use stickroute::haproxy::{Cause, LogTimers, Phase};
+use stickroute::{Backend, Now, Request, Selection, Waiting};
+
+use super::Captured;
+use crate::pool::{Pool, ServerEnds};
+use crate::queue::NoTurn;
+use crate::stream::{Beginning, Ends};
+
+/// One story.
+#[derive(Debug)]
+pub(crate) struct Story {
+    pub(crate) asked: Option<Asked>,
+    /// When the connection was accepted, or the request before ended.
+    pub(crate) begun: Now,
+    /// When something last happened that is timed.
+    last: Now,
+    pub(crate) timers: LogTimers,
+    pub(crate) from_server: Tally,
+    pub(crate) from_client: Tally,
+    pub(crate) request: Captured,
+    pub(crate) response: Captured,
+    pub(crate) unique_id: Vec<u8>,
+    /// The server that was tried last, if that failed.
+    pub(crate) tried: Option<Tried>,
+    pub(crate) place: Place,
+    /// Its turn in a queue did not come in time.
+    pub(crate) was_late: bool,
+    /// How it has ended; `None` is well.
+    pub(crate) ending: Option<Ending>,
+    /// Where the proxy connected from, and to.
+    pub(crate) server_ends: ServerEnds,
+}
+
+/// How many there were in a queue when a request came to it, this one included.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    pub(crate) of_server: u32,
+    pub(crate) of_backend: u32,
+}
+
+impl Place {
+    pub(crate) fn of(waiting: &Waiting<Pool>, backend: &Backend<Pool>) -> Self {
+        match waiting.server() {
+            Some(server) => Self {
+                of_server: server.queued(),
+                of_backend: 0,
+            },
+            None => Self {
+                of_server: 0,
+                of_backend: backend.queued(),
+            },
+        }
+    }
+}
+
+/// A server that could not be reached.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    pub(crate) server: String,
+    pub(crate) retries: u32,
+    pub(crate) redispatched: bool,
+}
+
+/// Who ended it, and where.
+pub(crate) type Ending = (Cause, Phase);
+
+/// Bytes that have passed by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally(Arc<AtomicU64>);
+
+impl Tally {
+    pub(crate) fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Story {
+    /// Of a connection in mode tcp that has just been accepted.
+    pub(crate) fn of_connection() -> Self {
+        let now = Now::system();
+        Self {
+            asked: None,
+            begun: now,
+            last: now,
+            timers: LogTimers::default(),
+            from_server: Tally::default(),
+            from_client: Tally::default(),
+            request: Captured::default(),
+            response: Captured::default(),
+            unique_id: Vec::new(),
+            tried: None,
+            place: Place::default(),
+            was_late: false,
+            ending: None,
+            server_ends: None,
+        }
+    }
+
+    /// Of a request whose head cannot be read.
+    pub(crate) fn of_unread(beginning: Beginning) -> Self {
+        let mut story = Self::of_connection();
+        story.begun = beginning.begun;
+        story
+    }
+
+    /// Of a request whose head has just been read.
+    pub(crate) fn of_request(beginning: Beginning, ends: Ends, parts: &Parts) -> Self {
+        let mut story = Self::of_connection();
+        let Beginning { begun, heard } = beginning;
+        let heard = heard.unwrap_or(begun);
+        story.begun = begun;
+        story.timers.idle = since(begun, heard);
+        story.timers.request = Some(since(heard, story.last));
+        let asked = Asked::new(ends, parts);
+        let words = [parts.method.as_str(), &asked.target, asked.version];
+        story.from_client.add(size(&words, &parts.headers));
+        story.asked = Some(asked);
+        story
+    }
+
+    /// Those of the bytes of the client and of the server.
+    pub(crate) fn tallies(&self) -> (Tally, Tally) {
+        (self.from_client.clone(), self.from_server.clone())
+    }
+
+    /// The time since the last call, or since the head of the request was there.
+    pub(crate) fn lap(&mut self) -> Duration {
+        let now = Now::system();
+        let lap = since(self.last, now);
+        self.last = now;
+        lap
+    }
+
+    /// It has waited for a server; how long, if that has led to anything.
+    pub(crate) fn waited(
+        &mut self,
+        selected: &Result<Selection<Pool>, NoTurn>,
+    ) -> Option<Duration> {
+        let waited = self.lap();
+        let counts = match selected {
+            Ok(_) => true,
+            Err(refused) => refused.is_late,
+        };
+        counts.then_some(waited)
+    }
+
+    /// There is a connection to the server.
+    pub(crate) fn connected(&mut self, ends: ServerEnds) {
+        self.server_ends = ends;
+        self.timers.connect = Some(self.lap());
+    }
+
+    /// The head of the server's response is there.
+    pub(crate) fn answer(&mut self, parts: &response::Parts) {
+        self.timers.response = Some(self.lap());
+        self.count(parts);
+    }
+
+    /// The proxy answers by itself.
+    pub(crate) fn made(&mut self, parts: &response::Parts, body: &Full<Bytes>) {
+        self.count(parts);
+        let length = body.size_hint().exact().unwrap_or_default();
+        self.from_server
+            .add(usize::try_from(length).unwrap_or(usize::MAX));
+    }
+
+    /// Counts the head of a response.
+    fn count(&mut self, parts: &response::Parts) {
+        let reason = parts.status.canonical_reason().unwrap_or_default();
+        let words = ["HTTP/1.1", parts.status.as_str(), reason];
+        let is_chunked = parts.headers.contains_key("transfer-encoding");
+        let size = size(&words, &parts.headers) + usize::from(is_chunked);
+        self.from_server.add(size);
+    }
+}
+
+fn since(earlier: Now, later: Now) -> Duration {
+    later.mono().saturating_sub(earlier.mono())
+}
+
+/// How HAProxy counts a head: the words of its first line and 20 bytes, names and values
+/// of fields, and one byte for the end.
+fn size(words: &[&str], headers: &HeaderMap) -> usize {
+    let words: usize = words.iter().map(|word| word.len()).sum();
+    let fields = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len());
+    20 + words + fields.sum::<usize>() + 1
+}
+
+/// The request as it came.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    ends: Ends,
+    method: String,
+    target: String,
+    pub(crate) version: &'static str,
+}
+
+impl Asked {
+    fn new(ends: Ends, parts: &Parts) -> Self {
+        Self {
+            ends,
+            method: parts.method.to_string(),
+            target: parts.uri.to_string(),
+            version: match parts.version {
+                Version::HTTP_09 => "HTTP/0.9",
+                Version::HTTP_10 => "HTTP/1.0",
+                Version::HTTP_2 => "HTTP/2.0",
+                _ => "HTTP/1.1",
+            },
+        }
+    }
+}
+
+impl Request for Asked {
+    fn source(&self) -> Option<IpAddr> {
+        self.ends.source.map(|source| source.ip())
+    }
+
+    fn source_port(&self) -> Option<u16> {
+        self.ends.source.map(|source| source.port())
+    }
+
+    fn destination(&self) -> Option<SocketAddr> {
+        self.ends.destination
+    }
+
+    fn method(&self) -> &[u8] {
+        self.method.as_bytes()
+    }
+
+    fn target(&self) -> &[u8] {
+        self.target.as_bytes()
+    }
+}
