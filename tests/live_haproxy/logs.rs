@@ -107,7 +107,7 @@ const REQUESTS: &[(usize, &str)] = &[
     (0, "GET /close HTTP/1.1\r\nHost: h\r\n\r\n"),
     (0, "GET /noise HTTP/1.1\r\nHost: h\r\n\r\n"),
     (1, "GET /x/y?a=1&b HTTP/1.1\r\nHost: h\r\nX-A: ~ z\r\n\r\n"),
-    (1, "GET http://h:80/x?a HTTP/1.1\r\nHost: h:80\r\n\r\n"),
+    (1, "GET http://h:81/x?a HTTP/1.1\r\nHost: h:81\r\n\r\n"),
     (1, "GET /close HTTP/1.1\r\nHost: h\r\n\r\n"),
     (2, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n"),
     (2, "GET /close HTTP/1.1\r\nHost: h\r\n\r\n"),
@@ -216,14 +216,23 @@ fn normalised(line: &str) -> String {
     let (header, text) = line.split_once(" - - ").expect(line);
     let priority = header.split(' ').next().unwrap_or_default();
     let tag = header.split(' ').nth(3).unwrap_or_default();
-    let words: Vec<_> = text.split(' ').map(word).collect();
-    let mut words = words;
+    let mut words: Vec<_> = text.split(' ').map(word).collect();
     let is_own = text.contains("<NOSRV>")
         || ["SH", "sH", "PH", "SC", "CR"]
             .iter()
             .any(|end| text.contains(&format!(" {end}")));
-    if is_own && words.len() > 6 {
-        words[6] = "BYTES".into();
+    let is_common = text.starts_with("127.0.0.1 - - ");
+    let bytes = if is_common { 9 } else { 6 };
+    if is_own && words.len() > bytes {
+        words[bytes] = "BYTES".into();
+    }
+    if is_common {
+        // The port, milliseconds and times.
+        for at in [12, 13].into_iter().chain(17..22) {
+            if words[at] != "-1" {
+                words[at] = "N".into();
+            }
+        }
     }
     format!("{priority} {tag} {}", words.join(" "))
 }
@@ -275,7 +284,7 @@ fn serve(mut stream: TcpStream) {
     }
     let head = String::from_utf8_lossy(&seen).into_owned();
     let path = head.split(' ').nth(1).unwrap_or_default();
-    let path = path.trim_start_matches("http://h:80");
+    let path = path.trim_start_matches("http://h:81");
     let path = path.split('?').next().unwrap_or_default();
     let plain = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nSet-Cookie: S=abc; path=/\r\n\
         Server: a server\r\n\r\n";

@@ -258,6 +258,9 @@ impl Line {
             Value::Untrusted(value, encoding) => {
                 style.add(&encoding.encode(value), *is_log, text);
             }
+            Value::Optional(value, encoding) => {
+                style.add(&encoding.encode(value), false, text);
+            }
             Value::Bare(value) => text.extend_from_slice(value.as_bytes()),
             Value::Number(number) => add_number(style, *number, text),
             Value::Port(Some(port)) => add_number(style, (*port).into(), text),

@@ -181,6 +181,7 @@ fn arguments_of_rules_have_no_dashes_and_keep_their_blanks() {
         frontend: "web",
         ..LogRecord::default()
     };
+    assert_eq!(line("%HQ|%{+Q}HQ", &record), "|\"\"");
     let format = "%HU|%s|%b|%ST|%bi|%ID|%hr|%Tr|%[hdr(x)]  %[hdr(none)]|%{+Q}[hdr(none)]";
     let format = LogFormat::argument(format, Mode::Http).unwrap();
     let expected = "/a#22b|<NOSRV>|web|-1||||-1|1  |\"\"";

@@ -15,6 +15,8 @@ pub(super) enum Value<'r> {
     Text(Cow<'r, [u8]>),
     /// A text of a client's, in which some bytes are encoded.
     Untrusted(Cow<'r, [u8]>, Encoding),
+    /// The same, and nothing where there is none, not even a dash.
+    Optional(Cow<'r, [u8]>, Encoding),
     /// Never in quotes.
     Bare(String),
     /// Four hexadecimal digits or more if they are asked for.
@@ -86,7 +88,7 @@ impl Variable {
             Self::Uri => uri(line.part(|line| line.uri)),
             Self::Path => uri(line.part(|line| before_query(line.uri))),
             Self::PathOnly => uri(line.part(|line| path_only(line.uri))),
-            Self::Query => uri(line.part(|line| query(line.uri))),
+            Self::Query => Value::Optional(line.part(|line| query(line.uri)), Encoding::Uri),
             Self::Version => uri(line.part(|line| line.version)),
             Self::RequestLine => uri(line.whole()),
             Self::RequestCookie => cookie(record.request_cookie),
