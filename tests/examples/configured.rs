@@ -132,7 +132,7 @@ fn refused(name: &str, cases: &[(&str, &str)]) {
     for (line, expected) in cases {
         let text = format!("{TIMEOUTS}listen l\n{line}\n");
         std::fs::write(&file, text).unwrap();
-        let output = client::run(Command::new(example("proxy")).arg("-f").arg(&file));
+        let output = client::run(Command::new(example("proxy")).args(["-c", "-f"]).arg(&file));
         let log = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{line}: {log}");
         let alert = log.lines().find(|line| line.starts_with("[ALERT] "));
@@ -192,8 +192,8 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             ":7:41: '200': expected a status from 301",
         ),
         (
-            " http-response set-header X %[src]",
-            ":7:29: '%[src]': not supported here",
+            " http-response set-header X %[path]",
+            ":7:29: '%[path]': not supported here",
         ),
         (
             " http-response deny if { src 10.0.0.1 }",
