@@ -31,7 +31,9 @@ pub use config::{
 };
 pub use error::DirectiveError;
 pub use expression::{ExpressionError, ExpressionProblem, expression};
-pub use routing::{Format, FormatError, Frontend, Routing, RoutingBuilder};
+pub use routing::{
+    BackendCheck, CheckKind, Format, FormatError, Frontend, Routing, RoutingBuilder,
+};
 pub use states::{ServerStates, ServerStatesError, ServerStatesProblem};
 
 /// Whether it can name a header field (RFC 9110 section 5.6.2).

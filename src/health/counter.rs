@@ -96,6 +96,11 @@ impl HealthCounter {
         self.health
     }
 
+    /// How results count.
+    pub const fn policy(&self) -> HealthPolicy {
+        self.policy
+    }
+
     /// The time from the last check to the next.
     pub fn next_interval(&self) -> Duration {
         self.policy.wait(self.health)

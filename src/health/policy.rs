@@ -81,6 +81,12 @@ impl HealthPolicy {
         self
     }
 
+    /// The time from one check to the next while nothing happens.
+    #[cfg(feature = "haproxy")]
+    pub(crate) const fn normal_interval(self) -> Duration {
+        self.interval
+    }
+
     /// From this number on a server is up.
     pub(super) const fn least(self) -> u32 {
         self.rise.get()

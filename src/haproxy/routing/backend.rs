@@ -1,5 +1,6 @@
 //! From a section to a backend.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -219,6 +220,16 @@ fn server(line: &ServerLine) -> Result<Server, Finding> {
     if let Some(word) = &settings.hash_key {
         described = described.hash_key(placement(word));
     }
+    described = described.health(settings.health());
+    if settings.check {
+        described = described.checked();
+    }
+    if let Some(port) = settings.check_port {
+        described = described.check_port(port);
+    }
+    if let Some(word) = &settings.check_addr {
+        described = described.check_ip(check_ip(word)?);
+    }
     if settings.backup {
         described = described.backup();
     }
@@ -229,6 +240,13 @@ fn server(line: &ServerLine) -> Result<Server, Finding> {
         described = described.admin_state(AdminState::Maintenance);
     }
     Ok(described)
+}
+
+fn check_ip(word: &Word) -> Result<IpAddr, Finding> {
+    word.text().parse().map_err(|_| {
+        let message = "not supported; expected an IP address";
+        Finding::error(FindingKind::NotSupported, word, message)
+    })
 }
 
 /// When the servers reach their `maxconn`: at a tenth of what the frontends before the
