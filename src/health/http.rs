@@ -147,7 +147,8 @@ impl HttpCheck {
         for (name, value) in given.filter(|(name, _)| !own.contains(&name.as_str())) {
             field(name, value);
         }
-        if !self.body.is_empty() {
+        let needs_length = !["GET", "HEAD", "OPTIONS", "DELETE"].contains(&self.method.as_str());
+        if needs_length || !self.body.is_empty() {
             field("content-length", self.body.len().to_string().as_bytes());
         }
         let is_given = self.headers.iter().any(|(name, _)| name == "connection");
@@ -256,6 +257,10 @@ mod tests {
         for (check, expected) in [
             (check(), "OPTIONS / HTTP/1.0\r\n\r\n"),
             (check().uri("/x").unwrap(), "OPTIONS /x HTTP/1.0\r\n\r\n"),
+            (
+                check().method("PUT").unwrap(),
+                "PUT / HTTP/1.0\r\ncontent-length: 0\r\n\r\n",
+            ),
             (
                 check().uri("*").unwrap().http_1_1(),
                 "OPTIONS * HTTP/1.1\r\nconnection: close\r\n\r\n",

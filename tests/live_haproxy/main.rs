@@ -33,6 +33,7 @@ mod client;
 mod commands;
 mod generator;
 mod haproxy;
+mod health;
 mod hex;
 mod named;
 mod origin;
