@@ -153,8 +153,6 @@ mod tests {
         assert_eq!(server.status().operational(), Stopped);
         assert_eq!(server.changed(), Some(Duration::from_secs(7)));
         assert_eq!(server.last_check(), WrongStatus);
-        assert_eq!(report(&backend, Leaving), None);
-        assert_eq!(backend.farm().servers()[0].last_check(), WrongStatus);
         assert_eq!(report(&backend, Answered), None);
         assert_eq!(backend.farm().servers()[0].health().health(), 1);
         assert_eq!(report(&backend, Answered), Some(Running));

@@ -38,29 +38,23 @@ impl HealthCounter {
     }
 
     /// Counts a result; gives the state if it is another one now.
-    ///
-    /// [`Conditional`](CheckResult::Conditional) brings no server up: for one that is down it
-    /// is a failure.
     pub fn report(&mut self, result: CheckResult) -> Option<OperationalState> {
         let before = self.state();
         match result {
-            CheckResult::Passed => self.pass(),
-            CheckResult::Conditional if self.is_up() => {
-                self.health = self.policy.full();
-                self.leaving = true;
-            }
-            _ => self.fail(),
+            CheckResult::Passed => self.pass(false),
+            CheckResult::Conditional => self.pass(true),
+            CheckResult::Failed => self.fail(),
         }
         Some(self.state()).filter(|now| *now != before)
     }
 
-    fn pass(&mut self) {
+    fn pass(&mut self, leaving: bool) {
         if !self.is_up() {
             self.health += 1;
         }
         if self.is_up() {
             self.health = self.policy.full();
-            self.leaving = false;
+            self.leaving = leaving;
         }
     }
 
@@ -129,7 +123,8 @@ mod tests {
     use super::*;
     use CheckResult::{Conditional, Failed, Passed};
 
-    /// Health after each result: P passed, F failed, C conditional; `-` when it leaves.
+    /// Health after each result: P passed, F failed, C conditional, as 404 is
+    /// with `disable-on-404` from a server that is up; `-` when it leaves.
     fn counted(policy: HealthPolicy, results: &str) -> String {
         let mut counter = HealthCounter::new(policy);
         let after = results.chars().map(|letter| {
@@ -166,11 +161,12 @@ mod tests {
             (
                 2,
                 3,
-                "PCCPFCCFFFCCCCPPC",
+                "PCCPFCCFFFFFFFPPC",
                 "4 4- 4- 4 3 4- 4- 3- 2- 0! 0! 0! 0! 0! 1! 4 4-",
             ),
-            (2, 3, "CPCFFFCPP", "4- 4 4- 3- 2- 0! 0! 1! 4"),
-            (2, 3, "FPCPPP", "0! 1! 0! 1! 4 4"),
+            (2, 3, "CPCFFFFPP", "4- 4 4- 3- 2- 0! 0! 1! 4"),
+            (2, 3, "FPFPPP", "0! 1! 0! 1! 4 4"),
+            (2, 3, "FCCCF", "0! 1! 4- 4- 3-"),
         ] {
             let policy = HealthPolicy::new().rise(rise).fall(fall);
             assert_eq!(

@@ -5,12 +5,14 @@ use std::fmt;
 use super::answer::{Answer, Parsed};
 use super::expect::What;
 use super::{CheckStatus, Expect};
+use crate::server::OperationalState;
 
 /// A request that is sent to a server, and what is expected of the answer.
 ///
 /// HAProxy: `option httpchk`, `http-check send`, `http-check expect`.
 ///
 /// ```
+/// use stickroute::OperationalState::Running;
 /// use stickroute::health::{CheckStatus, Expect, HttpCheck};
 ///
 /// let check = HttpCheck::new()
@@ -23,8 +25,8 @@ use super::{CheckStatus, Expect};
 /// assert_eq!(check.request(), request);
 ///
 /// let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nI am rea";
-/// assert_eq!(check.judge(answer, false), None); // there is more to come
-/// assert_eq!(check.judge(answer, true), Some(CheckStatus::InvalidAnswer));
+/// assert_eq!(check.judge(answer, false, Running), None); // there is more to come
+/// assert_eq!(check.judge(answer, true, Running), Some(CheckStatus::InvalidAnswer));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,8 +128,9 @@ impl HttpCheck {
         self
     }
 
-    /// Lets status 404 mean, whatever is expected, that the server is leaving: it gets no
-    /// new sessions and keeps those it has. HAProxy: `http-check disable-on-404`.
+    /// Lets status 404 of a server that is up mean, whatever is expected, that it is
+    /// leaving: it gets no new sessions and keeps those it has. HAProxy:
+    /// `http-check disable-on-404`.
     #[must_use]
     pub fn disable_on_404(mut self) -> Self {
         self.disable_on_404 = true;
@@ -161,16 +164,23 @@ impl HttpCheck {
     }
 
     /// What an answer says, as far as it has come; `ended` when nothing more can come.
-    /// `None` is to read on; it never is when `ended`.
+    /// `None` is to read on; it never is when `ended`. `state` is the server's so far, see
+    /// [`HealthCounter::state`](super::HealthCounter::state): only one that is up can leave.
     ///
     /// Of a long answer the first 16 KiB count.
-    pub fn judge(&self, answer: &[u8], ended: bool) -> Option<CheckStatus> {
+    pub fn judge(
+        &self,
+        answer: &[u8],
+        ended: bool,
+        state: OperationalState,
+    ) -> Option<CheckStatus> {
         let answer = match Answer::parse(answer, ended) {
             Parsed::More => return None,
             Parsed::Invalid => return Some(CheckStatus::InvalidAnswer),
             Parsed::Answer(answer) => answer,
         };
-        if self.disable_on_404 && answer.status == 404 {
+        let is_up = state != OperationalState::Stopped;
+        if self.disable_on_404 && answer.status == 404 && is_up {
             return Some(CheckStatus::Leaving);
         }
         let negated = self.expect.negated;
@@ -235,6 +245,7 @@ fn token(what: &'static str, text: &str) -> Result<String, InvalidCheck> {
 mod tests {
     use super::*;
     use CheckStatus::{Answered, InvalidAnswer, Leaving, WrongStatus};
+    use OperationalState::{Running, Stopped};
 
     fn check() -> HttpCheck {
         HttpCheck::new()
@@ -348,7 +359,7 @@ mod tests {
             ("", InvalidAnswer),
         ] {
             assert_eq!(
-                check().judge(answer.as_bytes(), true),
+                check().judge(answer.as_bytes(), true, Running),
                 Some(expected),
                 "{answer:?}"
             );
@@ -378,7 +389,7 @@ mod tests {
             let check = check().expect(expect);
             let answer = page(status, body);
             assert_eq!(
-                check.judge(&answer, false),
+                check.judge(&answer, false, Running),
                 Some(expected),
                 "{check:?} {status}"
             );
@@ -401,7 +412,7 @@ mod tests {
         ] {
             let answer = format!("{head}{rest}");
             assert_eq!(
-                check.judge(answer.as_bytes(), true),
+                check.judge(answer.as_bytes(), true, Running),
                 Some(expected),
                 "{rest:.40}"
             );
@@ -418,7 +429,10 @@ mod tests {
             Expect::text("hello").not(),
         ] {
             let check = check().expect(expect).disable_on_404();
-            assert_eq!(check.judge(&page(404, "hello"), false), Some(Leaving));
+            let answer = page(404, "hello");
+            assert_eq!(check.judge(&answer, false, Running), Some(Leaving));
+            let otherwise = check.judge(&answer, false, Stopped);
+            assert_ne!(otherwise, Some(Leaving));
         }
     }
 
@@ -427,11 +441,11 @@ mod tests {
         let check = check().expect(Expect::text("hello"));
         for answer in [&page(200, "say hello"), &page(500, "well")] {
             let judged: Vec<_> = (0..=answer.len())
-                .map(|end| check.judge(&answer[..end], false))
+                .map(|end| check.judge(&answer[..end], false, Running))
                 .collect();
             let first = judged.iter().position(Option::is_some);
             assert_eq!(first, Some(answer.len()), "{judged:?}");
-            let ended = (0..answer.len()).map(|end| check.judge(&answer[..end], true));
+            let ended = (0..answer.len()).map(|end| check.judge(&answer[..end], true, Running));
             assert!(
                 ended
                     .into_iter()

@@ -23,7 +23,9 @@
 //!
 //! // Send this; read until there is an answer, the end, or no more time.
 //! assert_eq!(check.request(), b"OPTIONS /health HTTP/1.0\r\n\r\n");
-//! let status = check.judge(b"HTTP/1.0 500 Oh\r\n\r\n", false).unwrap_or(CheckStatus::AnswerTimeout);
+//! let state = server.health().state();
+//! let status = check.judge(b"HTTP/1.0 500 Oh\r\n\r\n", false, state);
+//! let status = status.unwrap_or(CheckStatus::AnswerTimeout);
 //! assert_eq!(status, CheckStatus::WrongStatus);
 //!
 //! // The second failure takes it down.
@@ -39,7 +41,8 @@
 //! that passes adds one while the server is down, and makes all of it good when it comes up
 //! or is up. One that fails takes one off while the server is up; with the last of `fall`,
 //! and whenever it is down, nothing is left. A server begins with `rise`, so that its first
-//! check may take it down. HAProxy: `rise`, `fall`, `srv_check_health`.
+//! check may take it down. One that passes conditionally counts as passed, and leaves an up
+//! server without new sessions. HAProxy: `rise`, `fall`, `srv_check_health`.
 
 mod answer;
 mod counter;

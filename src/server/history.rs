@@ -178,12 +178,7 @@ impl History {
     /// Counts a check.
     pub(crate) fn after_check(&mut self, status: CheckStatus) -> Option<OperationalState> {
         let result = status.result()?;
-        let was_down = self.health.state() == OperationalState::Stopped;
-        self.last = match result {
-            // Whoever is down cannot leave.
-            CheckResult::Conditional if was_down => CheckStatus::WrongStatus,
-            _ => status,
-        };
+        self.last = status;
         let changed = self.health.report(result);
         // It may have been up all the same, before a restart.
         let is_down = result == CheckResult::Failed && self.health.health() == 0;

@@ -304,6 +304,7 @@ fn expect(keyword: &Word, words: &[Word]) -> Result<Expect, Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::OperationalState;
     use crate::haproxy::{Configuration, Routing};
     use crate::health::CheckStatus::{Answered, InvalidAnswer, WrongStatus};
 
@@ -360,7 +361,11 @@ mod tests {
         ] {
             let check = http(&format!(" option httpchk\n http-check expect {line}"));
             let answer = b"HTTP/1.1 500 No\r\n\r\nok";
-            assert_eq!(check.judge(answer, true), Some(expected), "{line}");
+            assert_eq!(
+                check.judge(answer, true, OperationalState::Running),
+                Some(expected),
+                "{line}"
+            );
         }
         let leaving = http(" option httpchk\n http-check disable-on-404");
         assert_eq!(leaving, HttpCheck::new().disable_on_404());

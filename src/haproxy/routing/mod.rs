@@ -153,7 +153,7 @@ impl<P: Send + Sync + 'static> Routing<P> {
     ///     assert_eq!(pause.as_secs(), 5);
     ///     let _connect_to = server.check_address();
     ///     assert_eq!(http.request(), b"GET /health HTTP/1.0\r\n\r\n");
-    ///     let status = http.judge(b"HTTP/1.0 200 OK\r\n\r\nnot yet", true);
+    ///     let status = http.judge(b"HTTP/1.0 200 OK\r\n\r\nnot yet", true, server.health().state());
     ///     let status = status.unwrap_or(CheckStatus::AnswerTimeout);
     ///     let change = app.report_check(server.id(), status, Now::system())?;
     ///     assert_eq!(change, Some(OperationalState::Stopped));
