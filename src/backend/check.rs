@@ -6,16 +6,16 @@ use super::Backend;
 use super::update::{ServerKey, Update};
 use crate::error::UpdateError;
 use crate::health::CheckStatus;
-use crate::server::{AdminState, History, OperationalState, Status};
+use crate::server::OperationalState;
 use crate::time::Now;
 
 impl<P: Send + Sync + 'static> Backend<P> {
     /// Counts what a check of a server has found; gives its state if that has changed.
     ///
-    /// A result like those before changes nothing and costs no more than a look. Without
-    /// effect during maintenance, and while checks are
-    /// [switched off](Update::set_checks); see [`health`](crate::health) for how results
-    /// count.
+    /// A result like those before changes nothing and costs no more than a look. During
+    /// maintenance it does not count; that checks are [switched off](Update::set_checks) is
+    /// no obstacle, for one may still be under way. See [`health`](crate::health) for how
+    /// results count.
     ///
     /// # Errors
     /// As [`update`](Self::update).
@@ -28,27 +28,18 @@ impl<P: Send + Sync + 'static> Backend<P> {
         let key = server.into();
         let is_old_news = self.current.read(|snapshot| {
             let mut servers = snapshot.farm.servers().iter();
-            servers
-                .find(|server| key.names(server))
-                .is_some_and(|server| {
-                    let mut history = server.history;
-                    let is_heard = is_heard(server.status, history);
-                    is_heard
-                        && history.after_check(status).is_none()
-                        && history.is_same(server.history)
-                })
+            let known = servers.find(|server| key.names(server));
+            known.is_some_and(|server| {
+                let mut history = server.history;
+                let change = history.after_check(status, server.status);
+                change.is_none() && history.is_same(server.history)
+            })
         });
         if is_old_news {
             return Ok(None);
         }
         self.update(|change| change.at(now).report_check(key, status))
     }
-}
-
-/// Whether reports count.
-fn is_heard(status: Status, history: History) -> bool {
-    let is_maintained = status.admin() == AdminState::Maintenance;
-    !is_maintained && (history.checks_now() || !history.is_checked())
 }
 
 impl<P: Send + Sync + 'static> Update<'_, P> {
@@ -63,11 +54,8 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
     ) -> Result<Option<OperationalState>, UpdateError> {
         let at = self.time();
         let server = self.find(server.into())?;
-        if !is_heard(server.status, server.history) {
-            return Ok(None);
-        }
         let before = server.status;
-        let Some(state) = server.history.after_check(status) else {
+        let Some(state) = server.history.after_check(status, before) else {
             return Ok(None);
         };
         server.status = before.with_operational(state);
@@ -126,7 +114,7 @@ mod tests {
 
     use super::*;
     use crate::health::HealthPolicy;
-    use crate::{Backend, Server};
+    use crate::{AdminState, Backend, Server};
     use CheckStatus::{Answered, Leaving, WrongStatus};
     use OperationalState::{Running, Stopped, Stopping};
 
@@ -191,11 +179,11 @@ mod tests {
             .update(|change| change.set_checks("s", false))
             .unwrap();
         assert_eq!(next(), None);
-        assert_eq!(report(&backend, WrongStatus), None);
+        assert_eq!(report(&backend, WrongStatus), Some(Stopped));
         backend
             .update(|change| change.set_checks("s", true))
             .unwrap();
-        assert_eq!(report(&backend, WrongStatus), Some(Stopped));
+        assert_eq!(next(), Some(Duration::from_secs(2)));
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl HttpCheck {
         if uri.is_empty() || !uri.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(InvalidCheck::new("target", uri));
         }
-        self.uri = uri.to_owned();
+        self.uri = uri.into();
         Ok(self)
     }
 

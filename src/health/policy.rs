@@ -34,8 +34,8 @@ impl HealthPolicy {
     /// As HAProxy without any option: `rise 2 fall 3 inter 2s`.
     pub const fn new() -> Self {
         Self {
-            rise: NonZeroU32::new(2).unwrap(),
-            fall: NonZeroU32::new(3).unwrap(),
+            rise: at_least_one(2),
+            fall: at_least_one(3),
             interval: Duration::from_secs(2),
             fast: None,
             down: None,

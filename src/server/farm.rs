@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Address, History, ServerId, ServerLoad, SlowStart, Status, WarmUp, Weight};
+use super::{
+    Address, AdminState, History, ServerId, ServerLoad, SlowStart, Status, WarmUp, Weight,
+};
 use crate::health::{CheckStatus, HealthCounter};
 use crate::ring::RingPlacement;
 
@@ -176,7 +178,7 @@ impl FarmServer {
     /// not [checked](crate::Server::checked), or in maintenance, or its checks are
     /// [switched off](crate::Update::set_checks).
     pub fn next_check(&self) -> Option<Duration> {
-        let is_due = self.history.is_checked() && self.history.checks_now();
+        let is_due = self.history.checks_now() && self.status.admin != AdminState::Maintenance;
         is_due.then(|| self.history.health().next_interval())
     }
 

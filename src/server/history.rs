@@ -136,9 +136,6 @@ impl History {
     /// Notes that the operator wants checks, or does not.
     pub(crate) fn enable_checks(&mut self, enabled: bool) {
         self.checks.enabled = enabled && self.checks.configured;
-        if self.checks.enabled {
-            self.checks.paused = false;
-        }
     }
 
     /// Notes an order of the operator. A server that is down does not change once more
@@ -175,10 +172,17 @@ impl History {
         }
     }
 
-    /// Counts a check.
-    pub(crate) fn after_check(&mut self, status: CheckStatus) -> Option<OperationalState> {
+    /// Counts a check, unless the server is in maintenance.
+    pub(crate) fn after_check(
+        &mut self,
+        status: CheckStatus,
+        now: Status,
+    ) -> Option<OperationalState> {
         let result = status.result()?;
         self.last = status;
+        if now.admin == AdminState::Maintenance {
+            return None;
+        }
         let changed = self.health.report(result);
         // It may have been up all the same, before a restart.
         let is_down = result == CheckResult::Failed && self.health.health() == 0;

@@ -104,7 +104,7 @@ fn not_supported(word: &Word, message: &str) -> Finding {
     Finding::error(FindingKind::NotSupported, word, message)
 }
 
-fn wrong(word: &Word, message: impl ToString) -> Finding {
+fn wrong(word: &Word, message: &impl ToString) -> Finding {
     Finding::error(FindingKind::Argument, word, message.to_string())
 }
 
@@ -122,11 +122,11 @@ fn first_line(arguments: &[Word]) -> Result<HttpCheck, Finding> {
 fn method(check: HttpCheck, word: &Word) -> Result<HttpCheck, Finding> {
     check
         .method(word.text())
-        .map_err(|error| wrong(word, error))
+        .map_err(|error| wrong(word, &error))
 }
 
 fn uri(check: HttpCheck, word: &Word) -> Result<HttpCheck, Finding> {
-    check.uri(word.text()).map_err(|error| wrong(word, error))
+    check.uri(word.text()).map_err(|error| wrong(word, &error))
 }
 
 fn version(check: HttpCheck, word: &Word) -> Result<HttpCheck, Finding> {
@@ -175,7 +175,7 @@ impl Http {
                 self.change(|check| Ok(check.disable_on_404()))?;
                 let extra = arguments.first();
                 extra.map_or(Ok(()), |word| {
-                    Err(wrong(word, "expected nothing more on this line"))
+                    Err(wrong(word, &"expected nothing more on this line"))
                 })
             }
             "send" => {
@@ -230,7 +230,7 @@ impl Http {
                     let content = plain(word)?;
                     self.change(|check| {
                         let added = check.header(field.text(), content);
-                        added.map_err(|error| wrong(field, error))
+                        added.map_err(|error| wrong(field, &error))
                     })?;
                 }
                 _ => {
@@ -291,10 +291,10 @@ fn expect(keyword: &Word, words: &[Word]) -> Result<Expect, Finding> {
     }
     let word = value(first, rest.first())?;
     if let Some(extra) = rest.get(1) {
-        return Err(wrong(extra, "expected nothing more on this line"));
+        return Err(wrong(extra, &"expected nothing more on this line"));
     }
     let expect = if name == "status" {
-        Expect::status(word.text()).map_err(|error| wrong(word, error))?
+        Expect::status(word.text()).map_err(|error| wrong(word, &error))?
     } else {
         Expect::text(word.bytes())
     };
