@@ -18,6 +18,10 @@ pub(crate) struct History {
     checks: Checks,
     target: CheckTarget,
     /// The configured one.
+    #[cfg_attr(
+        not(feature = "haproxy"),
+        allow(dead_code, reason = "only shown there")
+    )]
     first_target: CheckTarget,
 }
 
