@@ -11,7 +11,7 @@ use crate::haproxy::acl::SplitCondition;
 use crate::haproxy::balance::{Tunable, tunable};
 use crate::haproxy::config::{
     ConditionWords, ConditionalRule, Configuration, Finding, FindingKind, Located, Proxy,
-    ServerLine, StickLine, Timeout, Word, text,
+    ServerLine, ServerSettings, StickLine, Timeout, Word, text,
 };
 use crate::hash::xxh64;
 use crate::message::Request;
@@ -220,16 +220,6 @@ fn server(line: &ServerLine) -> Result<Server, Finding> {
     if let Some(word) = &settings.hash_key {
         described = described.hash_key(placement(word));
     }
-    described = described.health(settings.health());
-    if settings.check {
-        described = described.checked();
-    }
-    if let Some(port) = settings.check_port {
-        described = described.check_port(port);
-    }
-    if let Some(word) = &settings.check_addr {
-        described = described.check_ip(check_ip(word)?);
-    }
     if settings.backup {
         described = described.backup();
     }
@@ -238,6 +228,21 @@ fn server(line: &ServerLine) -> Result<Server, Finding> {
     }
     if settings.disabled {
         described = described.admin_state(AdminState::Maintenance);
+    }
+    checked(described, settings)
+}
+
+/// With what the line says about its checks.
+fn checked(described: Server, settings: &ServerSettings) -> Result<Server, Finding> {
+    let mut described = described.health(settings.health());
+    if settings.check {
+        described = described.checked();
+    }
+    if let Some(port) = settings.check_port {
+        described = described.check_port(port);
+    }
+    if let Some(word) = &settings.check_addr {
+        described = described.check_ip(check_ip(word)?);
     }
     Ok(described)
 }
