@@ -32,7 +32,8 @@ impl<P: Send + Sync + 'static> Backend<P> {
             known.is_some_and(|server| {
                 let mut history = server.history;
                 let change = history.after_check(status, server.status);
-                change.is_none() && history.is_same(server.history)
+                let after = change.map_or(server.status, |it| server.status.with_operational(it));
+                after == server.status && history.is_same(server.history)
             })
         });
         if is_old_news {
@@ -158,6 +159,12 @@ mod tests {
         assert_eq!(version(), first);
         report(&backend, WrongStatus);
         assert_eq!(version(), first + 1);
+        report(&backend, WrongStatus);
+        report(&backend, WrongStatus);
+        report(&backend, WrongStatus);
+        let down = version();
+        report(&backend, WrongStatus);
+        assert_eq!(version(), down);
     }
 
     #[test]
