@@ -12,6 +12,9 @@ use crate::time::Now;
 impl<P: Send + Sync + 'static> Backend<P> {
     /// Counts what a check of a server has found; gives its state if that has changed.
     ///
+    /// A server that comes up does so by way of its
+    /// [slow start](crate::Server::slow_start), as one that is reported running.
+    ///
     /// A result like those before changes nothing and costs no more than a look. During
     /// maintenance it does not count; that checks are [switched off](Update::set_checks) is
     /// no obstacle, for one may still be under way. See [`health`](crate::health) for how
@@ -59,7 +62,7 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         let Some(state) = server.history.after_check(status, before) else {
             return Ok(None);
         };
-        server.status = before.with_operational(state);
+        server.turn(before.with_operational(state), at);
         if server.status == before {
             return Ok(None);
         }

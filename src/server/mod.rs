@@ -286,13 +286,13 @@ impl<P> Server<P> {
 
     /// Warms the server up for so long whenever it comes up; default zero, not at all.
     ///
-    /// A part of a second counts as a whole one. A server that is reported running, or that
-    /// leaves maintenance, is [`Starting`](OperationalState::Starting) first. Its weight
-    /// is a sixteenth then and grows each second, or 20 times in all if that is less often, unless
-    /// the selector is [static](WeightScale::Static); its
-    /// [`max_connections`](Self::max_connections), from 1, grow by the second. A server
-    /// that is up when the backend is built is warm; one that is
-    /// [added](crate::Update::add) later is not.
+    /// A part of a second counts as a whole one. A server that is reported running, that its
+    /// [checks](crate::Backend::report_check) find up, or that leaves maintenance, is
+    /// [`Starting`](OperationalState::Starting) first. Its weight is a sixteenth then and
+    /// grows each second, or 20 times in all if that is less often, unless the selector
+    /// is [static](WeightScale::Static); its [`max_connections`](Self::max_connections), from
+    /// 1, grow by the second. A server that is up when the backend is built is warm; one
+    /// that is [added](crate::Update::add) later is not.
     ///
     /// It begins at the time the change is [told](crate::Update::at), else with the next
     /// request or [`maintain`](crate::Backend::maintain). Each request looks first

@@ -38,6 +38,11 @@ const TEXTS: &[(&str, &str)] = &[
         "option httpchk\n http-check expect !string fine\n http-check disable-on-404",
         "rise 2 fall 2 disabled",
     ),
+    // Nobody gets warm as long as this runs.
+    (
+        "option httpchk\n http-check disable-on-404",
+        "rise 2 fall 2 slowstart 1h",
+    ),
 ];
 
 const CHECKS: usize = 50;
