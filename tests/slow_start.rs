@@ -210,6 +210,19 @@ fn a_server_whose_checks_find_it_up_in_drain_begins_anew_after_it() {
 
 // Observed.
 #[test]
+fn the_state_changes_once_more_when_the_server_is_warm() {
+    let backend = backend(4);
+    let changed = || backend.server("s1").unwrap().changed();
+    report(&backend, Stopped, 0);
+    report(&backend, Running, 1_000);
+    backend.maintain(at(4_000));
+    assert_eq!(changed(), Some(Duration::from_secs(1)));
+    backend.maintain(at(9_000));
+    assert_eq!(changed(), Some(Duration::from_secs(5)));
+}
+
+// Observed.
+#[test]
 fn a_server_that_is_up_and_drains_stays_warm() {
     let backend = backend(4);
     order(&backend, AdminState::Drain, 100);
