@@ -57,6 +57,7 @@
 //! | route | [`Backend::select`], [`Backend::redispatch`], [`Backend::respond`], [`Selection`] |
 //! | let requests wait for a free slot | [`Backend::admit`], [`Waiting`], [`Priority`], [`Server::max_connections`], [`Server::max_queue`] |
 //! | show it messages | [`Request`], [`Response`]; [`SimpleRequest`]; [`HttpRequest`] |
+//! | check whether servers are well | [`health`], [`Backend::report_check`], [`Server::health`] |
 //! | change servers while requests run | [`Backend::update`], [`AdminState`], [`OperationalState`] |
 //! | take servers out without breaking sessions | [`AdminState::Drain`], [`Backend::drained`], [`Backend::remove`] |
 //! | change servers while requests run | [`Backend::update`], [`AdminState`], [`OperationalState`]; [`Server::slow_start`], [`Backend::maintain`] |
@@ -93,6 +94,7 @@ mod handle;
 #[cfg(feature = "haproxy")]
 pub mod haproxy;
 pub mod hash;
+pub mod health;
 #[cfg(feature = "http")]
 mod http;
 mod key;

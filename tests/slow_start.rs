@@ -5,7 +5,9 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use CheckStatus::{Answered, Leaving, WrongStatus};
 use OperationalState::{Running, Starting, Stopped, Stopping};
+use stickroute::health::{CheckStatus, HealthPolicy};
 use stickroute::{
     Address, AdminState, Admission, Backend, BackendBuilder, ConsistentHash, CookiePolicy, Failure,
     HashInput, Now, OperationalState, Redispatch, Retry, RetryPolicy, RoundRobin, Selector, Server,
@@ -166,6 +168,57 @@ fn what_happens_meanwhile_lets_it_begin_anew_or_changes_nothing() {
     report(&backend, Stopped, 6_500);
     assert_eq!(backend.maintain(at(60_000)), None);
     assert_eq!(seen(&backend).0, Stopped);
+}
+
+// Observed.
+#[test]
+fn a_server_that_its_checks_find_up_is_warmed_up() {
+    let policy = HealthPolicy::new().rise(2).fall(1);
+    let s1 = slow("s1", 4).health(policy).checked();
+    let backend = describe(RoundRobin::new(), s1).build().unwrap();
+    let check = |status, millis| backend.report_check("s1", status, at(millis)).unwrap();
+    assert_eq!(check(Answered, 100), None);
+    assert_eq!(seen(&backend), (Running, 100));
+    assert_eq!(check(WrongStatus, 200), Some(Stopped));
+    assert_eq!(check(Answered, 900), None);
+    assert_eq!(check(Answered, 1_000), Some(Starting));
+    assert_eq!(share(&backend, 1_000), 9);
+    assert_eq!(check(Answered, 2_000), None);
+    assert_eq!(seen_at(&backend, 2_000), (Starting, 32));
+    assert_eq!(check(Leaving, 2_100), Some(Stopping));
+    assert_eq!(check(Answered, 2_200), Some(Starting));
+    assert_eq!(seen_at(&backend, 5_200), (Starting, 82));
+    assert_eq!(seen_at(&backend, 6_200), (Running, 100));
+    assert_eq!(check(Answered, 6_300), None);
+    assert_eq!(seen(&backend), (Running, 100));
+}
+
+// Observed.
+#[test]
+fn a_server_whose_checks_find_it_up_in_drain_begins_anew_after_it() {
+    let s1 = slow("s1", 4).health(HealthPolicy::new().rise(1)).checked();
+    let backend = describe(RoundRobin::new(), s1).build().unwrap();
+    let check = |status, millis| backend.report_check("s1", status, at(millis)).unwrap();
+    check(WrongStatus, 100);
+    order(&backend, AdminState::Drain, 200);
+    assert_eq!(check(Answered, 300), Some(Starting));
+    assert_eq!(seen_at(&backend, 1_300), (Starting, 32));
+    order(&backend, AdminState::Ready, 1_400);
+    assert_eq!(seen_at(&backend, 1_400), (Starting, 7));
+    assert_eq!(seen_at(&backend, 2_400), (Starting, 32));
+}
+
+// Observed.
+#[test]
+fn the_state_changes_once_more_when_the_server_is_warm() {
+    let backend = backend(4);
+    let changed = || backend.server("s1").unwrap().changed();
+    report(&backend, Stopped, 0);
+    report(&backend, Running, 1_000);
+    backend.maintain(at(4_000));
+    assert_eq!(changed(), Some(Duration::from_secs(1)));
+    backend.maintain(at(9_000));
+    assert_eq!(changed(), Some(Duration::from_secs(5)));
 }
 
 // Observed.

@@ -2,6 +2,7 @@
 //! and does not keep the configuration from being run.
 
 use stickroute::haproxy::{Bind, Configuration, Location, Proxy, ServerLine, Timeout};
+use stickroute::health::HealthPolicy;
 
 use crate::fault::Fault;
 use crate::honour::{UNNOTICED, enabled};
@@ -68,8 +69,7 @@ fn checks(configuration: &Configuration) -> Vec<(&Location, &'static str)> {
 
 /// Whether a server is to be checked, or something depends on that.
 fn is_checked(server: &ServerLine) -> bool {
-    const NAMES: [&str; 17] = [
-        "addr",
+    const NAMES: [&str; 12] = [
         "agent-addr",
         "agent-inter",
         "agent-port",
@@ -77,20 +77,17 @@ fn is_checked(server: &ServerLine) -> bool {
         "check-proto",
         "check-send-proxy",
         "check-via-socks4",
-        "downinter",
         "error-limit",
-        "fastinter",
-        "inter",
         "observe",
         "on-error",
         "on-marked-down",
         "on-marked-up",
-        "port",
     ];
     let settings = &server.settings;
-    let mut names = NAMES.iter().chain(&["fall", "rise"]);
-    let depends = names.any(|name| settings.options.contains_key(name));
-    settings.check || settings.agent_check || depends
+    let depends = NAMES.iter().any(|name| settings.options.contains_key(name));
+    let target = settings.check_port.is_some() || settings.check_addr.is_some();
+    let counts = settings.health() != HealthPolicy::new();
+    settings.check || settings.agent_check || depends || target || counts
 }
 
 /// What saves time or memory in HAProxy and does neither here, or is about something that

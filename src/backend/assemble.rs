@@ -217,7 +217,12 @@ fn draft_server<P>(
             policy,
         }),
         status,
-        history: History::starting_in(status),
+        history: History::starting_in(
+            status,
+            server.health,
+            server.is_checked,
+            server.check_target,
+        ),
     })
 }
 

@@ -3,6 +3,7 @@
 mod admit;
 mod assemble;
 mod builder;
+mod check;
 mod drain;
 mod forwarded;
 mod rdp;

@@ -89,7 +89,7 @@ fn insert<P>(
         now: Stamp::from_unix(now.wall_seconds()),
         direct: selection.claim.direct,
     };
-    let method = selection.claim.method;
+    let method = selection.claim.method.as_bytes();
     let ignored = selection.claim.trust == Trust::Ignored;
     if ignored || !cookie::must_insert(policy, &insertion, method, selection.claim.response_cookie)
     {

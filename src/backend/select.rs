@@ -12,7 +12,7 @@ use crate::cookie::{ClientState, Match, Stamp};
 use crate::error::{Refusal, SelectError};
 use crate::handle::{Lease, ServerHandle};
 use crate::message::Request;
-use crate::selection::{Findings, Reason, Selection, Trust, known_method};
+use crate::selection::{Findings, KnownMethod, Reason, Selection, Trust};
 use crate::selector::Choice;
 use crate::stick::Stores;
 use crate::time::Now;
@@ -124,7 +124,7 @@ impl<P> Selecting<'_, P> {
             trust: self.trust,
             client_cookie: cookie.cookie(),
             dates: cookie.dates(),
-            method: known_method(self.request),
+            method: KnownMethod::of(self.request),
         };
         (named.map(|(index, _)| index), findings)
     }

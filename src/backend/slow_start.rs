@@ -87,6 +87,7 @@ impl<P> DraftServer<P> {
         self.warm_up = warm_up.at(now, self.member.spec.limits.most.is_some());
         if self.warm_up.is_none() {
             self.status.operational = OperationalState::Running;
+            self.history.after_change(warm_up.end());
         }
     }
 

@@ -457,6 +457,10 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
             .ok_or_else(|| key.unknown())
     }
 
+    pub(super) fn time(&self) -> Option<Duration> {
+        self.at
+    }
+
     pub(super) fn find(&mut self, key: ServerKey<'_>) -> Result<&mut DraftServer<P>, UpdateError> {
         let index = self.position(key)?;
         Ok(&mut self.draft.servers[index])

@@ -38,7 +38,7 @@ pub use log::{
     Cause, Envelope, Facility, LogFormat, LogLevel, LogRecord, LogSender, LogTimers, Phase,
     Termination,
 };
-pub use routing::{Frontend, Routing, RoutingBuilder};
+pub use routing::{BackendCheck, CheckKind, Frontend, Routing, RoutingBuilder};
 pub use states::{ServerStates, ServerStatesError, ServerStatesProblem};
 
 /// Whether it can name a header field (RFC 9110 section 5.6.2).

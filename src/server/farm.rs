@@ -4,7 +4,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Address, History, ServerId, ServerLoad, SlowStart, Status, WarmUp, Weight};
+use super::{
+    Address, AdminState, History, ServerId, ServerLoad, SlowStart, Status, WarmUp, Weight,
+};
+use crate::health::{CheckStatus, HealthCounter};
 use crate::ring::RingPlacement;
 
 /// What is configured of one server and never changes in place.
@@ -154,6 +157,34 @@ impl FarmServer {
     /// the [time](crate::Update::at).
     pub fn changed(&self) -> Option<Duration> {
         self.history.changed()
+    }
+
+    /// How checks are counted, and what they make of the server.
+    pub fn health(&self) -> HealthCounter {
+        self.history.health()
+    }
+
+    /// What the last check has found.
+    pub fn last_check(&self) -> CheckStatus {
+        self.history.last()
+    }
+
+    /// Whether the server is [checked](crate::Server::checked), be it not at the moment.
+    pub fn is_checked(&self) -> bool {
+        self.history.is_checked()
+    }
+
+    /// The time from the last check to the next, `None` if there is to be none: the server is
+    /// not [checked](crate::Server::checked), or in maintenance, or its checks are
+    /// [switched off](crate::Update::set_checks).
+    pub fn next_check(&self) -> Option<Duration> {
+        let is_due = self.history.checks_now() && self.status.admin != AdminState::Maintenance;
+        is_due.then(|| self.history.health().next_interval())
+    }
+
+    /// Where the server is checked.
+    pub fn check_address(&self) -> Address {
+        self.history.target().of(&self.spec.address)
     }
 
     /// The configured weight, whatever the current one is.
@@ -381,6 +412,7 @@ fn elected_backup(servers: &[FarmServer]) -> Option<usize> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::server::CheckTarget;
 
     /// Servers named `s1`, `s2` ... from (weight, backup), all up.
     pub(crate) fn farm_of(servers: &[(u32, bool)], scale: WeightScale, all_backups: bool) -> Farm {
@@ -407,7 +439,12 @@ pub(crate) mod tests {
                     weight,
                     ..Status::default()
                 };
-                let history = History::starting_in(status);
+                let history = History::starting_in(
+                    status,
+                    crate::health::HealthPolicy::new(),
+                    false,
+                    CheckTarget::default(),
+                );
                 FarmServer::new(
                     Arc::new(spec),
                     Arc::new(ServerLoad::new(id, None, None)),

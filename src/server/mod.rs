@@ -8,6 +8,7 @@ mod state;
 mod warm_up;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -16,13 +17,15 @@ pub use address::{Address, AddressError};
 pub(crate) use farm::tests::{farm_of, with_status};
 pub use farm::{Farm, FarmServer, Group, Serving, WeightScale};
 pub(crate) use farm::{Limits, Spec};
-pub(crate) use history::History;
+pub(crate) use history::{CheckTarget, History};
 pub(crate) use load::{Crowd, Joined};
 pub use load::{LoadWatcher, ServerLoad};
 pub use state::{AdminState, OperationalState, Status, Weight, WeightChange};
 pub(crate) use warm_up::{SlowStart, WarmUp};
 
 use crate::ring::RingPlacement;
+
+use crate::health::HealthPolicy;
 
 /// The number that *is* a server, whatever happens to its address, weight or
 /// place in the configuration.
@@ -125,6 +128,9 @@ pub struct Server<P = ()> {
     pub(crate) non_stick: bool,
     pub(crate) admin: AdminState,
     pub(crate) operational: OperationalState,
+    pub(crate) health: HealthPolicy,
+    pub(crate) is_checked: bool,
+    pub(crate) check_target: CheckTarget,
     pub(crate) payload: P,
 }
 
@@ -154,6 +160,9 @@ impl Server {
             non_stick: false,
             admin: AdminState::Ready,
             operational: OperationalState::Running,
+            health: HealthPolicy::new(),
+            is_checked: false,
+            check_target: CheckTarget::default(),
             payload: (),
         }
     }
@@ -182,6 +191,9 @@ impl<P> Server<P> {
             non_stick: self.non_stick,
             admin: self.admin,
             operational: self.operational,
+            health: self.health,
+            is_checked: self.is_checked,
+            check_target: self.check_target,
             payload,
         }
     }
@@ -274,13 +286,13 @@ impl<P> Server<P> {
 
     /// Warms the server up for so long whenever it comes up; default zero, not at all.
     ///
-    /// A part of a second counts as a whole one. A server that is reported running, or that
-    /// leaves maintenance, is [`Starting`](OperationalState::Starting) first. Its weight
-    /// is a sixteenth then and grows each second, or 20 times in all if that is less often, unless
-    /// the selector is [static](WeightScale::Static); its
-    /// [`max_connections`](Self::max_connections), from 1, grow by the second. A server
-    /// that is up when the backend is built is warm; one that is
-    /// [added](crate::Update::add) later is not.
+    /// A part of a second counts as a whole one. A server that is reported running, that its
+    /// [checks](crate::Backend::report_check) find up, or that leaves maintenance, is
+    /// [`Starting`](OperationalState::Starting) first. Its weight is a sixteenth then and
+    /// grows each second, or 20 times in all if that is less often, unless the selector
+    /// is [static](WeightScale::Static); its [`max_connections`](Self::max_connections), from
+    /// 1, grow by the second. A server that is up when the backend is built is warm; one
+    /// that is [added](crate::Update::add) later is not.
     ///
     /// It begins at the time the change is [told](crate::Update::at), else with the next
     /// request or [`maintain`](crate::Backend::maintain). Each request looks first
@@ -328,6 +340,37 @@ impl<P> Server<P> {
     #[must_use]
     pub fn admin_state(mut self, state: AdminState) -> Self {
         self.admin = state;
+        self
+    }
+
+    /// Lets [reports](crate::Backend::report_check) about it count like this; default
+    /// [`HealthPolicy::new`]. HAProxy: `rise`, `fall`, `inter`, `fastinter`, `downinter`.
+    #[must_use]
+    pub fn health(mut self, policy: HealthPolicy) -> Self {
+        self.health = policy;
+        self
+    }
+
+    /// Is checked: somebody asks [when](crate::FarmServer::next_check) and
+    /// [reports](crate::Backend::report_check). Default: it is not. HAProxy: `check`.
+    #[must_use]
+    pub fn checked(mut self) -> Self {
+        self.is_checked = true;
+        self
+    }
+
+    /// Is checked at this port, 0 for its own, the default. HAProxy: `port N`.
+    #[must_use]
+    pub fn check_port(mut self, port: u16) -> Self {
+        self.check_target.port = port;
+        self
+    }
+
+    /// Is checked at this address; default its own, which the unspecified ones stand for,
+    /// too. HAProxy: `addr IP`.
+    #[must_use]
+    pub fn check_ip(mut self, ip: IpAddr) -> Self {
+        self.check_target.ip = Some(ip);
         self
     }
 

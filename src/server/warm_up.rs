@@ -94,6 +94,11 @@ impl WarmUp {
         self.percent
     }
 
+    /// When the server is warm, on the monotonic clock, if it has begun.
+    pub(crate) fn end(self) -> Option<Duration> {
+        Some(self.since?.saturating_add(self.whole.time()))
+    }
+
     /// When it is to be looked [at](Self::at) again, on the monotonic clock.
     pub(crate) fn next(self) -> Duration {
         self.next

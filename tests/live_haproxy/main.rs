@@ -17,7 +17,8 @@
 //! * `STICKROUTE_LIVE_ONLY` is a part of the names of the configurations to compare,
 //!   default all of them.
 //! * `STICKROUTE_LIVE_CONFIGURATIONS` is the number of random configurations with stick
-//!   rules, default 15; see `sticky/mod.rs`.
+//!   rules, default 15, see `sticky/mod.rs`, and of those with all algorithms, default 16,
+//!   see `balance/mod.rs`.
 //!
 //! Dates in cookies follow the wall clock. No request is sent close to the end of a
 //! second, and when one lasts into the next second all the same (retries do), its
@@ -32,6 +33,7 @@ mod client;
 mod commands;
 mod generator;
 mod haproxy;
+mod health;
 mod hex;
 mod logs;
 mod named;
@@ -108,11 +110,15 @@ fn the_example_answers_as_haproxy_does() {
 /// Where random inputs begin: always the same, so that a run that fails has found
 /// something in the change it was started for. Other inputs are a run of their own.
 fn seed() -> u64 {
+    seed_or(1)
+}
+
+fn seed_or(default: u64) -> u64 {
     const VARIABLE: &str = "STICKROUTE_LIVE_SEED";
     if std::env::var(VARIABLE).is_ok_and(|text| text == "clock") {
         return Now::system().wall_seconds();
     }
-    number(VARIABLE).unwrap_or(1)
+    number(VARIABLE).unwrap_or(default)
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -354,7 +354,9 @@ impl Run {
 
     /// A client leaves that waits.
     fn give_up(&mut self) {
-        if self.waiting.is_empty() {
+        // Whether HAProxy notices then that a limit has grown, and lets others go on, is a
+        // matter of its timing.
+        if self.waiting.is_empty() || self.grows && self.waiting.len() > 1 {
             return;
         }
         let which = self.random.below(self.waiting.len());

@@ -17,7 +17,7 @@ const fn entry(words: &'static str, arguments: &'static str, does: &'static str)
     }
 }
 
-const COMMANDS: [Entry; 14] = [
+const COMMANDS: [Entry; 16] = [
     entry(
         "clear table",
         "<table> [<filter>]*",
@@ -28,6 +28,7 @@ const COMMANDS: [Entry; 14] = [
         "<bk>",
         "stop computing cookie values",
     ),
+    entry("disable health", "<bk>/<srv>", "stop checking a server"),
     entry(
         "disable server",
         "<bk>/<srv>",
@@ -38,6 +39,7 @@ const COMMANDS: [Entry; 14] = [
         "<bk>",
         "compute cookie values of servers",
     ),
+    entry("enable health", "<bk>/<srv>", "check a server again"),
     entry(
         "enable server",
         "<bk>/<srv>",
@@ -56,7 +58,7 @@ const COMMANDS: [Entry; 14] = [
     entry(
         "set server",
         "<bk>/<srv> [opts]",
-        "change state, health, weight or address",
+        "change state, health, weight, addresses",
     ),
     entry(
         "set table",

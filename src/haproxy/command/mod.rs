@@ -7,6 +7,7 @@
 mod address;
 mod backend;
 mod filter;
+mod health;
 mod help;
 mod key;
 mod named_table;
@@ -40,6 +41,8 @@ pub use words::MAX_LINE;
 /// | `show servers conn [B]` | sessions under way on all servers, as `used_cur` |
 /// | `set server B/S state ready\|drain\|maint`, `enable server B/S`, `disable server B/S` | administrative state |
 /// | `set server B/S health up\|stopping\|down` | operational state |
+/// | `enable health B/S`, `disable health B/S` | whether it is checked |
+/// | `set server B/S check-addr IP [port PORT]`, `set server B/S check-port PORT` | where it is checked |
 /// | `set server B/S weight N\|P%`, `set weight B/S N\|P%`, `get weight B/S` | weight |
 /// | `set server B/S addr IP [port PORT]` | address |
 /// | `enable dynamic-cookie backend B`, `disable dynamic-cookie backend B` | computed cookies on, off |
@@ -48,8 +51,8 @@ pub use words::MAX_LINE;
 ///
 /// `B` and `S` are names or `#id`. Blanks separate words, `;` separates commands, and a
 /// backslash takes the next byte as it is. Everything else that HAProxy's `set server`
-/// takes is answered as HAProxy answers it for a server without checks, agent, TLS and
-/// name resolution.
+/// takes is answered as HAProxy answers it for a server without agent, TLS and name
+/// resolution.
 ///
 /// # Example
 ///
@@ -311,6 +314,8 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
             [b"set", b"server", ref words @ ..] => self.set_server(words, now),
             [b"enable", b"server", ref words @ ..] => self.enable_server(words, now),
             [b"disable", b"server", ref words @ ..] => self.disable_server(words, now),
+            [b"enable", b"health", ref words @ ..] => self.enable_health(words),
+            [b"disable", b"health", ref words @ ..] => self.disable_health(words),
             [b"get", b"weight", ref words @ ..] => self.get_weight(words),
             [b"set", b"weight", ref words @ ..] => self.set_weight(words),
             [b"enable", b"dynamic-cookie", b"backend", ref words @ ..] => {
@@ -342,6 +347,7 @@ fn changes_servers(words: &[&[u8]]) -> bool {
     matches!(
         words,
         [b"set" | b"enable" | b"disable", b"server", ..]
+            | [b"enable" | b"disable", b"health", ..]
             | [b"set", b"weight", ..]
             | [b"enable" | b"disable", b"dynamic-cookie", b"backend", ..]
             | [b"set", b"dynamic-cookie-key", b"backend", ..]

@@ -19,6 +19,8 @@ impl<P: Send + Sync + 'static> Runtime<'_, P> {
             b"health" => target.set_health(health(value)?, now),
             b"weight" => target.set_weight(value),
             b"addr" => address::set(&target, &words[2..]),
+            b"check-addr" => target.set_check_address(&words[2..]),
+            b"check-port" => target.set_check_port(value),
             option => refused(without_support(option, value)),
         }
     }
@@ -45,7 +47,7 @@ impl<P: Send + Sync + 'static> Runtime<'_, P> {
     }
 
     /// The server of `BACKEND/SERVER`.
-    fn target(&self, words: &[&[u8]]) -> Result<Target<'_, P>, Refusal> {
+    pub(super) fn target(&self, words: &[&[u8]]) -> Result<Target<'_, P>, Refusal> {
         let text = word(words, 0);
         let slash = text.iter().position(|&byte| byte == b'/');
         let Some((backend, name)) = slash.map(|slash| (&text[..slash], &text[slash + 1..])) else {
@@ -142,13 +144,9 @@ fn absolute_weight(number: i64, rest: &[u8]) -> Result<WeightChange, Refusal> {
     }
 }
 
-/// What HAProxy says to the other options of `set server` if the server has no checks, no
-/// agent, no TLS and no name to resolve: nothing of that is the business of this library.
+/// What HAProxy says to the other options of `set server` if the server has no agent, no TLS and no name to resolve: nothing of that is the business of this library.
 fn without_support(option: &[u8], value: &[u8]) -> Refusal {
-    let wants_value = matches!(
-        option,
-        b"agent-addr" | b"agent-port" | b"check-addr" | b"check-port" | b"fqdn"
-    );
+    let wants_value = matches!(option, b"agent-addr" | b"agent-port" | b"fqdn");
     if value.is_empty() && wants_value {
         return format!(
             "set server <b>/<s> {} requires {}.",
@@ -160,7 +158,6 @@ fn without_support(option: &[u8], value: &[u8]) -> Refusal {
     match option {
         b"agent" | b"agent-send" => "agent checks are not enabled on this server.",
         b"agent-addr" | b"agent-port" => "agent checks are not enabled on this server",
-        b"check-addr" | b"check-port" => "health checks are not enabled on this server",
         b"fqdn" => "set server <b>/<s> fqdn failed because no resolution is configured.",
         b"ssl" => {
             "'set server <srv> ssl' cannot be set.  default-server should define ssl settings"
@@ -172,7 +169,7 @@ fn without_support(option: &[u8], value: &[u8]) -> Refusal {
 
 fn value_of(option: &[u8]) -> &'static str {
     match option {
-        b"agent-port" | b"check-port" => "a port",
+        b"agent-port" => "a port",
         b"fqdn" => "a FQDN",
         _ => "an address and optionally a port",
     }

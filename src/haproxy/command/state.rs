@@ -2,6 +2,7 @@
 //! `show servers conn`.
 
 use super::{NumberedBackend, Outcome, ProxyId, Runtime, word};
+use crate::server::CheckTarget;
 use crate::{Address, AdminState, Backend, Farm, FarmServer, Key, Now, OperationalState};
 
 /// The version of the format, and its columns.
@@ -73,23 +74,35 @@ fn connections<P: Send + Sync + 'static>(
     )
 }
 
-/// The row of a server from its id on. What stands as 0, 1 or `-` is about checks,
-/// agents, name resolution and TLS.
+/// The row of a server from its id on. What stands as 0 or `-` is about agents, name
+/// resolution and TLS; agents get what the configuration says of checks.
 fn row(server: &FarmServer, proxy: ProxyId, seconds: u64) -> String {
     let (address, name, port) = place(server.address());
     let status = server.status();
     let bk_forced = u8::from(matches!(proxy, ProxyId::Given(_)));
+    let (check_status, check_result) = server.last_check().columns();
+    let target = server.history.target();
+    let agent = server.history.first_target();
+    let ip = |target: CheckTarget| {
+        let ip = target.ip.map(Key::from);
+        ip.map_or("-".into(), |ip| ip.to_string())
+    };
     format!(
-        "{} {} {address} {} {} {} {} {seconds} 1 0 {} {} 0 {bk_forced} {} {name} {port} - 0 0 - - 0",
+        "{} {} {address} {} {} {} {} {seconds} {check_status} {check_result} {} {} 0 {bk_forced} {} \
+         {name} {port} - 0 {} {} {} {}",
         server.id(),
         server.name(),
         operational(status.operational()),
         administrative(server),
         status.weight(),
         server.configured_weight(),
-        server.history.health(),
-        check_state(server),
+        server.health().health(),
+        server.history.check_state(),
         u8::from(server.has_own_id()),
+        target.port,
+        ip(target),
+        ip(agent),
+        agent.port,
     )
 }
 
@@ -124,14 +137,4 @@ fn administrative(server: &FarmServer) -> u8 {
         } else {
             0
         }
-}
-
-/// 8 is paused: what `disabled` in the configuration makes of checks, even if there are
-/// none.
-fn check_state(server: &FarmServer) -> u8 {
-    if server.is_configured_disabled() {
-        8
-    } else {
-        0
-    }
 }

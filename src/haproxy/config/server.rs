@@ -8,6 +8,7 @@ use super::args::{Args, argument};
 use super::finding::{Finding, FindingKind};
 use super::location::{Located, Word};
 use super::suggest::expected_one_of;
+use crate::health::HealthPolicy;
 
 /// HAProxy: `server NAME ADDRESS [option...]`.
 #[derive(Clone, Debug)]
@@ -47,6 +48,20 @@ pub struct ServerSettings {
     pub slowstart: Duration,
     /// HAProxy: `check`.
     pub check: bool,
+    /// HAProxy: `rise N`, at least 1; default 2.
+    pub rise: Option<u32>,
+    /// HAProxy: `fall N`, at least 1; default 3.
+    pub fall: Option<u32>,
+    /// HAProxy: `inter T`, at least a millisecond; default two seconds.
+    pub inter: Option<Duration>,
+    /// HAProxy: `fastinter T`; default `inter`.
+    pub fastinter: Option<Duration>,
+    /// HAProxy: `downinter T`; default `inter`.
+    pub downinter: Option<Duration>,
+    /// HAProxy: `port N`, where it is checked; 0, the default, is its own.
+    pub check_port: Option<u16>,
+    /// HAProxy: `addr ADDRESS`, where it is checked; default its own.
+    pub check_addr: Option<Word>,
     /// HAProxy: `agent-check`.
     pub agent_check: bool,
     /// HAProxy: `non-stick`: never stored in a stick table.
@@ -57,14 +72,41 @@ pub struct ServerSettings {
     pub guid: Option<Word>,
     /// HAProxy 3.x: `hash-key id|id32|guid|addr|addr-port`.
     pub hash_key: Option<Word>,
-    /// Every other option that is written, with what follows it: `inter`, `send-proxy`.
+    /// Every other option that is written, with what follows it: `observe`, `send-proxy`.
     pub options: BTreeMap<&'static str, Option<Word>>,
 }
 
 impl ServerSettings {
+    /// How its checks count, and how often they are made.
+    pub fn health(&self) -> HealthPolicy {
+        let mut policy = HealthPolicy::new();
+        if let Some(checks) = self.rise {
+            policy = policy.rise(checks);
+        }
+        if let Some(checks) = self.fall {
+            policy = policy.fall(checks);
+        }
+        if let Some(time) = self.inter {
+            policy = policy.interval(time);
+        }
+        if let Some(time) = self.fastinter {
+            policy = policy.fast_interval(time);
+        }
+        if let Some(time) = self.downinter {
+            policy = policy.down_interval(time);
+        }
+        policy
+    }
+
     /// About how much memory a copy of the words takes.
     pub(super) fn bytes(&self) -> usize {
-        let texts = [&self.cookie, &self.track, &self.guid, &self.hash_key];
+        let texts = [
+            &self.cookie,
+            &self.track,
+            &self.guid,
+            &self.hash_key,
+            &self.check_addr,
+        ];
         let kept = self.options.values().chain(texts);
         kept.flatten().map(|word| 64 + word.bytes.len()).sum()
     }
@@ -83,6 +125,8 @@ enum Takes {
     Kept,
     KeptTime(Duration),
     KeptNumber(i64, i64),
+    /// The time between checks, which cannot be 0.
+    Interval(fn(&mut ServerSettings, Duration)),
     KeptWord,
     KeptOneOf(&'static [&'static str]),
     SlowStart,
@@ -91,11 +135,14 @@ enum Takes {
 const MOST: u32 = i32::MAX as u32;
 const PORT: Takes = Takes::KeptNumber(0, 65_535);
 const COUNT: Takes = Takes::KeptNumber(1, MOST as i64);
-/// Intervals between checks cannot be 0.
-const INTERVAL: Takes = Takes::KeptTime(Duration::from_millis(1));
+const SHORTEST: Duration = Duration::from_millis(1);
+const INTERVAL: Takes = Takes::KeptTime(SHORTEST);
 
 const OPTIONS: &[(&str, Takes)] = &[
-    ("addr", Takes::KeptWord),
+    (
+        "addr",
+        Takes::Text(|s, word| s.check_addr = Some(word.clone())),
+    ),
     ("agent-addr", Takes::KeptWord),
     ("agent-check", Takes::Flag(|s| s.agent_check = true)),
     ("agent-inter", INTERVAL),
@@ -114,11 +161,20 @@ const OPTIONS: &[(&str, Takes)] = &[
         Takes::Text(|s, word| s.cookie = Some(word.clone())),
     ),
     ("disabled", Takes::Flag(|s| s.disabled = true)),
-    ("downinter", INTERVAL),
+    (
+        "downinter",
+        Takes::Interval(|s, time| s.downinter = Some(time)),
+    ),
     ("enabled", Takes::Flag(|s| s.disabled = false)),
     ("error-limit", COUNT),
-    ("fall", COUNT),
-    ("fastinter", INTERVAL),
+    (
+        "fall",
+        Takes::Number(1, MOST, |s, n| s.fall = Some(n.value)),
+    ),
+    (
+        "fastinter",
+        Takes::Interval(|s, time| s.fastinter = Some(time)),
+    ),
     ("guid", Takes::Text(|s, word| s.guid = Some(word.clone()))),
     (
         "hash-key",
@@ -126,7 +182,7 @@ const OPTIONS: &[(&str, Takes)] = &[
     ),
     ("id", Takes::Number(1, MOST, |s, id| s.id = Some(id))),
     ("init-addr", Takes::KeptWord),
-    ("inter", INTERVAL),
+    ("inter", Takes::Interval(|s, time| s.inter = Some(time))),
     ("log-proto", Takes::KeptOneOf(&["legacy", "octet-count"])),
     ("max-reuse", Takes::KeptNumber(-1, MOST as i64)),
     (
@@ -162,10 +218,16 @@ const OPTIONS: &[(&str, Takes)] = &[
     ("pool-low-conn", Takes::KeptNumber(0, MOST as i64)),
     ("pool-max-conn", Takes::KeptNumber(-1, MOST as i64)),
     ("pool-purge-delay", Takes::KeptTime(Duration::ZERO)),
-    ("port", PORT),
+    (
+        "port",
+        Takes::Number(0, 65_535, |s, n| s.check_port = Some(n.value as u16)),
+    ),
     ("proto", Takes::KeptOneOf(&["h1", "h2", "none", "fcgi"])),
     ("redir", Takes::KeptWord),
-    ("rise", COUNT),
+    (
+        "rise",
+        Takes::Number(1, MOST, |s, n| s.rise = Some(n.value)),
+    ),
     ("send-proxy", Takes::Kept),
     ("send-proxy-v2", Takes::Kept),
     ("slowstart", Takes::SlowStart),
@@ -324,6 +386,12 @@ fn option(s: &mut ServerSettings, word: &Word, args: &mut Args<'_>) -> Result<()
             s.slowstart = args.time()?;
             return Ok(());
         }
+        Takes::Interval(set) => {
+            let time = args.time()?;
+            at_least(SHORTEST, time, args.current())?;
+            set(s, time);
+            return Ok(());
+        }
         Takes::Kept => None,
         Takes::KeptTime(least) => Some(time_from(least, args)?),
         Takes::KeptNumber(min, max) => args.number(min, max).map(|_| Some(args.current()))?,
@@ -336,7 +404,10 @@ fn option(s: &mut ServerSettings, word: &Word, args: &mut Args<'_>) -> Result<()
 
 fn time_from<'l>(least: Duration, args: &mut Args<'l>) -> Result<&'l Word, Finding> {
     let time = args.time()?;
-    let word = args.current();
+    at_least(least, time, args.current())
+}
+
+fn at_least(least: Duration, time: Duration, word: &Word) -> Result<&Word, Finding> {
     if time < least {
         return Err(argument(word, "expected a length of time of at least 1 ms"));
     }

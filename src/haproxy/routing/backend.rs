@@ -1,5 +1,6 @@
 //! From a section to a backend.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::haproxy::acl::SplitCondition;
 use crate::haproxy::balance::{Tunable, tunable};
 use crate::haproxy::config::{
     ConditionWords, ConditionalRule, Configuration, Finding, FindingKind, Located, Proxy,
-    ServerLine, StickLine, Timeout, Word, text,
+    ServerLine, ServerSettings, StickLine, Timeout, Word, text,
 };
 use crate::hash::xxh64;
 use crate::message::Request;
@@ -228,7 +229,29 @@ fn server(line: &ServerLine) -> Result<Server, Finding> {
     if settings.disabled {
         described = described.admin_state(AdminState::Maintenance);
     }
+    checked(described, settings)
+}
+
+/// With what the line says about its checks.
+fn checked(described: Server, settings: &ServerSettings) -> Result<Server, Finding> {
+    let mut described = described.health(settings.health());
+    if settings.check {
+        described = described.checked();
+    }
+    if let Some(port) = settings.check_port {
+        described = described.check_port(port);
+    }
+    if let Some(word) = &settings.check_addr {
+        described = described.check_ip(check_ip(word)?);
+    }
     Ok(described)
+}
+
+fn check_ip(word: &Word) -> Result<IpAddr, Finding> {
+    word.text().parse().map_err(|_| {
+        let message = "not supported; expected an IP address";
+        Finding::error(FindingKind::NotSupported, word, message)
+    })
 }
 
 /// When the servers reach their `maxconn`: at a tenth of what the frontends before the

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::backend::Tuning;
 use super::tables::Tables;
-use super::{Frontend, NamedBackend, Routing, backend};
+use super::{Frontend, NamedBackend, Routing, backend, check};
 use crate::haproxy::ProxyId;
 use crate::haproxy::config::{
     Configuration, ConfigurationError, Finding, FindingKind, Proxy, ServerLine,
@@ -116,8 +116,13 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
             }
             if proxy.kind.is_backend() {
                 let backend = self.backend(proxy, &tables, &mut findings);
-                let name = proxy.name.value.clone();
-                backends.push(NamedBackend { name, id, backend });
+                let check = check::read(proxy).map_err(|found| findings.extend(found));
+                backends.push(NamedBackend {
+                    name: proxy.name.value.clone(),
+                    id,
+                    backend,
+                    check: check.ok().flatten(),
+                });
             }
         }
         let frontends = build_frontends(&frontends, &tables, &backends, &mut findings);

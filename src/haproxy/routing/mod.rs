@@ -2,6 +2,7 @@
 
 mod backend;
 mod builder;
+mod check;
 mod frontend;
 mod tables;
 
@@ -9,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use builder::RoutingBuilder;
+pub use check::{BackendCheck, CheckKind};
 pub use frontend::Frontend;
 
 use super::config::{ConditionWords, Configuration, ConfigurationError};
@@ -20,8 +22,8 @@ use crate::{Backend, Now, StickTable};
 /// Stick tables are built once and shared by all backends whose rules name them. `P` is
 /// the payload of servers, see [`Server::payload`](crate::Server::payload).
 ///
-/// Everything around it is left to the proxy: connections, timeouts, health checks, rules
-/// on messages (`http-request` and the like, see [`Proxy::rules`](super::Proxy::rules)).
+/// Everything around it is left to the proxy: connections, timeouts, [checks](Self::check),
+/// rules on messages (`http-request` and the like, see [`Proxy::rules`](super::Proxy::rules)).
 ///
 /// ```
 /// use stickroute::haproxy::Configuration;
@@ -65,6 +67,8 @@ struct NamedBackend<P: Send + Sync + 'static> {
     id: ProxyId,
     /// `None` without servers.
     backend: Option<Arc<Backend<P>>>,
+    /// `None` if none of them is checked.
+    check: Option<BackendCheck>,
 }
 
 struct NamedTable {
@@ -116,6 +120,47 @@ impl<P: Send + Sync + 'static> Routing<P> {
     pub fn backend(&self, name: &str) -> Option<&Arc<Backend<P>>> {
         let mut backends = self.backends();
         backends.find(|(known, _)| *known == name)?.1
+    }
+
+    /// How the servers of a backend are checked, those that
+    /// [are](crate::FarmServer::is_checked); `None` if none is. HAProxy: `option httpchk`,
+    /// `http-check`, `timeout check`.
+    ///
+    /// ```
+    /// use stickroute::haproxy::{CheckKind, Configuration};
+    /// use stickroute::health::CheckStatus;
+    /// use stickroute::{Now, OperationalState};
+    ///
+    /// let text = "
+    /// backend app
+    ///     mode http
+    ///     option httpchk GET /health
+    ///     http-check expect string ready
+    ///     server s1 10.0.0.1:80 check inter 5s fall 1
+    /// ";
+    /// let routing = Configuration::parse("app.cfg", text)?.build()?;
+    /// let (app, check) = (routing.backend("app"), routing.check("app"));
+    /// let (app, check) = app.zip(check).ok_or("s1 is checked")?;
+    /// let CheckKind::Http(http) = check.kind() else {
+    ///     return Err("it is over HTTP".into());
+    /// };
+    /// for server in app.farm().servers() {
+    ///     let Some(pause) = server.next_check() else {
+    ///         continue; // not checked, or not now
+    ///     };
+    ///     assert_eq!(pause.as_secs(), 5);
+    ///     let _connect_to = server.check_address();
+    ///     assert_eq!(http.request(), b"GET /health HTTP/1.0\r\n\r\n");
+    ///     let status = http.judge(b"HTTP/1.0 200 OK\r\n\r\nnot yet", true, server.health().state());
+    ///     let status = status.unwrap_or(CheckStatus::AnswerTimeout);
+    ///     let change = app.report_check(server.id(), status, Now::system())?;
+    ///     assert_eq!(change, Some(OperationalState::Stopped));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check(&self, backend: &str) -> Option<&BackendCheck> {
+        let mut backends = self.backends.iter();
+        backends.find(|known| known.name == backend)?.check.as_ref()
     }
 
     /// Stick tables in order; those of `peers` sections are named `SECTION/TABLE`.
@@ -213,7 +258,10 @@ impl<P: Send + Sync + 'static> Routing<P> {
     /// sections. `started` is when the proxy began to run.
     pub fn runtime(&self, started: Now) -> Runtime<'_, P> {
         let mut runtime = Runtime::new(started);
-        for NamedBackend { name, id, backend } in &self.backends {
+        for NamedBackend {
+            name, id, backend, ..
+        } in &self.backends
+        {
             runtime = match backend {
                 Some(backend) => runtime.backend(*id, backend),
                 None => runtime.empty_backend(*id, name),

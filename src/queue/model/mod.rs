@@ -38,8 +38,10 @@ fn server(line: &Arc<Line<()>>, id: u32) -> Server {
         address: Address::Unix("/s".into()),
         weight: Weight::default(),
         guid: None,
+        placement: None,
         backup: false,
         limits: Limits::new(1, 0, 0),
+        slow_start: None,
         non_stick: false,
     };
     Arc::new(ServerHandle {

@@ -25,7 +25,8 @@ pub(super) const SERVERS: usize = 60;
 const MOST_ID: usize = 0x7fff_ffff;
 
 impl Plan {
-    pub(super) fn new(random: &mut Random, origins: &[SocketAddr]) -> Self {
+    /// Of [`KINDS`] numbers in a row, all algorithms come up.
+    pub(super) fn new(random: &mut Random, number: u64, origins: &[SocketAddr]) -> Self {
         let servers = match random.below(10) {
             0..3 => 1 + random.below(4),
             3..6 => 1 + random.below(15),
@@ -37,7 +38,7 @@ impl Plan {
         // HAProxy goes on through the ring of the backups when the others are back, see
         // docs/differences.md; only requests without a key come there.
         let is_keyed = is_consistent && all_backups;
-        let balance = balance(random, is_keyed);
+        let balance = balance(random, number % KINDS, is_keyed);
         let is_tcp = balance.starts_with("rdp-cookie");
         let factor = factor(random);
         let looks_at_load = balance == "leastconn" || is_consistent && !factor.is_empty();
@@ -149,8 +150,11 @@ fn factor(random: &mut Random) -> String {
     format!("hash-balance-factor {factor}")
 }
 
-fn balance(random: &mut Random, is_keyed: bool) -> String {
-    match random.below(16) {
+/// The number of kinds of `balance` lines.
+pub(super) const KINDS: u64 = 16;
+
+fn balance(random: &mut Random, kind: u64, is_keyed: bool) -> String {
+    match kind {
         0 | 1 => "roundrobin".into(),
         2 | 3 => "static-rr".into(),
         4 | 5 => "leastconn".into(),
@@ -176,11 +180,11 @@ fn uri(random: &mut Random) -> String {
     let mut text = String::from("uri");
     for _ in 0..random.below(4) {
         let number = random.one_of(&[1, 1, 2, 3, 5, 12, 100]);
-        text += &match random.below(4) {
-            0 => format!(" len {number}"),
-            1 => format!(" depth {number}"),
-            2 => " whole".into(),
-            _ => " path-only".into(),
+        let _ = match random.below(4) {
+            0 => write!(text, " len {number}"),
+            1 => write!(text, " depth {number}"),
+            2 => write!(text, " whole"),
+            _ => write!(text, " path-only"),
         };
     }
     text

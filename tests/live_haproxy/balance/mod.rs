@@ -11,7 +11,8 @@
 //! * `STICKROUTE_LIVE_SEED` chooses other configurations, and is a number or `clock`; each
 //!   one's seed is printed, and repeats it as the first. By default they are always the
 //!   same.
-//! * `STICKROUTE_LIVE_CONFIGURATIONS` is their number, default 12.
+//! * `STICKROUTE_LIVE_CONFIGURATIONS` is their number, default 16, which has
+//!   every algorithm.
 //!
 //! No server has a `maxconn` here, so that nobody waits; that is in `queues.rs`. What
 //! `random` draws is not known.
@@ -31,11 +32,11 @@ use stickroute::{Now, Selection};
 use crate::client::{self, Answer, Pending};
 use crate::generator::Random;
 use crate::haproxy::{self, Side};
-use crate::number;
 use crate::origin::{self, Origin};
 use crate::support;
 use crate::support::configuration::Folder;
-use configuration::{Plan, SERVERS};
+use crate::{number, seed_or};
+use configuration::{KINDS, Plan, SERVERS};
 use traffic::Request;
 
 const SEED: u64 = 2_612;
@@ -44,8 +45,8 @@ const REQUESTS: usize = 200;
 #[test]
 #[ignore = "runs a real HAProxy"]
 fn random_balancing_chooses_as_haproxy_does() {
-    let seed = seed();
-    let configurations = number("STICKROUTE_LIVE_CONFIGURATIONS").unwrap_or(12);
+    let seed = seed_or(SEED);
+    let configurations = number("STICKROUTE_LIVE_CONFIGURATIONS").unwrap_or(KINDS);
     let origins = (1..=SERVERS).map(|n| Origin::start(&format!("s{n}"), support::free_address()));
     let origins: Vec<Origin> = origins.collect();
     let addresses: Vec<_> = origins.iter().map(Origin::address).collect();
@@ -66,13 +67,6 @@ fn random_balancing_chooses_as_haproxy_does() {
     );
 }
 
-fn seed() -> u64 {
-    match std::env::var("STICKROUTE_LIVE_SEED").as_deref() {
-        Ok("clock") => Now::system().wall_seconds(),
-        _ => number("STICKROUTE_LIVE_SEED").unwrap_or(SEED),
-    }
-}
-
 /// How much was compared.
 #[derive(Debug, Default)]
 struct Report {
@@ -91,7 +85,7 @@ struct Report {
 
 fn compare(seed: u64, origins: &[SocketAddr], report: &mut Report) -> Result<(), String> {
     let mut random = Random(seed);
-    let plan = Plan::new(&mut random, origins);
+    let plan = Plan::new(&mut random, seed, origins);
     let folder = Folder::new(&format!("balance-{seed}"));
     let any = SocketAddr::from(([127, 0, 0, 1], 9));
     let text = filled(&plan.text, any, any);
@@ -205,7 +199,7 @@ impl Run<'_> {
         self.history.push(format!("{order} => {theirs:?}"));
         self.report.commands += 1;
         self.report.answered += usize::from(!theirs.is_empty());
-        same("the command", theirs, ours)
+        same("the command", &theirs, &ours)
     }
 
     fn ask(&self, order: &str) -> (String, String) {
@@ -287,11 +281,11 @@ impl Run<'_> {
             });
             lines.collect()
         };
-        same("the states", lines(&theirs), lines(&ours))
+        same("the states", &lines(&theirs), &lines(&ours))
     }
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, theirs: T, ours: T) -> Result<(), String> {
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, theirs: &T, ours: &T) -> Result<(), String> {
     if theirs == ours {
         return Ok(());
     }

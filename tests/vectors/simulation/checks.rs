@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stickroute::haproxy::{Configuration, Routing, ServerSettings};
-use stickroute::{Backend, OperationalState};
+use stickroute::haproxy::{CheckKind, Routing};
+use stickroute::health::CheckStatus;
+use stickroute::{Backend, FarmServer, Now, ServerId};
 
 use super::origin::Origins;
 
@@ -15,32 +16,25 @@ pub(super) struct Checks(Vec<Check>);
 /// The checks of one server.
 struct Check {
     backend: Arc<Backend>,
-    server: String,
-    interval: Duration,
-    /// So many results of a kind in a row change the state.
-    fall: u32,
-    rise: u32,
-    is_passing: bool,
-    in_a_row: u32,
+    server: ServerId,
     next: Duration,
 }
 
 impl Checks {
     /// Of all servers that want them, the first ones at once.
-    pub(super) fn new(configuration: &Configuration, routing: &Routing, now: Duration) -> Self {
+    pub(super) fn new(routing: &Routing, now: Duration) -> Self {
         let mut checks = Vec::new();
-        for proxy in configuration.backends() {
-            let Some(backend) = routing.backend(&proxy.name.value) else {
+        for (name, backend) in routing.backends() {
+            let (Some(backend), Some(check)) = (backend, routing.check(name)) else {
                 continue;
             };
-            let checked = proxy
-                .backend
-                .servers
-                .iter()
-                .filter(|line| line.settings.check);
-            checks.extend(checked.map(|line| {
-                let name = line.name.as_str().expect("a name").to_owned();
-                Check::new(Arc::clone(backend), name, &line.settings, now)
+            assert_eq!(check.kind(), &CheckKind::Connect, "no other is recorded");
+            let servers = backend.farm().servers().to_vec();
+            let checked = servers.iter().filter(|server| server.is_checked());
+            checks.extend(checked.map(|server| Check {
+                backend: Arc::clone(backend),
+                server: server.id(),
+                next: now,
             }));
         }
         Self(checks)
@@ -61,61 +55,23 @@ impl Checks {
 }
 
 impl Check {
-    fn new(
-        backend: Arc<Backend>,
-        server: String,
-        settings: &ServerSettings,
-        now: Duration,
-    ) -> Self {
-        let option = |name: &str| settings.options.get(name)?.as_ref()?.as_str();
-        let count = |name: &str, default| option(name).map_or(default, number);
-        let interval = option("inter").map_or(Duration::from_secs(2), time);
-        Self {
-            backend,
-            server,
-            interval,
-            fall: count("fall", 3),
-            rise: count("rise", 2),
-            is_passing: true,
-            in_a_row: 0,
-            next: now,
-        }
-    }
-
     fn run(&mut self, origins: &Origins) {
-        self.next += self.interval;
-        let server = self.backend.server(&self.server).expect("it is there");
-        let passes = origins.at(server.address()).is_some();
-        self.in_a_row = if passes == self.is_passing {
-            self.in_a_row + 1
-        } else {
-            1
+        let server = self.server();
+        let status = match origins.at(&server.check_address()) {
+            Some(_) => CheckStatus::Connected,
+            None => CheckStatus::ConnectError,
         };
-        self.is_passing = passes;
-        let is_stopped = server.status().operational() == OperationalState::Stopped;
-        let state = match (passes, is_stopped) {
-            (true, true) if self.in_a_row >= self.rise => OperationalState::Running,
-            (false, false) if self.in_a_row >= self.fall => OperationalState::Stopped,
-            _ => return,
-        };
-        let reported = self.backend.set_operational_state(server.id(), state);
+        let now = Now::new(self.next, self.next);
+        let reported = self.backend.report_check(self.server, status, now);
         reported.expect("the selector takes any state");
+        // Nobody in the recordings is in maintenance and checked.
+        self.next += self.server().next_check().expect("it is checked");
     }
-}
 
-fn number(text: &str) -> u32 {
-    text.parse().expect("a number")
-}
-
-/// A time as HAProxy writes it, in milliseconds without a unit.
-pub(super) fn time(text: &str) -> Duration {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" | "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        other => panic!("unit {other:?}"),
-    };
-    Duration::from_millis(u64::from(number(digits)) * unit)
+    fn server(&self) -> FarmServer {
+        let farm = self.backend.farm();
+        let mut servers = farm.servers().iter();
+        let found = servers.find(|server| server.id() == self.server);
+        found.expect("it is there").clone()
+    }
 }

@@ -31,7 +31,7 @@ impl Running {
     }
 
     pub(super) fn checks(&self, now: Duration) -> Checks {
-        Checks::new(&self.configuration, &self.routing, now)
+        Checks::new(&self.routing, now)
     }
 
     /// Does what a timer does: removes what has expired.

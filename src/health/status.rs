@@ -1,0 +1,95 @@
+//! What a check found.
+
+/// What a check found out, in HAProxy's terms: `check_status` of its statistics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CheckStatus {
+    /// Nothing yet. HAProxy: `INI`.
+    #[default]
+    Initial,
+    /// The port accepts connections, and nothing more was asked. HAProxy: `L4OK`.
+    Connected,
+    /// No connection in time. HAProxy: `L4TOUT`.
+    ConnectTimeout,
+    /// No connection: refused, or no way there. HAProxy: `L4CON`.
+    ConnectError,
+    /// The answer is as expected. HAProxy: `L7OK`.
+    Answered,
+    /// The server is to get no new sessions. HAProxy: `L7OKC`, see
+    /// [`HttpCheck::disable_on_404`](super::HttpCheck::disable_on_404).
+    Leaving,
+    /// No answer in time. HAProxy: `L7TOUT`.
+    AnswerTimeout,
+    /// The answer is not what the protocol demands, or is not whole, or has not the expected
+    /// text in it. HAProxy: `L7RSP`.
+    InvalidAnswer,
+    /// The status of the answer is not the expected one. HAProxy: `L7STS`.
+    WrongStatus,
+}
+
+/// How a check counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CheckResult {
+    /// The server can do its work.
+    Passed,
+    /// It can, and asks for no new sessions.
+    Conditional,
+    /// It cannot.
+    Failed,
+}
+
+impl CheckStatus {
+    /// How it counts, `None` for [`Initial`](Self::Initial), which does not.
+    pub const fn result(self) -> Option<CheckResult> {
+        Some(match self {
+            Self::Initial => return None,
+            Self::Connected | Self::Answered => CheckResult::Passed,
+            Self::Leaving => CheckResult::Conditional,
+            _ => CheckResult::Failed,
+        })
+    }
+
+    /// The name in HAProxy's statistics, `L7OK` for example.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Initial => "INI",
+            Self::Connected => "L4OK",
+            Self::ConnectTimeout => "L4TOUT",
+            Self::ConnectError => "L4CON",
+            Self::Answered => "L7OK",
+            Self::Leaving => "L7OKC",
+            Self::AnswerTimeout => "L7TOUT",
+            Self::InvalidAnswer => "L7RSP",
+            Self::WrongStatus => "L7STS",
+        }
+    }
+
+    /// `srv_check_status` and `srv_check_result` of `show servers state`.
+    #[cfg(feature = "haproxy")]
+    pub(crate) const fn columns(self) -> (u8, u8) {
+        let status = match self {
+            Self::Initial => 1,
+            Self::Connected => 6,
+            Self::ConnectTimeout => 7,
+            Self::ConnectError => 8,
+            Self::AnswerTimeout => 12,
+            Self::InvalidAnswer => 13,
+            Self::Answered => 15,
+            Self::Leaving => 16,
+            Self::WrongStatus => 17,
+        };
+        let result = match self.result() {
+            None => 0,
+            Some(CheckResult::Failed) => 2,
+            Some(CheckResult::Passed) => 3,
+            Some(CheckResult::Conditional) => 4,
+        };
+        (status, result)
+    }
+}
+
+impl std::fmt::Display for CheckStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.name().fmt(f)
+    }
+}
