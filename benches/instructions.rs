@@ -30,7 +30,7 @@ const TASKS: [(&str, u64); 8] = [
     ("miss ip", 60),
     ("insert ip", 560),
     ("select cookie", 1_125),
-    ("select turn", 580),
+    ("select turn", 620),
     ("select ring", 825),
 ];
 const REPEATS: u64 = 100_000;

@@ -243,6 +243,16 @@ fn weights_of_static_algorithms_stay_as_they_are() {
 }
 
 #[test]
+fn a_server_in_the_place_of_another_is_not_trusted_at_once() {
+    let backend = backend(4);
+    assert_eq!(seen(&backend), (Running, 100));
+    let replaced = backend.update(|change| change.at(at(1_000)).replace("s1", slow("s1", 4)));
+    replaced.unwrap();
+    assert_eq!(seen(&backend), (Starting, 7));
+    assert_eq!(seen_at(&backend, 4_000), (Starting, 82));
+}
+
+#[test]
 fn a_server_added_while_requests_run_is_not_trusted_at_once() {
     let backend: Backend = Backend::builder("b").server(server("s2")).build().unwrap();
     let added = backend.update(|change| change.at(at(1_000)).add(slow("s1", 4)));

@@ -54,7 +54,7 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     let proxies: Vec<_> = sections(&configuration)
         .map(|proxy| (proxy, Arc::new(Rules::of(proxy, built, &mut errors))))
         .collect();
-    let mut logs = logs(&configuration, built, &mut errors);
+    let logs = logs(&configuration, built, &mut errors);
     let routing = tell(routing, &errors, files.voice)?;
     let warnings = told::warnings(&configuration);
     for fault in &warnings {
@@ -66,14 +66,14 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     let backs = proxies.iter().filter(|(proxy, _)| proxy.kind.is_backend());
     let backs = backs.map(|(proxy, rules)| {
         let name = proxy.name.value.clone();
-        (name, Arc::new(back(proxy, rules, &routing)))
+        let back = back(proxy, rules, &routing, log_of(&logs, proxy));
+        (name, Arc::new(back))
     });
     let backs: BTreeMap<_, _> = backs.collect();
     let site = Arc::new(Site { routing, backs });
     let fronts = proxies.iter().filter(|(proxy, _)| proxy.kind.is_frontend());
     let fronts = fronts.map(|(proxy, rules)| {
-        let log = logs.remove(proxy.name.value.as_str());
-        let front = front(proxy, rules, &site, log.unwrap_or(Log::Plain));
+        let front = front(proxy, rules, &site, log_of(&logs, proxy));
         (Arc::new(front), proxy.frontend.binds.clone())
     });
     let fronts = fronts.collect();
@@ -85,18 +85,27 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     })
 }
 
-/// How each frontend tells of its requests.
+/// A frontend and a backend of one name, which is not a `listen` section, are two.
+fn log_of(logs: &BTreeMap<String, Log>, proxy: &Proxy) -> Log {
+    let log = logs.get(&place_of(proxy));
+    log.cloned().unwrap_or(Log::Plain)
+}
+
+fn place_of(proxy: &Proxy) -> String {
+    proxy.name.location.to_string()
+}
+
+/// How each section tells of its requests and servers.
 fn logs(
     configuration: &Configuration,
     routing: Option<&Routing<Pool>>,
     errors: &mut Vec<Fault>,
 ) -> BTreeMap<String, Log> {
-    let fronts = sections(configuration).filter(|proxy| proxy.kind.is_frontend());
-    let told = fronts.map(|proxy| {
+    let told = sections(configuration).map(|proxy| {
         let name = proxy.name.value.as_str();
         let section = Section { name, routing };
         let lines = Lines::of(configuration, proxy, section, errors);
-        (name.to_owned(), Log::Lines(Box::new(lines)))
+        (place_of(proxy), Log::Lines(Arc::new(lines)))
     });
     told.collect()
 }
@@ -225,7 +234,7 @@ pub(crate) fn room(limit: u32) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)))
 }
 
-fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>) -> Back {
+fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>, log: Log) -> Back {
     let connect = proxy.timeout(Timeout::Connect);
     let reuse = proxy.backend.http_reuse.as_ref();
     Back {
@@ -240,6 +249,7 @@ fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>) -> Back {
             tunnel: proxy.timeout(Timeout::Tunnel),
             queue: proxy.timeout(Timeout::Queue).or(connect),
         },
+        log,
         has_cookie: proxy.backend.cookie.is_some(),
         sessions: AtomicU64::new(0),
         keeps_alive: !closes_servers(proxy),

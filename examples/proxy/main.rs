@@ -38,11 +38,12 @@
 //!   `log/` says how and where.
 //!
 //! Beside them, `control.rs` is the operator's port, with HAProxy's runtime commands, and
-//! `upkeep.rs` removes what has expired.
+//! `upkeep.rs` removes what has expired, and `checks.rs` asks servers how they are.
 
 mod answer;
 mod arguments;
 mod body;
+mod checks;
 mod client;
 mod config;
 mod control;

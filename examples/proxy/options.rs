@@ -15,8 +15,8 @@ usage: proxy -f FILE [-f FILE]... [HAPROXY'S OPTION]...
 
 The first runs HAProxy configurations: frontend, backend and listen sections, mode http
 and tcp, cookies, stick tables and rules, stats sockets. What it cannot do is refused
-with its place, exit status 1; what can be left undone (health checks, replication to
-peers) is told in warnings. Its options are those of HAProxy, as far as they go; the
+with its place, exit status 1; what can be left undone (replication to
+peers, agents) is told in warnings. Its options are those of HAProxy, as far as they go; the
 others are refused, each with a reason.
 
   -f FILE                   a configuration file, or a folder: its files *.cfg, by name;

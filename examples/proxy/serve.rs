@@ -9,6 +9,7 @@ use std::time::Duration;
 use stickroute::Now;
 use stickroute::haproxy::{Bind, Level, Mode};
 
+use crate::checks;
 use crate::config::{Loaded, room};
 use crate::control::{self, Control, Subject};
 use crate::daemon;
@@ -53,6 +54,7 @@ pub(crate) async fn run(
         tokio::spawn(control::serve(listener, control, guest.clone()));
     }
     drop(guest);
+    checks::start(&loaded.site);
     tokio::spawn(upkeep::run(loaded.site));
     replace(flags);
     match flags.background {

@@ -65,6 +65,8 @@ pub(crate) struct Back {
     /// Those of a `listen` section are its frontend's, too.
     pub(crate) rules: Arc<Rules>,
     pub(crate) timeouts: BackTimeouts,
+    /// What is told of its servers.
+    pub(crate) log: Log,
     /// Whether there is persistence by cookie.
     pub(crate) has_cookie: bool,
     /// Requests and connections there are.
@@ -139,6 +141,7 @@ impl Back {
                 queue: Some(Duration::ZERO),
                 ..BackTimeouts::default()
             },
+            log: Log::Plain,
             has_cookie: true,
             sessions: AtomicU64::new(0),
             keeps_alive: true,

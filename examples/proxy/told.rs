@@ -1,8 +1,7 @@
 //! What a configuration may say that this program leaves undone: it is told in warnings,
 //! and does not keep the configuration from being run.
 
-use stickroute::haproxy::{Bind, Configuration, Location, Proxy, ServerLine, Timeout};
-use stickroute::health::HealthPolicy;
+use stickroute::haproxy::{Bind, Configuration, Location, Proxy, ServerLine};
 
 use crate::fault::Fault;
 use crate::honour::{UNNOTICED, enabled};
@@ -10,15 +9,6 @@ use crate::honour::{UNNOTICED, enabled};
 /// Everything that is told.
 pub(crate) fn warnings(configuration: &Configuration) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let checks = checks(configuration);
-    if let Some((first, word)) = checks.first() {
-        let lines: Vec<_> = checks.iter().map(|(place, _)| line(place)).collect();
-        let message = format!(
-            "health checks come later: servers are taken to be up; see {}",
-            distinct(lines)
-        );
-        faults.push(Fault::at(first, *word, message));
-    }
     for section in configuration.peers.iter().filter(|peers| !peers.disabled) {
         let message = "tables are not replicated to peers yet";
         let name = &section.name;
@@ -46,50 +36,6 @@ fn distinct(mut texts: Vec<String>) -> String {
     texts.join(", ")
 }
 
-/// Everything about health checks.
-fn checks(configuration: &Configuration) -> Vec<(&Location, &'static str)> {
-    let mut found = Vec::new();
-    for proxy in enabled(configuration).filter(|proxy| proxy.kind.is_backend()) {
-        let backend = &proxy.backend;
-        if let Some(check) = &backend.check {
-            found.push((check.kind.location(), "option"));
-        }
-        let rules = backend.check_rules.iter().filter_map(|words| words.first());
-        found.extend(rules.map(|word| (word.location(), "check")));
-        let servers = backend.servers.iter();
-        let checked = servers.filter(|server| is_checked(server));
-        found.extend(checked.map(|server| (server.name.location(), "check")));
-        if let Some(timeout) = proxy.timeouts.get(&Timeout::Check) {
-            found.push((&timeout.location, "timeout check"));
-        }
-    }
-    found.sort();
-    found
-}
-
-/// Whether a server is to be checked, or something depends on that.
-fn is_checked(server: &ServerLine) -> bool {
-    const NAMES: [&str; 12] = [
-        "agent-addr",
-        "agent-inter",
-        "agent-port",
-        "agent-send",
-        "check-proto",
-        "check-send-proxy",
-        "check-via-socks4",
-        "error-limit",
-        "observe",
-        "on-error",
-        "on-marked-down",
-        "on-marked-up",
-    ];
-    let settings = &server.settings;
-    let depends = NAMES.iter().any(|name| settings.options.contains_key(name));
-    let target = settings.check_port.is_some() || settings.check_addr.is_some();
-    let counts = settings.health() != HealthPolicy::new();
-    settings.check || settings.agent_check || depends || target || counts
-}
-
 /// What saves time or memory in HAProxy and does neither here, or is about something that
 /// never happens here.
 fn details(configuration: &Configuration) -> Vec<(&Location, &'static str)> {
@@ -115,7 +61,19 @@ fn of_bind(bind: &Bind) -> impl Iterator<Item = (&Location, &'static str)> {
 
 /// Options of servers about their pools, sockets and logs.
 fn of_server(server: &ServerLine) -> impl Iterator<Item = (&Location, &'static str)> {
-    const NAMES: [&str; 8] = [
+    const NAMES: [&str; 20] = [
+        "agent-addr",
+        "agent-inter",
+        "agent-port",
+        "agent-send",
+        "check-proto",
+        "check-send-proxy",
+        "check-via-socks4",
+        "error-limit",
+        "observe",
+        "on-error",
+        "on-marked-down",
+        "on-marked-up",
         "init-addr",
         "log-proto",
         "max-reuse",
@@ -127,6 +85,8 @@ fn of_server(server: &ServerLine) -> impl Iterator<Item = (&Location, &'static s
     ];
     let options = &server.settings.options;
     let names = NAMES.iter().filter(|name| options.contains_key(*name));
+    let agent = server.settings.agent_check.then_some(&"agent-check");
+    let names = names.chain(agent);
     names.map(|name| (server.name.location(), *name))
 }
 

@@ -59,6 +59,12 @@ fn nanoseconds(time: Duration) -> u64 {
 }
 
 impl<P> DraftServer<P> {
+    /// It is new: it has been down so far.
+    pub(super) fn arrive(&mut self, at: Option<Duration>) {
+        let up = mem::replace(&mut self.status.operational, OperationalState::Stopped);
+        self.turn(self.status.with_operational(up), at);
+    }
+
     /// Puts it into this state, by way of a slow start if it comes up.
     ///
     /// Observed on HAProxy 2.6.12: whatever changes while it starts, drain for example,

@@ -1,6 +1,5 @@
 //! Changes of a running backend: states, weights, addresses, servers.
 
-use std::mem;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -318,9 +317,7 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
             .add(server, id, policy.as_ref(), watcher.as_ref())?;
         let at = self.at;
         if let Some(added) = self.draft.servers.last_mut() {
-            // It has been down so far.
-            let up = mem::replace(&mut added.status.operational, OperationalState::Stopped);
-            added.turn(added.status.with_operational(up), at);
+            added.arrive(at);
         }
         self.taken().take(name, id);
         Ok(id)
@@ -372,7 +369,9 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         let taken = replaced.as_ref().map_or(&before, |server| &server.member);
         let (name, taken) = (taken.spec.name.clone(), taken.id());
         self.taken().take(name, taken);
-        self.draft.servers[index] = replaced?;
+        let mut server = replaced?;
+        server.arrive(self.at);
+        self.draft.servers[index] = server;
         Ok(id)
     }
 

@@ -270,10 +270,9 @@ fn what_is_left_undone_is_told_once_with_its_lines() {
     assert_eq!(
         told,
         [
-            "x:10:9: 'check': health checks come later: servers are taken to be up; see x:10, x:11",
             "x:14:7: 'p': tables are not replicated to peers yet",
             "x:7:7: 'defer-accept': no effect in this program: defer-accept at x:7, \
-             abortonclose at x:8, pool-max-conn at x:13",
+             abortonclose at x:8, on-marked-down at x:11, pool-max-conn at x:13",
         ]
     );
 }

@@ -1,5 +1,6 @@
 //! The examples do what they say: each is started as its documentation tells, and used.
 
+mod checks;
 mod client;
 mod command_line;
 mod configured;

@@ -4,6 +4,7 @@ mod captures;
 mod sink;
 mod story;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use stickroute::haproxy::{
@@ -18,12 +19,12 @@ use sink::{Sender, Sink};
 pub(crate) use story::{Ending, Place, Story, Tally, Tried};
 
 /// How a frontend tells of its requests.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Log {
     /// One line for each in this program's own words, on the standard error.
     Plain,
     /// As a configuration says.
-    Lines(Box<Lines>),
+    Lines(Arc<Lines>),
 }
 
 /// What a configuration says about the log of a frontend.
@@ -134,6 +135,17 @@ impl Lines {
     pub(crate) fn end(&self, record: &LogRecord<'_>) {
         if let Some(level) = self.choice.level(record).filter(|_| !self.is_at_once) {
             self.write(level, record);
+        }
+    }
+
+    /// Says something that is about no request.
+    pub(crate) fn say(&self, level: LogLevel, text: &str) {
+        let sender = Sender {
+            tag: &self.tag,
+            host_name: self.host_name.as_deref(),
+        };
+        for sink in &self.sinks {
+            sink.send(level, sender, text.as_bytes());
         }
     }
 
