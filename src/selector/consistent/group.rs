@@ -106,6 +106,32 @@ impl GroupRing {
         avoided
     }
 
+    /// The server of a point between the cursor and the end of the ring, `None` if there is
+    /// none or the ring has not been walked.
+    pub(super) fn rest(&self, choice: &Choice<'_>) -> Option<usize> {
+        let Turning { ring, cursor } = &*self.turning;
+        let next = cursor.get()? + 1;
+        if next >= ring.point_count() {
+            return None;
+        }
+        let mut walk = ring.walk_from(next);
+        while let Some((slot, rank)) = walk.next_slot().filter(|(_, rank)| *rank >= next) {
+            let position = self.position(slot);
+            let server = choice.farm().servers().get(position);
+            let is_free = server.is_some_and(|server| !server.is_saturated());
+            if is_free && choice.avoid() != Some(position) {
+                cursor.set(rank);
+                return Some(position);
+            }
+        }
+        None
+    }
+
+    /// Lets the walk begin anew at the lowest point.
+    pub(super) fn restart(&self) {
+        self.turning.cursor.clear();
+    }
+
     fn position(&self, slot: u32) -> usize {
         self.positions[slot as usize] as usize
     }
@@ -160,6 +186,10 @@ impl Cursor {
     fn get(&self) -> Option<usize> {
         let rank = self.0.load(Relaxed);
         (rank != Self::NONE).then_some(rank as usize)
+    }
+
+    fn clear(&self) {
+        self.0.store(Self::NONE, Relaxed);
     }
 
     fn set(&self, rank: usize) {

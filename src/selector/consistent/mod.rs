@@ -110,6 +110,18 @@ impl ConsistentHash {
         self
     }
 
+    /// Lets requests without a key walk on through the ring of the group that served before,
+    /// to its end, when another group serves: they go to backups although active servers are
+    /// usable. Default: they stay in the ring of the group that serves.
+    ///
+    /// HAProxy 2.6 and 3.5 walk so, which is plainly not what anybody wants: this is for
+    /// those who compare with it, pick by pick.
+    #[must_use]
+    pub fn cross_rings(mut self) -> Self {
+        self.rings = self.rings.crossing();
+        self
+    }
+
     /// Limits the points of each of the two rings; default
     /// [`ConsistentHashRing::DEFAULT_MAX_POINTS`](crate::ConsistentHashRing::DEFAULT_MAX_POINTS).
     ///

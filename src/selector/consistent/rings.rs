@@ -2,6 +2,7 @@
 //! them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::bounded::{BoundedLoad, Limits};
 use super::group::GroupRing;
@@ -51,9 +52,20 @@ pub(in crate::selector) struct Rings {
     bounded: Option<BoundedLoad>,
     active: GroupRing,
     backup: GroupRing,
+    crossing: Option<Crossing>,
 }
 
+/// Whether the walk of requests without a key is in the ring of the backups, if it crosses
+/// from ring to ring as in HAProxy.
+#[derive(Clone, Debug, Default)]
+struct Crossing(Arc<AtomicBool>);
+
 impl Rings {
+    pub(in crate::selector) fn crossing(mut self) -> Self {
+        self.crossing = Some(Crossing::default());
+        self
+    }
+
     pub(in crate::selector) fn with_placement(mut self, placement: RingPlacement) -> Self {
         self.placement = placement;
         self
@@ -91,6 +103,7 @@ impl Rings {
             bounded: bounded.map(|bounded| bounded.adapted(farm)).transpose()?,
             active: self.active.adapted(farm, self.placement, false)?,
             backup: self.backup.adapted(farm, self.placement, true)?,
+            crossing: self.crossing.clone(),
         })
     }
 
@@ -109,9 +122,31 @@ impl Rings {
         match choice.farm().serving().group {
             Group::Nobody => None,
             Group::ElectedBackup(elected) => Some(elected),
-            Group::Active => self.active.next(choice),
-            Group::Backups => self.backup.next(choice),
+            Group::Active => self.next_in(choice, &self.active, &self.backup, false),
+            Group::Backups => self.next_in(choice, &self.backup, &self.active, true),
         }
+    }
+
+    /// The next in the ring that serves; one that crosses goes to the end of the other
+    /// first, if it was there.
+    fn next_in(
+        &self,
+        choice: &Choice<'_>,
+        serving: &GroupRing,
+        other: &GroupRing,
+        is_backup: bool,
+    ) -> Option<usize> {
+        if let Some(Crossing(in_backups)) = &self.crossing
+            && in_backups.load(Relaxed) != is_backup
+        {
+            let rest = other.rest(choice);
+            if rest.is_some() {
+                return rest;
+            }
+            in_backups.store(is_backup, Relaxed);
+            serving.restart();
+        }
+        serving.next(choice)
     }
 
     fn find_in(&self, ring: &GroupRing, choice: &Choice<'_>, hash: u32) -> Option<usize> {
