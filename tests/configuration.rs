@@ -153,12 +153,12 @@ backend be
 fn keywords_without_effect_are_named_in_one_warning() {
     let text = format!(
         "global\n daemon\n tune.bufsize 3\n nbthread 2\n{}",
-        backend(" errorfile 503 /x")
+        backend(" description app")
     );
     let found = findings(&text);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(
-        found[0].ends_with("daemon, errorfile, nbthread, tune.bufsize"),
+        found[0].ends_with("daemon, description, nbthread, tune.bufsize"),
         "{found:?}"
     );
 }
