@@ -36,6 +36,9 @@ fn configuration(line: &str) -> String {
     if line.starts_with("stick ") {
         others.push_str(" stick-table type string len 64 size 100\n");
     }
+    if line.starts_with("http-check") {
+        others.push_str(" option httpchk\n");
+    }
     if line.contains("hash-balance-factor") || line.contains("affinity") {
         others.push_str(" balance source\n hash-type consistent\n");
     }
