@@ -21,13 +21,16 @@ mod states;
 
 pub use acl::{AclCondition, AclError, AclProblem, Acls};
 pub use balance::{selector, selector_seeded};
-pub use command::{Answer, Level, MAX_LINE, ProxyId, Runtime, ServerData, Wish};
+pub use command::{
+    Answer, Level, MAX_LINE, ProcessInfo, ProxyId, Runtime, ServerData, StatBackend, StatCounts,
+    StatRow, StatServer, StatSubject, Statistics, Wish, statistics_csv,
+};
 pub use config::{
     Acl, BackendSettings, Bind, CheckLine, ConditionWords, ConditionalRule, Configuration,
     ConfigurationError, ConfigurationReader, Endpoint, Finding, FindingKind, FrontendSettings,
     Global, Host, Located, Location, Mode, Peer, Peers, PeersTable, PersistLine, Port, Proxy,
-    ProxyKind, Rule, Ruleset, ServerLine, ServerSettings, Severity, StickLine, StoredData,
-    TableLine, Timeout, Word,
+    ProxyKind, Rule, Ruleset, ServerLine, ServerSettings, Severity, StatsAccount, StatsPage,
+    StickLine, StoredData, TableLine, Timeout, Word,
 };
 pub use error::DirectiveError;
 pub use expression::{ExpressionError, ExpressionProblem, expression};

@@ -381,25 +381,3 @@ fn check_rule(scope: &mut Scope<'_>, args: &mut Args<'_>, names: &[&str]) -> Don
     scope.proxy.backend.check_rules.push(words);
     Ok(())
 }
-
-pub(super) fn stats(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
-    let (_, word) = args.one_of(&[
-        "admin",
-        "auth",
-        "enable",
-        "hide-version",
-        "http-request",
-        "realm",
-        "refresh",
-        "scope",
-        "show-desc",
-        "show-legends",
-        "show-modules",
-        "show-node",
-        "uri",
-    ])?;
-    let mut words = vec![word.clone()];
-    words.extend_from_slice(args.rest());
-    scope.proxy.stats.push(words);
-    Ok(())
-}

@@ -7,6 +7,7 @@ use super::bind::Bind;
 use super::location::{Located, Location, Word};
 use super::rules::{ConditionWords, ConditionalRule, Rule};
 use super::server::{ServerLine, ServerSettings};
+use super::stats::StatsPage;
 use super::table::TableLine;
 use crate::cookie::CookiePolicy;
 use crate::fetch::Expression;
@@ -115,8 +116,10 @@ pub struct Proxy {
     pub switches: BTreeMap<&'static str, Located<bool>>,
     /// HAProxy: `option forwardfor`, the words behind it.
     pub forwardfor: Option<Located<Vec<Word>>>,
-    /// HAProxy: `stats`, the words behind the keyword of each line.
-    pub stats: Vec<Vec<Word>>,
+    /// HAProxy: `stats`, all lines together; `None` if there are none.
+    pub stats: Option<StatsPage>,
+    /// Whether that is the page of the defaults.
+    pub(super) stats_is_inherited: bool,
     /// What only those with clients have; empty in a backend.
     pub frontend: FrontendSettings,
     /// What only those with servers have; empty in a frontend.
@@ -137,7 +140,8 @@ impl Proxy {
             stick_table: None,
             switches: BTreeMap::new(),
             forwardfor: None,
-            stats: Vec::new(),
+            stats: None,
+            stats_is_inherited: false,
             frontend: FrontendSettings::default(),
             backend: BackendSettings::default(),
         }
@@ -148,6 +152,7 @@ impl Proxy {
         let mut proxy = Self {
             kind,
             name,
+            stats_is_inherited: true,
             ..self.clone()
         };
         // Or a default backend would lead back to itself.
