@@ -47,7 +47,10 @@ impl Body for Patient {
         match Pin::new(&mut this.body).poll_frame(context) {
             Poll::Ready(frame) => {
                 this.timer = None;
-                this.pulse.beat();
+                this.pulse.moved(data_of(frame.as_ref()));
+                if matches!(frame, Some(Err(_))) {
+                    this.pulse.change(|beats| beats.has_broken = true);
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending if has_expired(&mut this.timer, this.limit, context) => {
@@ -67,36 +70,74 @@ impl Body for Patient {
     }
 }
 
-/// When something last happened, for those who wait for something else meanwhile.
+/// Bytes of the body itself in a frame.
+fn data_of<E>(frame: Option<&Result<Frame<Bytes>, E>>) -> usize {
+    let frame = frame.and_then(|frame| frame.as_ref().ok());
+    frame.and_then(Frame::data_ref).map_or(0, Bytes::len)
+}
+
+/// When something last happened, for those who wait for something else meanwhile, and how
+/// many bytes it was in all.
 #[derive(Clone, Debug)]
-pub(crate) struct Pulse(Arc<Mutex<(Instant, bool)>>);
+pub(crate) struct Pulse(Arc<Mutex<Beats>>);
+
+#[derive(Debug)]
+struct Beats {
+    last: Instant,
+    has_stopped: bool,
+    has_broken: bool,
+    bytes: u64,
+}
 
 impl Default for Pulse {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new((Instant::now(), false))))
+        Self(Arc::new(Mutex::new(Beats {
+            last: Instant::now(),
+            has_stopped: false,
+            has_broken: false,
+            bytes: 0,
+        })))
     }
 }
 
 impl Pulse {
     /// Something has happened.
     pub(crate) fn beat(&self) {
-        self.change(|(last, _)| *last = Instant::now());
+        self.moved(0);
+    }
+
+    /// So many bytes have come.
+    pub(crate) fn moved(&self, bytes: usize) {
+        self.change(|beats| {
+            beats.last = Instant::now();
+            beats.bytes += bytes as u64;
+        });
     }
 
     /// Nothing has happened for too long.
     fn stop(&self) {
-        self.change(|(_, has_stopped)| *has_stopped = true);
+        self.change(|beats| beats.has_stopped = true);
     }
 
     pub(crate) fn has_stopped(&self) -> bool {
-        self.change(|(_, has_stopped)| *has_stopped)
+        self.change(|beats| beats.has_stopped)
+    }
+
+    /// Whether it broke off.
+    pub(crate) fn has_broken(&self) -> bool {
+        self.change(|beats| beats.has_broken)
     }
 
     pub(crate) fn last(&self) -> Instant {
-        self.change(|(last, _)| *last)
+        self.change(|beats| beats.last)
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut (Instant, bool)) -> T) -> T {
+    /// How many bytes there were so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.change(|beats| beats.bytes)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Beats) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

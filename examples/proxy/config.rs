@@ -17,6 +17,7 @@ use crate::options::Files;
 use crate::pool::Pool;
 use crate::rules::Rules;
 use crate::site::{Back, BackTimeouts, Front, Route, Site};
+use crate::statistics::ledger::Ledger;
 use crate::stream::Patience;
 use crate::told;
 
@@ -49,13 +50,18 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     for fault in told::warnings(&configuration) {
         eprintln!("[WARNING] {fault}");
     }
+    let ledger = Ledger::new(&configuration);
     let backs = proxies.iter().filter(|(proxy, _)| proxy.kind.is_backend());
     let backs = backs.map(|(proxy, rules)| {
         let name = proxy.name.value.clone();
-        (name, Arc::new(back(proxy, rules, &routing)))
+        (name, Arc::new(back(proxy, rules, &routing, &ledger)))
     });
     let backs: BTreeMap<_, _> = backs.collect();
-    let site = Arc::new(Site { routing, backs });
+    let site = Arc::new(Site {
+        routing,
+        backs,
+        ledger,
+    });
     let fronts = proxies.iter().filter(|(proxy, _)| proxy.kind.is_frontend());
     let fronts = fronts.map(|(proxy, rules)| {
         let front = front(proxy, rules, &site);
@@ -128,9 +134,12 @@ fn front(proxy: &Proxy, rules: &Arc<Rules>, site: &Arc<Site>) -> Front {
         .maxconn
         .as_ref()
         .map_or(0, |limit| limit.value);
+    let numbers = site.ledger.front(&proxy.name.value);
+    let counters = numbers.map(|numbers| Arc::clone(&numbers.counters));
     Front {
         name: proxy.name.value.clone(),
         mode: proxy.mode,
+        counters: counters.unwrap_or_default(),
         rules: Arc::clone(rules),
         patience: Patience {
             head,
@@ -154,7 +163,7 @@ pub(crate) fn room(limit: u32) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)))
 }
 
-fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>) -> Back {
+fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>, ledger: &Ledger) -> Back {
     let connect = proxy.timeout(Timeout::Connect);
     let closes = proxy.is_on("httpclose") || proxy.is_on("http-server-close");
     let reuse = proxy.backend.http_reuse.as_ref();
@@ -163,6 +172,7 @@ fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>) -> Back {
         name: proxy.name.value.clone(),
         mode: proxy.mode,
         backend: routing.backend(&proxy.name.value).cloned(),
+        numbers: ledger.back(&proxy.name.value).cloned().unwrap_or_default(),
         rules: Arc::clone(rules),
         timeouts: BackTimeouts {
             connect,

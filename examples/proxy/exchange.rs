@@ -13,6 +13,7 @@ use stickroute::{Now, SelectError, Selection};
 
 use crate::body::{BoxError, Patient};
 use crate::pool::Pool;
+use crate::statistics::tally::{Cause, Tally};
 use crate::stream::{Counted, Ends};
 
 /// A request under way.
@@ -24,6 +25,8 @@ pub(crate) struct Exchange {
     /// The name of the backend, where there are several.
     pub(crate) backend: String,
     pub(crate) outcome: Outcome,
+    /// What it adds to the statistics.
+    pub(crate) tally: Tally,
     /// What the client is answered with, `None` as long as nothing is known.
     pub(crate) status: Option<StatusCode>,
     /// How it has ended if there was no status.
@@ -60,6 +63,7 @@ impl Exchange {
             started: Now::system(),
             backend: String::new(),
             outcome: Outcome::Unrouted,
+            tally: Tally::default(),
             status: None,
             otherwise: "closed",
             counted: None,
@@ -69,6 +73,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        self.tally.end(&self.outcome, self.status);
         // A log that cannot be written must not take requests down.
         let _ = writeln!(std::io::stderr(), "{self}");
     }
@@ -127,6 +132,23 @@ impl Streamed {
     }
 }
 
+impl Streamed {
+    fn breaks_off(&mut self, cause: Cause) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.tally.cause.get_or_insert(cause);
+        }
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        // Nobody asks for the end of a body whose length has come.
+        if !self.body.is_end_stream() {
+            self.breaks_off(Cause::ClientLeft);
+        }
+    }
+}
+
 impl Body for Streamed {
     type Data = Bytes;
     type Error = BoxError;
@@ -136,6 +158,9 @@ impl Body for Streamed {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if matches!(frame, Some(Err(_))) {
+            self.breaks_off(Cause::ServerLeft);
+        }
         if !matches!(frame, Some(Ok(_))) {
             self.exchange = None;
         }

@@ -10,9 +10,10 @@ use hyper::{Response, StatusCode};
 use stickroute::HttpResponse;
 use stickroute::haproxy::{AclCondition, Format};
 
-use crate::answer::Answer;
+use crate::answer::{self, Answer};
 use crate::forward::view;
 use crate::forwardfor::ForwardFor;
+use crate::statistics::tally::Cause;
 use crate::stream::Ends;
 
 /// What a section does to messages.
@@ -51,6 +52,8 @@ pub(crate) enum Action {
 /// An answer made by a rule.
 #[derive(Debug)]
 pub(crate) struct Reply {
+    /// It is one of `deny`.
+    pub(crate) denies: bool,
     pub(crate) status: StatusCode,
     pub(crate) content_type: Option<HeaderValue>,
     pub(crate) headers: Vec<(HeaderName, Format)>,
@@ -199,7 +202,12 @@ impl Reply {
                 headers.append(name, value);
             }
         }
-        Box::new(answer)
+        let cause = if self.denies {
+            Cause::Denied
+        } else {
+            Cause::Intercepted
+        };
+        answer::because(Box::new(answer), cause)
     }
 }
 
@@ -232,6 +240,6 @@ impl Redirect {
         if let Ok(value) = HeaderValue::from_bytes(&location) {
             answer.headers_mut().insert(header::LOCATION, value);
         }
-        Box::new(answer)
+        answer::because(Box::new(answer), Cause::Intercepted)
     }
 }

@@ -26,7 +26,9 @@ use crate::forwardfor;
 use crate::headers;
 use crate::pool::{self, Connection, Pool, RequestBody};
 use crate::queue;
-use crate::site::{Back, Front};
+use crate::rules::Rules;
+use crate::site::{Back, Front, Route};
+use crate::statistics::tally::{Attempt, Tally};
 use crate::stream::{Ends, UnderWay};
 
 type Body = Either<Streamed, Full<Bytes>>;
@@ -39,7 +41,8 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let (parts, body) = request.into_parts();
-    let exchange = Exchange::new(ends, &parts, under_way.begin());
+    let mut exchange = Exchange::new(ends, &parts, under_way.begin());
+    exchange.tally = Tally::http(&front.counters, &parts);
     let mut way = Way {
         front: &front,
         back: None,
@@ -66,6 +69,7 @@ pub(crate) async fn handle(
 /// The exchange ends with the last byte of the response.
 fn end(response: Response<Either<Patient, Full<Bytes>>>, mut exchange: Exchange) -> Response<Body> {
     exchange.status = Some(response.status());
+    exchange.tally.answer(&response);
     response.map(|body| match body {
         Either::Left(body) => Either::Left(Streamed::new(body, exchange)),
         Either::Right(text) => Either::Right(text),
@@ -95,24 +99,22 @@ pub(crate) fn view(parts: &Parts, ends: Ends) -> HttpRequest<'_> {
 }
 
 impl Way<'_> {
-    async fn forward(&mut self, body: Incoming) -> Result<(response::Parts, Patient), Answer> {
+    async fn forward(&mut self, mut body: Incoming) -> Result<(response::Parts, Patient), Answer> {
         if let Some((status, text)) = headers::unsupported(&self.parts) {
             return Err(answer::text(status, text));
         }
         headers::remove_listed(&mut self.parts.headers);
-        let (back, backend) = self.route()?;
+        let (back, backend) = self.route(&mut body).await?;
         self.select(&back, &backend).await?;
         let edits = self.edits()?;
-        let pulse = Pulse::default();
+        let pulse = self.exchange.tally.up.clone();
         let body = Patient::new(body, self.front.client, pulse.clone());
         let request = headers::outgoing(&self.parts, body, &edits);
         let response = self.send(&back, &backend, request, &pulse).await?;
         let (mut parts, body) = response.into_parts();
         self.respond(&back, &backend, &mut parts)?;
-        Ok((
-            parts,
-            Patient::new(body, back.timeouts.server, Pulse::default()),
-        ))
+        let pulse = self.exchange.tally.down.clone();
+        Ok((parts, Patient::new(body, back.timeouts.server, pulse)))
     }
 
     fn view(&self) -> HttpRequest<'_> {
@@ -120,14 +122,20 @@ impl Way<'_> {
     }
 
     /// Follows the rules of the frontend, finds the backend, and follows its rules.
-    fn route(&mut self) -> Result<(Arc<Back>, Arc<Backend<Pool>>), Answer> {
+    async fn route(
+        &mut self,
+        body: &mut Incoming,
+    ) -> Result<(Arc<Back>, Arc<Backend<Pool>>), Answer> {
         let front = self.front;
         front.rules.filters.on_request(self.ends, &mut self.parts)?;
+        self.statistics(&front.rules, body).await?;
         let back = front.route(&self.view()).ok_or_else(answer::no_server)?;
         self.exchange.backend.clone_from(&back.name);
+        self.exchange.tally.reach(&back);
         self.back = Some(Arc::clone(&back));
         if let Some(rules) = front.other_rules(&back) {
             rules.filters.on_request(self.ends, &mut self.parts)?;
+            self.statistics(rules, body).await?;
         }
         let options = [&front.rules, &back.rules].map(|rules| &rules.filters.forwardfor);
         forwardfor::add(options, self.ends, &mut self.parts.headers);
@@ -135,8 +143,18 @@ impl Way<'_> {
         Ok((back, backend))
     }
 
+    /// The page of statistics of a section is an answer, as those of rules are.
+    async fn statistics(&self, rules: &Rules, body: &mut Incoming) -> Result<(), Answer> {
+        let (Some(page), Route::Rules(site)) = (&rules.page, &self.front.route) else {
+            return Ok(());
+        };
+        let answer = page.answer(site, &self.parts, self.ends, body).await;
+        answer.map_or(Ok(()), Err)
+    }
+
     async fn select(&mut self, back: &Back, backend: &Backend<Pool>) -> Result<(), Answer> {
         let admitted = backend.admit(&self.view(), Now::system());
+        self.exchange.tally.wait(&admitted);
         let readmit = |sent_back| backend.readmit(sent_back, &self.view(), Now::system());
         let selected = queue::wait(admitted, back.timeouts.queue, readmit).await;
         self.settle(selected)
@@ -195,6 +213,7 @@ impl Way<'_> {
         let response = match sent.ok_or_else(answer::server_is_late)? {
             Ok(response) => response,
             Err(_) if pulse.has_stopped() => return Err(answer::client_is_late()),
+            Err(_) if pulse.has_broken() => return Err(answer::client_left()),
             Err(_) => return Err(answer::bad_answer()),
         };
         self.received(back, connection, response)
@@ -249,7 +268,9 @@ impl Way<'_> {
             return Err(answer::no_server());
         };
         let now = Now::system();
+        let attempt = Attempt::of(&selection);
         let retry = backend.redispatch_or_wait(selection, &self.view(), failure, now);
+        self.exchange.tally.failed(&attempt, &retry);
         let readmit = |sent_back| backend.readmit(sent_back, &self.view(), Now::system());
         let next = queue::retry(retry, back.timeouts.queue, readmit).await;
         let pause = next.as_ref().map_or(Duration::ZERO, |(_, pause)| *pause);
@@ -263,6 +284,7 @@ impl Way<'_> {
         backend: &Backend<Pool>,
         parts: &mut response::Parts,
     ) -> Result<(), Answer> {
+        self.exchange.tally.answered = Some(parts.status);
         let view = HttpResponse::from_parts(parts);
         // Rules stand between what is learned from the server and what becomes of cookies.
         backend.answered(self.selection()?, &view, Now::system());

@@ -19,6 +19,7 @@ use crate::inspect::{Inspection, Verdict};
 use crate::proxy_protocol;
 use crate::site::Front;
 use crate::sockets::Listener;
+use crate::statistics::counters::{Count, Visit};
 use crate::stream::{Ends, PatientStream, Stream, UnderWay};
 use crate::tcp::{self, View};
 
@@ -98,9 +99,11 @@ async fn greet(
     accepts_proxy: bool,
     watcher: Watcher,
 ) {
+    front.counters.add(Count::Connections, 1);
     if !is_welcome(&front.rules.connection, ends) {
-        return;
+        return front.counters.add(Count::DeniedConnections, 1);
     }
+    let _visit = Visit::begin(&front.counters);
     if accepts_proxy {
         let header = proxy_protocol::read(&mut stream, ends);
         let header = match front.client {
@@ -111,7 +114,7 @@ async fn greet(
         ends = told;
     }
     if !is_welcome(&front.rules.session, ends) {
-        return;
+        return front.counters.add(Count::DeniedSessions, 1);
     }
     match front.mode {
         Mode::Http => http(front, stream, ends, watcher).await,

@@ -31,7 +31,7 @@
 //! * `headers.rs`, `body.rs`: what a proxy takes off and puts on, and what it waits for;
 //! * `exchange.rs`: holds the server's slot until the response has ended, then logs.
 //!
-//! Beside them, `control.rs` is the operator's port, with HAProxy's runtime commands, and
+//! Beside them, `statistics` counts and shows, `control.rs` is the operator's port, with HAProxy's runtime commands, and
 //! `upkeep.rs` removes what has expired.
 
 mod answer;
@@ -60,6 +60,7 @@ mod serve;
 mod setup;
 mod site;
 mod sockets;
+mod statistics;
 mod stream;
 mod tcp;
 mod told;

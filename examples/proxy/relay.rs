@@ -15,14 +15,21 @@ pub(crate) struct Side {
     /// Once it has said all it has to say.
     limit_at_end: Option<Duration>,
     is_at_end: AtomicBool,
+    /// Counts what it says and the other takes.
+    said: Pulse,
 }
 
 impl Side {
-    pub(crate) fn new(limit: Option<Duration>, limit_at_end: Option<Duration>) -> Self {
+    pub(crate) fn new(
+        limit: Option<Duration>,
+        limit_at_end: Option<Duration>,
+        said: Pulse,
+    ) -> Self {
         Self {
             limit,
             limit_at_end,
             is_at_end: AtomicBool::new(false),
+            said,
         }
     }
 
@@ -57,6 +64,7 @@ pub(crate) async fn pump(
             return to.shutdown().await;
         }
         to.write_all(&buffer[..count]).await?;
+        side.said.moved(count);
         pulse.beat();
     }
 }

@@ -117,6 +117,7 @@ fn set_status(words: &mut Words<'_>) -> Read<Action> {
 /// A `deny` says so, unless it is to say something else.
 fn denial(words: &mut Words<'_>, status: StatusCode) -> Read<Reply> {
     let mut reply = reply(words, status)?;
+    reply.denies = true;
     if reply.text.is_none() && reply.content_type.is_none() {
         reply.text = Format::parse("forbidden by a rule of the proxy\n").ok();
         reply.content_type = Some(HeaderValue::from_static("text/plain"));
@@ -127,6 +128,7 @@ fn denial(words: &mut Words<'_>, status: StatusCode) -> Read<Reply> {
 /// What is behind `deny` and `return`.
 fn reply(words: &mut Words<'_>, status: StatusCode) -> Read<Reply> {
     let mut reply = Reply {
+        denies: false,
         status,
         content_type: None,
         headers: Vec::new(),

@@ -10,12 +10,15 @@ use crate::filters::Filters;
 use crate::inspect::{self, ContentRule, Inspection, Verdict};
 use crate::pool::Pool;
 use crate::rule_words::{self, condition_of};
+use crate::statistics::page::Page;
 use crate::words::Section;
 
 /// Rules of a `frontend`, `backend` or `listen` section.
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     pub(crate) filters: Filters,
+    /// HAProxy: `stats`.
+    pub(crate) page: Option<Page>,
     /// Asked before a PROXY header is read. HAProxy: `tcp-request connection`.
     pub(crate) connection: Inspection,
     /// Asked behind it. HAProxy: `tcp-request session`.
@@ -39,6 +42,7 @@ impl Rules {
         };
         let mut rules = Self {
             filters: rule_words::filters(proxy, section, faults),
+            page: Page::of(proxy, section, faults),
             ..Self::default()
         };
         for rule in &proxy.rules {

@@ -11,6 +11,8 @@ use tokio::sync::Semaphore;
 
 use crate::pool::Pool;
 use crate::rules::Rules;
+use crate::statistics::counters::Counters;
+use crate::statistics::ledger::{BackNumbers, Ledger};
 use crate::stream::Patience;
 
 /// What clients come to.
@@ -18,6 +20,7 @@ use crate::stream::Patience;
 pub(crate) struct Front {
     pub(crate) name: String,
     pub(crate) mode: Mode,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) patience: Patience,
     /// Silence of a client.
@@ -45,6 +48,7 @@ pub(crate) enum Route {
 pub(crate) struct Site {
     pub(crate) routing: Routing<Pool>,
     pub(crate) backs: BTreeMap<String, Arc<Back>>,
+    pub(crate) ledger: Ledger,
 }
 
 /// Where requests are balanced.
@@ -55,6 +59,7 @@ pub(crate) struct Back {
     pub(crate) mode: Mode,
     /// `None` if it has no servers.
     pub(crate) backend: Option<Arc<Backend<Pool>>>,
+    pub(crate) numbers: Arc<BackNumbers>,
     /// Those of a `listen` section are its frontend's, too.
     pub(crate) rules: Arc<Rules>,
     pub(crate) timeouts: BackTimeouts,
@@ -78,6 +83,7 @@ impl Front {
         Self {
             name: String::new(),
             mode: Mode::Http,
+            counters: Arc::default(),
             rules: Arc::clone(&back.rules),
             patience: Patience {
                 head: Some(Duration::from_secs(30)),
@@ -118,6 +124,7 @@ impl Back {
             name: String::new(),
             mode: Mode::Http,
             backend: Some(backend),
+            numbers: Arc::default(),
             rules: Arc::default(),
             timeouts: BackTimeouts {
                 connect: Some(connect),

@@ -19,6 +19,7 @@ use crate::pool::{self, Pool};
 use crate::queue;
 use crate::relay::{Side, pump};
 use crate::site::{Back, Front};
+use crate::statistics::tally::{Attempt, Cause, Tally};
 use crate::stream::{Ends, Stream};
 
 /// What routing sees of a connection.
@@ -48,8 +49,10 @@ impl Request for View<'_> {
 
 /// Serves one connection to its end. How it ends is in the log.
 pub(crate) async fn handle(front: Arc<Front>, ends: Ends, client: Box<dyn Stream>) {
+    let mut exchange = Exchange::tcp(ends, front.name.clone());
+    exchange.tally = Tally::tcp(&front.counters);
     let mut session = Session {
-        exchange: Exchange::tcp(ends, front.name.clone()),
+        exchange,
         front,
         ends,
         payload: Vec::new(),
@@ -74,6 +77,7 @@ impl Session {
             return Ok(());
         };
         self.exchange.backend.clone_from(&back.name);
+        self.exchange.tally.reach(&back);
         if let Some(rules) = front.other_rules(&back) {
             self.inspect(&mut client, &rules.content).await?;
         }
@@ -106,6 +110,9 @@ impl Session {
             Some(limit) => time::timeout(limit.max(rules.delay), decided).await??,
             None => decided.await?,
         };
+        if verdict == Verdict::Reject {
+            self.exchange.tally.cause = Some(Cause::Denied);
+        }
         accepted(verdict)
     }
 
@@ -118,6 +125,7 @@ impl Session {
     ) -> io::Result<Box<dyn Stream>> {
         let readmit = |sent_back| backend.readmit(sent_back, &self.view(), Now::system());
         let admitted = backend.admit(&self.view(), Now::system());
+        self.exchange.tally.wait(&admitted);
         let mut selection = match queue::wait(admitted, back.timeouts.queue, &readmit).await {
             Ok(selection) => selection,
             Err(error) => {
@@ -135,7 +143,9 @@ impl Session {
                 Err(failure) => failure,
             };
             let now = Now::system();
+            let attempt = Attempt::of(&selection);
             let retry = backend.redispatch_or_wait(selection, &self.view(), failure, now);
+            self.exchange.tally.failed(&attempt, &retry);
             match queue::retry(retry, back.timeouts.queue, &readmit).await {
                 Ok((next, pause)) => {
                     selection = next;
@@ -161,8 +171,14 @@ impl Session {
         let (mut from_server, mut to_server) = split(server);
         let pulse = Pulse::default();
         let (front, payload) = (Arc::clone(&self.front), mem::take(&mut self.payload));
-        let client_side = Side::new(front.client, front.client_fin);
-        let server_side = Side::new(back.timeouts.server, back.timeouts.server_fin);
+        let (said, told) = (
+            self.exchange.tally.up.clone(),
+            self.exchange.tally.down.clone(),
+        );
+        said.moved(payload.len());
+        let client_side = Side::new(front.client, front.client_fin, said);
+        let limits = back.timeouts;
+        let server_side = Side::new(limits.server, limits.server_fin, told.clone());
         let up = async {
             to_server.write_all(&payload).await?;
             pump(&mut from_client, &mut to_server, &pulse, &client_side).await
@@ -171,7 +187,8 @@ impl Session {
             let Outcome::Selected(selection) = &mut self.exchange.outcome else {
                 return Ok(());
             };
-            learn(selection, back, backend, &mut from_server, &mut to_client).await?;
+            let seen = learn(selection, back, backend, &mut from_server, &mut to_client).await?;
+            told.moved(seen);
             pump(&mut from_server, &mut to_client, &pulse, &server_side).await
         };
         let limit = || {
@@ -187,18 +204,18 @@ impl Session {
 }
 
 /// Lets the stick rules store, once the first bytes of the server have been seen, if
-/// rules want to see them.
+/// rules want to see them. Gives back how many were passed on.
 async fn learn(
     selection: &mut Selection<Pool>,
     back: &Back,
     backend: &Backend<Pool>,
     from_server: &mut (impl AsyncRead + Unpin),
     to_client: &mut WriteHalf<Box<dyn Stream>>,
-) -> io::Result<()> {
+) -> io::Result<usize> {
     let rules = &back.rules.response;
     if rules.rules.is_empty() {
         backend.connected(selection, Now::system());
-        return Ok(());
+        return Ok(0);
     }
     let response = |payload: &[u8]| SimpleResponse::new(200).payload(payload);
     let mut seen = Vec::new();
@@ -210,7 +227,8 @@ async fn learn(
     // There are no headers that could be edited.
     let _ = backend.respond(selection, &response(&seen), Now::system());
     accepted(verdict)?;
-    to_client.write_all(&seen).await
+    to_client.write_all(&seen).await?;
+    Ok(seen.len())
 }
 
 fn accepted(verdict: Verdict) -> io::Result<()> {

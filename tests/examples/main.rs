@@ -5,6 +5,7 @@ mod configured;
 mod hostile;
 mod published;
 mod server;
+mod statistics;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,5 +1,6 @@
 //! `show stat`, `show info`, and HAProxy's columns.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::statistics::{ProcessInfo, StatBackend, StatCounts, StatRow, StatServer, StatSubject};
@@ -42,6 +43,9 @@ impl<P: Send + Sync + 'static> Runtime<'_, P> {
         };
         let mut rows = statistics.rows(now);
         let filter = Filter::parse(words, &rows)?;
+        if filter.hides_maintenance || filter.hides_down {
+            count_running(&mut rows);
+        }
         rows.retain(|row| filter.accepts(row));
         Ok(statistics_csv(&rows))
     }
@@ -117,11 +121,36 @@ impl Filter {
             return self.types & kind != 0;
         };
         let is_meant = self.server.is_none_or(|id| id == server.id);
-        let in_maintenance = server.status.admin() == AdminState::Maintenance;
-        let is_down = server.status.operational() == OperationalState::Stopped;
+        let (in_maintenance, is_down) = (is_in_maintenance(server), is_down(server));
         let is_hidden = in_maintenance && (self.hides_maintenance || self.hides_down)
             || is_down && self.hides_down;
         self.types & 4 != 0 && is_meant && !is_hidden
+    }
+}
+
+fn is_in_maintenance(server: &StatServer) -> bool {
+    server.status.admin() == AdminState::Maintenance
+}
+
+fn is_down(server: &StatServer) -> bool {
+    server.status.operational() == OperationalState::Stopped
+}
+
+/// Backends tell how many of their servers run.
+fn count_running(rows: &mut [StatRow]) {
+    let mut counts: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
+    for row in rows.iter_mut() {
+        let (running, all) = counts.entry(row.section_id).or_default();
+        match &mut row.subject {
+            StatSubject::Server(server) => {
+                *running += usize::from(!is_in_maintenance(server) && !is_down(server));
+                *all += 1;
+            }
+            StatSubject::Backend(backend) => {
+                backend.running = Some((*running, *all));
+            }
+            StatSubject::Frontend { .. } => {}
+        }
     }
 }
 
@@ -133,7 +162,7 @@ struct Line<'t> {
 
 impl Line<'_> {
     /// Goes on to the column of this name, and leaves those before it empty.
-    fn set(&mut self, name: &str, value: impl ToString) {
+    fn set<V: ToString + ?Sized>(&mut self, name: &str, value: &V) {
         for column in self.names.by_ref() {
             if column == name {
                 self.write(&value.to_string());
@@ -145,13 +174,13 @@ impl Line<'_> {
 
     fn set_all<V: ToString>(&mut self, values: &[(&str, V)]) {
         for (name, value) in values {
-            self.set(name, value.to_string());
+            self.set(name, value);
         }
     }
 
     fn set_some(&mut self, name: &str, value: Option<impl ToString>) {
         if let Some(value) = value {
-            self.set(name, value);
+            self.set(name, &value);
         }
     }
 
@@ -203,9 +232,11 @@ impl StatRow {
         self.ids(0, 0, line);
         self.responses(line);
         line.set("mode", mode(self.mode));
+        line.set("conn_tot", &counts.connections);
+        if self.mode == Mode::Http {
+            line.set("intercepted", &counts.intercepted);
+        }
         line.set_all(&[
-            ("conn_tot", counts.connections),
-            ("intercepted", counts.intercepted),
             ("dcon", counts.denied_connections),
             ("dses", counts.denied_sessions),
         ]);
@@ -214,9 +245,13 @@ impl StatRow {
     fn backend(&self, backend: &StatBackend, line: &mut Line<'_>) {
         self.queue(backend.queued, line);
         self.sessions(backend.session_limit, line);
-        line.set("dreq", self.counts.denied_requests);
+        line.set("dreq", &self.counts.denied_requests);
         self.errors(line);
-        line.set("status", if backend.is_up { "UP" } else { "DOWN" });
+        let status = if backend.is_up { "UP" } else { "DOWN" };
+        match backend.running {
+            Some((running, all)) => line.set("status", &format!("{status} ({running}/{all})")),
+            None => line.set("status", status),
+        }
         line.set_all(&[
             ("weight", backend.weight),
             ("act", backend.active),
@@ -228,7 +263,7 @@ impl StatRow {
         line.set_some("cookie", backend.cookie.as_ref());
         line.set("mode", mode(self.mode));
         line.set("algo", &backend.algorithm);
-        line.set("uweight", backend.weight);
+        line.set("uweight", &backend.weight);
     }
 
     fn server(&self, server: &StatServer, line: &mut Line<'_>) {
@@ -237,10 +272,10 @@ impl StatRow {
         self.sessions(server.session_limit, line);
         self.errors(line);
         line.set("status", status(server));
-        line.set("weight", weight);
-        line.set("act", u8::from(!server.is_backup));
-        line.set("bck", u8::from(server.is_backup));
-        line.set("lastchg", server.last_change);
+        line.set("weight", &weight);
+        line.set("act", &u8::from(!server.is_backup));
+        line.set("bck", &u8::from(server.is_backup));
+        line.set("lastchg", &server.last_change);
         line.set_some("qlimit", server.queue_limit);
         self.ids(server.id, 2, line);
         self.responses(line);
@@ -248,7 +283,7 @@ impl StatRow {
         line.set_some("addr", address(&server.address));
         line.set_some("cookie", server.cookie.as_ref());
         line.set("mode", mode(self.mode));
-        line.set("uweight", weight);
+        line.set("uweight", &weight);
     }
 
     fn queue(&self, queued: u32, line: &mut Line<'_>) {
@@ -281,9 +316,9 @@ impl StatRow {
     fn ids(&self, id: u32, kind: u32, line: &mut Line<'_>) {
         line.set_all(&[("pid", 1), ("iid", self.section_id), ("sid", id)]);
         if kind > 0 {
-            line.set("lbtot", self.counts.balanced);
+            line.set("lbtot", &self.counts.balanced);
         }
-        line.set("type", kind);
+        line.set("type", &kind);
     }
 
     fn responses(&self, line: &mut Line<'_>) {
@@ -297,9 +332,9 @@ impl StatRow {
         ];
         if self.mode == Mode::Http {
             for (name, count) in NAMES.iter().zip(self.counts.responses) {
-                line.set(name, count);
+                line.set(name, &count);
             }
-            line.set("req_tot", self.counts.requests);
+            line.set("req_tot", &self.counts.requests);
         }
     }
 
@@ -310,7 +345,7 @@ impl StatRow {
         ]);
         line.set(
             "lastsess",
-            last_session.map_or(-1, |seconds| seconds as i64),
+            &last_session.map_or(-1, |seconds| seconds as i64),
         );
     }
 }
@@ -363,11 +398,10 @@ fn info(process: &ProcessInfo) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{name}: {value}");
     }
-    let _ = writeln!(
-        text,
-        "node: {}\ndescription: {}",
-        process.node, process.description
-    );
+    let _ = writeln!(text, "node: {}", process.node);
+    if !process.description.is_empty() {
+        let _ = writeln!(text, "description: {}", process.description);
+    }
     text
 }
 

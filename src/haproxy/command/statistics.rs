@@ -93,6 +93,8 @@ pub struct StatBackend {
     pub algorithm: String,
     /// Seconds since the last session began or ended. HAProxy: `lastsess`.
     pub last_session: Option<u64>,
+    /// How many servers run, and how many there are, where not all of them are listed.
+    pub(super) running: Option<(usize, usize)>,
 }
 
 impl StatBackend {
@@ -250,6 +252,6 @@ pub struct ProcessInfo {
     pub requests: u64,
     /// Name of the machine. HAProxy: `node`.
     pub node: String,
-    /// HAProxy: `description`.
+    /// Not told if it is empty. HAProxy: `description`.
     pub description: String,
 }

@@ -1,0 +1,330 @@
+//! Who may see the page of a section, and what of it. HAProxy: `stats`.
+
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
+use stickroute::haproxy::{AclCondition, Proxy, Rule, StatsPage, statistics_csv};
+use stickroute::{HttpRequest, Moment, Now};
+
+use super::ledger::{self, Section};
+use super::tally::Cause;
+use super::{form, report, secret, view as html_view};
+use crate::answer::Answer;
+use crate::fault::Fault;
+use crate::forward::view;
+use crate::rule_words::condition_of;
+use crate::site::Site;
+use crate::stream::Ends;
+use crate::words;
+
+/// A page of statistics.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// What targets of requests for it begin with.
+    pub(super) prefix: String,
+    /// In seconds.
+    refresh: Option<u64>,
+    gate: Vec<Gate>,
+    /// Who meets one of them may change the states of servers.
+    admin: Vec<AclCondition>,
+    /// Names of sections; empty is all of them.
+    scope: Vec<String>,
+    pub(super) shows: Shows,
+}
+
+/// What the page tells beside numbers.
+#[derive(Debug)]
+pub(super) struct Shows {
+    pub(super) version: bool,
+    pub(super) legends: bool,
+    pub(super) node: Option<String>,
+    pub(super) description: Option<String>,
+}
+
+/// A rule about who may see the page. HAProxy: `stats auth`, `stats http-request`.
+#[derive(Debug)]
+enum Gate {
+    Allow(Option<AclCondition>),
+    Deny(Option<AclCondition>),
+    /// With the challenge.
+    Ask(HeaderValue, Option<AclCondition>),
+    /// With what the accounts send, encoded.
+    Accounts(HeaderValue, Accounts),
+}
+
+struct Accounts(Vec<String>);
+
+impl std::fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} accounts", self.0.len())
+    }
+}
+
+const REALM: &[u8] = b"HAProxy Statistics";
+
+impl Page {
+    /// That of a section, if it has one. What cannot be followed goes to `faults`.
+    pub(crate) fn of(
+        proxy: &Proxy,
+        section: words::Section<'_>,
+        faults: &mut Vec<Fault>,
+    ) -> Option<Self> {
+        let lines = proxy.stats.as_ref()?;
+        let read = Self::read(lines, &proxy.name.value, section);
+        read.map_err(|fault| faults.push(fault)).ok()
+    }
+
+    fn read(lines: &StatsPage, own: &str, section: words::Section<'_>) -> words::Read<Self> {
+        if let Some(word) = &lines.show_modules {
+            return Err(Fault::new(
+                word,
+                "not supported by this program; there are no modules",
+            ));
+        }
+        let prefix = str::from_utf8(lines.prefix());
+        let refuse = |_| Fault::new(&lines.place, "expected a uri in UTF-8");
+        let conditions = lines.admin.iter();
+        let admin = conditions.map(|words| condition_of(words, section, Moment::Request));
+        let scope = lines.scope.iter().map(|word| match word.as_str() {
+            Some(".") => own.to_owned(),
+            name => name.unwrap_or_default().to_owned(),
+        });
+        let refresh = lines.refresh.as_ref().map(|time| time.value.as_secs());
+        Ok(Self {
+            prefix: prefix.map_err(refuse)?.to_owned(),
+            refresh: refresh.filter(|seconds| *seconds > 0),
+            gate: gate(lines, section)?,
+            admin: admin.collect::<words::Read<_>>()?,
+            scope: scope.collect(),
+            shows: Shows::of(lines),
+        })
+    }
+
+    /// The answer to a request, if it is for this page.
+    pub(crate) async fn answer(
+        &self,
+        site: &Site,
+        parts: &Parts,
+        ends: Ends,
+        body: &mut Incoming,
+    ) -> Option<Answer> {
+        let target = parts.uri.path_and_query()?.as_str();
+        let is_known = [Method::GET, Method::HEAD, Method::POST].contains(&parts.method);
+        let options = target.strip_prefix(&self.prefix).filter(|_| is_known)?;
+        let view = view(parts, ends);
+        let (refusal, is_admin) = (self.refusal(parts, &view), self.admits(&view));
+        // It cannot be taken across an await.
+        drop(view);
+        let mut answer = match refusal {
+            Some(refusal) => refusal,
+            None if parts.method == Method::POST => {
+                let done = form::carry_out(self, site, parts, is_admin, body).await;
+                done.unwrap_or_else(|refusal| refusal)
+            }
+            None => self.show(site, options, is_admin),
+        };
+        let headers = answer.headers_mut();
+        for (name, value) in FIELDS {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let is_denied = answer.status() == StatusCode::FORBIDDEN;
+        let cause = if is_denied {
+            Cause::Denied
+        } else {
+            Cause::Intercepted
+        };
+        answer.extensions_mut().insert(cause);
+        Some(answer)
+    }
+
+    fn show(&self, site: &Site, options: &str, is_admin: bool) -> Answer {
+        let mut options = options.split(';');
+        let has = |name: &str| options.clone().any(|option| option == name);
+        let now = Now::system();
+        let (kind, text) = if has("css") {
+            ("text/css; charset=utf-8", html_view::STYLE.to_owned())
+        } else if has("csv") {
+            let sections = self.sections(site);
+            let rows = sections.flat_map(|section| report::rows_of(site, section, now));
+            ("text/plain", statistics_csv(&rows.collect::<Vec<_>>()))
+        } else {
+            let outcome = options.find_map(|option| option.strip_prefix("st="));
+            (
+                "text/html; charset=utf-8",
+                html_view::page(self, site, is_admin, outcome, now),
+            )
+        };
+        let mut answer = answer(StatusCode::OK, kind, text);
+        if let Some(seconds) = self.refresh.filter(|_| !kind.starts_with("text/css")) {
+            answer.headers_mut().insert(header::REFRESH, seconds.into());
+        }
+        answer
+    }
+
+    /// What who may not see the page is answered.
+    fn refusal(&self, parts: &Parts, view: &HttpRequest<'_>) -> Option<Answer> {
+        let holds = |condition: &Option<AclCondition>| {
+            let condition = condition.as_ref();
+            condition.is_none_or(|condition| condition.on_request(view))
+        };
+        for gate in &self.gate {
+            match gate {
+                Gate::Allow(condition) if holds(condition) => return None,
+                Gate::Deny(condition) if holds(condition) => {
+                    return Some(plain(
+                        StatusCode::FORBIDDEN,
+                        "this page is not for everybody\n",
+                    ));
+                }
+                Gate::Ask(challenge, condition) if holds(condition) => return Some(ask(challenge)),
+                Gate::Accounts(challenge, accounts) if !accounts.know(parts) => {
+                    return Some(ask(challenge));
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Whether the states of servers may be changed.
+    fn admits(&self, view: &HttpRequest<'_>) -> bool {
+        let mut conditions = self.admin.iter();
+        conditions.any(|condition| condition.on_request(view))
+    }
+
+    /// What is shown.
+    pub(super) fn sections<'s>(&'s self, site: &'s Site) -> impl Iterator<Item = &'s Section> {
+        let sections = site.ledger.sections.iter();
+        sections.filter(|section| self.scope.is_empty() || self.scope.contains(&section.name))
+    }
+
+    /// Whether the table of that name is one of the sections shown.
+    pub(super) fn covers(&self, table: &str) -> bool {
+        self.scope.is_empty() || self.scope.iter().any(|name| name == table)
+    }
+}
+
+impl Shows {
+    fn of(lines: &StatsPage) -> Self {
+        let node = lines.show_node.as_ref().map(|node| match &node.value {
+            Some(word) => word.to_string(),
+            None => ledger::node(),
+        });
+        let words = lines.show_desc.as_ref().map(|words| {
+            let words = words
+                .iter()
+                .map(|word| String::from_utf8_lossy(word.bytes()));
+            words.collect::<Vec<_>>().join(" ")
+        });
+        Self {
+            version: !lines.hide_version,
+            legends: lines.show_legends,
+            node,
+            description: words,
+        }
+    }
+}
+
+impl Accounts {
+    /// Compares with all of them, whether one fits or not.
+    fn know(&self, parts: &Parts) -> bool {
+        let field = parts.headers.get(header::AUTHORIZATION);
+        let (scheme, sent) = field
+            .and_then(|field| field.to_str().ok()?.trim().split_once(' '))
+            .unwrap_or_default();
+        let sent = sent.trim().as_bytes();
+        let fit = |account: &String| secret::is_equal(account.as_bytes(), sent);
+        let known = self
+            .0
+            .iter()
+            .fold(false, |known, account| known | fit(account));
+        known && scheme.eq_ignore_ascii_case("basic")
+    }
+}
+
+/// Nobody's script, nobody's frame, and nothing that is kept.
+const FIELDS: [(&str, &str); 5] = [
+    ("cache-control", "no-cache"),
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'",
+    ),
+    ("referrer-policy", "same-origin"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+];
+
+fn gate(lines: &StatsPage, section: words::Section<'_>) -> words::Read<Vec<Gate>> {
+    if !lines.accounts.is_empty() {
+        let realm = lines.realm.as_ref();
+        let challenge = challenge(realm.map_or(REALM, |word| word.bytes()));
+        let challenge = challenge.ok_or_else(|| unspeakable(realm.unwrap_or(&lines.place)))?;
+        let accounts = lines.accounts.iter();
+        let accounts = accounts.map(|account| secret::base64(account.credentials()));
+        return Ok(vec![Gate::Accounts(
+            challenge,
+            Accounts(accounts.collect()),
+        )]);
+    }
+    let rules = lines.rules.iter();
+    rules.map(|rule| gate_rule(rule, section)).collect()
+}
+
+fn gate_rule(rule: &Rule, section: words::Section<'_>) -> words::Read<Gate> {
+    let condition = rule.condition.as_ref();
+    let condition = condition.map(|words| condition_of(words, section, Moment::Request));
+    let condition = condition.transpose()?;
+    Ok(match rule.action.as_str() {
+        Some("allow") => Gate::Allow(condition),
+        Some("auth") => {
+            let realm = rule.arguments.get(1);
+            let challenge = challenge(realm.map_or(REALM, |word| word.bytes()));
+            let challenge = challenge.ok_or_else(|| unspeakable(realm.unwrap_or(&rule.action)))?;
+            Gate::Ask(challenge, condition)
+        }
+        _ => Gate::Deny(condition),
+    })
+}
+
+fn unspeakable(word: &stickroute::haproxy::Word) -> Fault {
+    Fault::new(word, "expected a text without control characters")
+}
+
+/// A quoted string (RFC 9110 section 5.6.4).
+fn challenge(realm: &[u8]) -> Option<HeaderValue> {
+    let mut value = b"Basic realm=\"".to_vec();
+    for byte in realm {
+        if matches!(byte, b'"' | b'\\') {
+            value.push(b'\\');
+        }
+        value.push(*byte);
+    }
+    value.push(b'"');
+    HeaderValue::from_bytes(&value).ok()
+}
+
+fn ask(challenge: &HeaderValue) -> Answer {
+    let mut answer = plain(
+        StatusCode::UNAUTHORIZED,
+        "a name and a password are needed\n",
+    );
+    answer
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, challenge.clone());
+    answer
+}
+
+pub(super) fn plain(status: StatusCode, text: &str) -> Answer {
+    answer(status, "text/plain", text.to_owned())
+}
+
+fn answer(status: StatusCode, kind: &'static str, text: String) -> Answer {
+    let mut answer = Response::new(Bytes::from(text).into());
+    *answer.status_mut() = status;
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    Box::new(answer)
+}
