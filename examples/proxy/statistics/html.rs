@@ -112,7 +112,9 @@ mod tests {
 
     #[test]
     fn texts_are_escaped() {
-        let text = made(|html| drop(html.text("<a href=\"x\" y='z'>&\u{0}\u{202e}é")));
+        let text = made(|html| {
+            html.text("<a href=\"x\" y='z'>&\u{0}\u{202e}é");
+        });
         assert_eq!(
             text,
             "&lt;a href=&quot;x&quot; y=&#39;z&#39;&gt;&amp;\\u{0}\\u{202e}é"
@@ -121,18 +123,33 @@ mod tests {
 
     #[test]
     fn numbers_can_be_read() {
-        let number = |number| made(|html| drop(html.number(number))).replace('\u{202f}', " ");
+        let number = |number| {
+            made(|html| {
+                html.number(number);
+            })
+            .replace('\u{202f}', " ")
+        };
         assert_eq!(
             [0, 999, 1_000, 1_234_567].map(number).join("|"),
             "0|999|1 000|1 234 567"
         );
-        let bytes = |count| made(|html| drop(html.bytes(count))).replace('\u{202f}', " ");
+        let bytes = |count| {
+            made(|html| {
+                html.bytes(count);
+            })
+            .replace('\u{202f}', " ")
+        };
         let counts = [0, 999, 1_000, 1_048_576, 123 << 20, u64::MAX];
         assert_eq!(
             counts.map(bytes).join("|"),
             "0 B|999 B|0.9 KiB|1.0 MiB|123 MiB|16777215 TiB"
         );
-        let time = |seconds| made(|html| drop(html.time(seconds))).replace('\u{202f}', " ");
+        let time = |seconds| {
+            made(|html| {
+                html.time(seconds);
+            })
+            .replace('\u{202f}', " ")
+        };
         assert_eq!(
             [59, 61, 3_600, 90_000].map(time).join("|"),
             "59 s|1 min 1 s|1 h|1 d 1 h"

@@ -355,7 +355,7 @@ fn backend(html: &mut Html, row: &StatRow) {
             "<span class=\"state down\"><i aria-hidden=true>✕</i> down</span>"
         })
     });
-    fact(html, "Usable", |html| {
+    fact(html, "Usable + backups", |html| {
         html.text(state.active).raw(" + ").text(state.backups)
     });
     fact(html, "Sessions", |html| html.number(counts.sessions));
