@@ -6,6 +6,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use crate::client::exchange;
 use crate::configured::{Service, TIMEOUTS};
@@ -491,4 +493,86 @@ fn are_near(one: &str, other: &str) -> bool {
         return false;
     };
     one.abs_diff(other) * 4 <= one.max(other) || one.abs_diff(other) < 200
+}
+
+#[test]
+fn those_who_wait_are_counted() {
+    let slow = serve(|_| {
+        thread::sleep(Duration::from_millis(400));
+        bytes("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    });
+    let text = format!(
+        "global\n stats socket FOLDER/stats.sock\n\
+         listen l\n bind LISTEN\n timeout queue 5s\n server s {slow} maxconn 1\n"
+    );
+    let service = Service::start("queued", &text);
+    let listen = service.listen;
+    let get = move || exchange(listen, "GET / HTTP/1.1\r\nHost: h\r\n", "");
+    let clients: Vec<_> = (0..3).map(|_| thread::spawn(get)).collect();
+    for client in clients {
+        assert!(client.join().unwrap().starts_with("HTTP/1.1 200"));
+    }
+    let csv = || ask(&service.folder.file("stats.sock"), "show stat");
+    let columns = ["stot", "scur", "smax", "qcur", "qmax", "qlimit"];
+    let told = |row: &str| cells(&csv(), row, &columns);
+    assert!(
+        eventually(|| told("l/BACKEND") == "3 0 3 0 2 "),
+        "{}",
+        csv()
+    );
+    assert_eq!(told("l/s"), "3 0 1 0 0 ");
+}
+
+#[test]
+#[ignore = "runs a real HAProxy"]
+fn the_page_answers_as_that_of_a_real_haproxy() {
+    let text = format!(
+        "listen shop\n bind LISTEN\n http-request deny if {{ path /st/no }}\n stats uri /st\n \
+         stats refresh 5\n stats realm A\\ B\n stats auth u:p\n stats admin if {{ hdr(x) a }}\n \
+         server s {}\n",
+        by_path()
+    );
+    let service = Service::start("page-beside", &text);
+    let folder = Folder::new("page-haproxy");
+    let listen = free_address();
+    let socket = folder.file("haproxy.sock");
+    let global = format!("global\n stats socket {}\n", socket.display());
+    let its = global + TIMEOUTS + &text.replace("LISTEN", &listen.to_string());
+    let _haproxy = HaProxy::start(&its, &folder);
+    let user = "Authorization: Basic dTpw\r\n";
+    for (line, fields) in [
+        ("GET /st", ""),
+        ("GET /st", "Authorization: Basic eDp5\r\n"),
+        ("GET /st", user),
+        ("HEAD /st", user),
+        ("GET /st;csv", user),
+        ("GET /st?x;norefresh;csv;y", user),
+        ("GET /status/x", user),
+        ("GET /st/no", user),
+        ("GET /xst", user),
+        ("PUT /st", user),
+        ("OPTIONS /st", user),
+        ("POST /st", user),
+    ] {
+        let request = format!("{line} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n{fields}");
+        let seen = |address| outline(&exchange(address, &request, ""));
+        assert_eq!(seen(service.listen), seen(listen), "{line} {fields}");
+    }
+}
+
+/// What matters to who asks for the page.
+fn outline(answer: &str) -> Vec<String> {
+    let head = answer.split("\r\n\r\n").next().unwrap_or_default();
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1));
+    let names = ["www-authenticate", "refresh", "location", "cache-control"];
+    let is_named = |line: &&str| names.iter().any(|name| line.starts_with(name));
+    let mut fields: Vec<_> = lines.filter(is_named).map(str::to_owned).collect();
+    fields.sort();
+    fields.insert(0, status.unwrap_or_default().to_owned());
+    // Refusals of rules are texts of each one's own.
+    if fields[0] == "403" {
+        fields.truncate(1);
+    }
+    fields
 }

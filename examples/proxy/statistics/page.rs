@@ -24,7 +24,7 @@ pub(crate) struct Page {
     /// What targets of requests for it begin with.
     pub(super) prefix: String,
     /// In seconds.
-    refresh: Option<u64>,
+    pub(super) refresh: Option<u64>,
     gate: Vec<Gate>,
     /// Who meets one of them may change the states of servers.
     admin: Vec<AclCondition>,
@@ -139,27 +139,34 @@ impl Page {
     }
 
     fn show(&self, site: &Site, options: &str, is_admin: bool) -> Answer {
-        let mut options = options.split(';');
-        let has = |name: &str| options.clone().any(|option| option == name);
+        let has = |name: &str| options.split(';').any(|option| option == name);
         let now = Now::system();
-        let (kind, text) = if has("css") {
-            ("text/css; charset=utf-8", html_view::STYLE.to_owned())
-        } else if has("csv") {
+        if has("css") {
+            return answer(
+                StatusCode::OK,
+                "text/css; charset=utf-8",
+                html_view::STYLE.to_owned(),
+            );
+        }
+        let refresh = self.refresh.filter(|_| !has("norefresh"));
+        let mut shown = if has("csv") {
             let sections = self.sections(site);
             let rows = sections.flat_map(|section| report::rows_of(site, section, now));
-            ("text/plain", statistics_csv(&rows.collect::<Vec<_>>()))
+            plain(StatusCode::OK, &statistics_csv(&rows.collect::<Vec<_>>()))
         } else {
-            let outcome = options.find_map(|option| option.strip_prefix("st="));
-            (
-                "text/html; charset=utf-8",
-                html_view::page(self, site, is_admin, outcome, now),
-            )
+            let mut options = options.split(';');
+            let asked = html_view::Asked {
+                is_admin,
+                outcome: options.find_map(|option| option.strip_prefix("st=")),
+                refreshes: refresh.is_some(),
+            };
+            let text = html_view::page(self, site, &asked, now);
+            answer(StatusCode::OK, "text/html; charset=utf-8", text)
         };
-        let mut answer = answer(StatusCode::OK, kind, text);
-        if let Some(seconds) = self.refresh.filter(|_| !kind.starts_with("text/css")) {
-            answer.headers_mut().insert(header::REFRESH, seconds.into());
+        if let Some(seconds) = refresh {
+            shown.headers_mut().insert(header::REFRESH, seconds.into());
         }
-        answer
+        shown
     }
 
     /// What who may not see the page is answered.

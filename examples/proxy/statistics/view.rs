@@ -14,33 +14,37 @@ use crate::site::Site;
 
 pub(super) const STYLE: &str = include_str!("style.css");
 
+/// What was asked for.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    /// Whether the page has buttons.
+    pub(super) is_admin: bool,
+    /// What has become of the last button.
+    pub(super) outcome: Option<&'a str>,
+    /// Whether the browser asks again by itself.
+    pub(super) refreshes: bool,
+}
+
 /// Everything about one page while it is written.
 struct View<'v> {
     page: &'v Page,
     site: &'v Site,
-    /// Whether it has buttons.
     is_admin: bool,
     now: Now,
     html: Html,
 }
 
 /// Writes the page.
-pub(super) fn page(
-    page: &Page,
-    site: &Site,
-    is_admin: bool,
-    outcome: Option<&str>,
-    now: Now,
-) -> String {
+pub(super) fn page(page: &Page, site: &Site, asked: &Asked<'_>, now: Now) -> String {
     let mut view = View {
         page,
         site,
-        is_admin,
+        is_admin: asked.is_admin,
         now,
         html: Html::default(),
     };
     view.head();
-    if let Some(outcome) = outcome.and_then(Outcome::parse) {
+    if let Some(outcome) = asked.outcome.and_then(Outcome::parse) {
         view.notice(outcome);
     }
     view.html.raw("<main>");
@@ -50,11 +54,7 @@ pub(super) fn page(
     let tables = site.routing.tables();
     let tables: Vec<_> = tables.filter(|(name, _)| page.covers(name)).collect();
     table_view::tables(&tables, page.shows.legends, now, &mut view.html);
-    view.html
-        .raw("</main><footer><a href=\"")
-        .text(&page.prefix);
-    view.html
-        .raw(";csv\">All numbers as CSV</a></footer></body></html>\n");
+    view.foot(asked.refreshes);
     view.html.into_string()
 }
 
@@ -93,6 +93,23 @@ impl View<'_> {
         fact(html, "Connections", |html| html.number(process.connections));
         fact(html, "Requests", |html| html.number(process.requests));
         html.raw("</dl></header>");
+    }
+
+    fn foot(&mut self, refreshes: bool) {
+        let prefix = &self.page.prefix;
+        let html = &mut self.html;
+        html.raw("</main><footer><a href=\"").text(prefix);
+        html.raw(";csv\">All numbers as CSV</a>");
+        if let Some(seconds) = self.page.refresh {
+            html.raw(" · <a href=\"").text(prefix);
+            html.raw(if refreshes {
+                ";norefresh\">Stop loading anew every "
+            } else {
+                "\">Load anew every "
+            });
+            html.time(seconds).raw("</a>");
+        }
+        html.raw("</footer></body></html>\n");
     }
 
     fn notice(&mut self, outcome: Outcome) {
