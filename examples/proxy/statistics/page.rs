@@ -1,15 +1,16 @@
-//! Who may see the page of a section, and what of it. HAProxy: `stats`.
+//! The page of a section: what it is asked, and what it shows. HAProxy: `stats`.
 
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
-use stickroute::haproxy::{AclCondition, Proxy, Rule, StatsPage, statistics_csv};
+use stickroute::haproxy::{AclCondition, Proxy, StatsPage, statistics_csv};
 use stickroute::{HttpRequest, Moment, Now};
 
+use super::gate::Gate;
 use super::ledger::{self, Section};
 use super::tally::Cause;
-use super::{form, report, secret, view as html_view};
+use super::{form, report, view as html_view};
 use crate::answer::Answer;
 use crate::fault::Fault;
 use crate::forward::view;
@@ -25,7 +26,7 @@ pub(crate) struct Page {
     pub(super) prefix: String,
     /// In seconds.
     pub(super) refresh: Option<u64>,
-    gate: Vec<Gate>,
+    gate: Gate,
     /// Who meets one of them may change the states of servers.
     admin: Vec<AclCondition>,
     /// Names of sections; empty is all of them.
@@ -41,27 +42,6 @@ pub(super) struct Shows {
     pub(super) node: Option<String>,
     pub(super) description: Option<String>,
 }
-
-/// A rule about who may see the page. HAProxy: `stats auth`, `stats http-request`.
-#[derive(Debug)]
-enum Gate {
-    Allow(Option<AclCondition>),
-    Deny(Option<AclCondition>),
-    /// With the challenge.
-    Ask(HeaderValue, Option<AclCondition>),
-    /// With what the accounts send, encoded.
-    Accounts(HeaderValue, Accounts),
-}
-
-struct Accounts(Vec<String>);
-
-impl std::fmt::Debug for Accounts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} accounts", self.0.len())
-    }
-}
-
-const REALM: &[u8] = b"HAProxy Statistics";
 
 impl Page {
     /// That of a section, if it has one. What cannot be followed goes to `faults`.
@@ -94,7 +74,7 @@ impl Page {
         Ok(Self {
             prefix: prefix.map_err(refuse)?.to_owned(),
             refresh: refresh.filter(|seconds| *seconds > 0),
-            gate: gate(lines, section)?,
+            gate: Gate::of(lines, section)?,
             admin: admin.collect::<words::Read<_>>()?,
             scope: scope.collect(),
             shows: Shows::of(lines),
@@ -113,7 +93,7 @@ impl Page {
         let is_known = [Method::GET, Method::HEAD, Method::POST].contains(&parts.method);
         let options = target.strip_prefix(&self.prefix).filter(|_| is_known)?;
         let view = view(parts, ends);
-        let (refusal, is_admin) = (self.refusal(parts, &view), self.admits(&view));
+        let (refusal, is_admin) = (self.gate.refusal(parts, &view), self.admits(&view));
         // It cannot be taken across an await.
         drop(view);
         let mut answer = match refusal {
@@ -169,31 +149,6 @@ impl Page {
         shown
     }
 
-    /// What who may not see the page is answered.
-    fn refusal(&self, parts: &Parts, view: &HttpRequest<'_>) -> Option<Answer> {
-        let holds = |condition: &Option<AclCondition>| {
-            let condition = condition.as_ref();
-            condition.is_none_or(|condition| condition.on_request(view))
-        };
-        for gate in &self.gate {
-            match gate {
-                Gate::Allow(condition) if holds(condition) => return None,
-                Gate::Deny(condition) if holds(condition) => {
-                    return Some(plain(
-                        StatusCode::FORBIDDEN,
-                        "this page is not for everybody\n",
-                    ));
-                }
-                Gate::Ask(challenge, condition) if holds(condition) => return Some(ask(challenge)),
-                Gate::Accounts(challenge, accounts) if !accounts.know(parts) => {
-                    return Some(ask(challenge));
-                }
-                _ => {}
-            }
-        }
-        None
-    }
-
     /// Whether the states of servers may be changed.
     fn admits(&self, view: &HttpRequest<'_>) -> bool {
         let mut conditions = self.admin.iter();
@@ -233,23 +188,6 @@ impl Shows {
     }
 }
 
-impl Accounts {
-    /// Compares with all of them, whether one fits or not.
-    fn know(&self, parts: &Parts) -> bool {
-        let field = parts.headers.get(header::AUTHORIZATION);
-        let (scheme, sent) = field
-            .and_then(|field| field.to_str().ok()?.trim().split_once(' '))
-            .unwrap_or_default();
-        let sent = sent.trim().as_bytes();
-        let fit = |account: &String| secret::is_equal(account.as_bytes(), sent);
-        let known = self
-            .0
-            .iter()
-            .fold(false, |known, account| known | fit(account));
-        known && scheme.eq_ignore_ascii_case("basic")
-    }
-}
-
 /// Nobody's script, nobody's frame, and nothing that is kept.
 const FIELDS: [(&str, &str); 5] = [
     ("cache-control", "no-cache"),
@@ -262,66 +200,6 @@ const FIELDS: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
 ];
-
-fn gate(lines: &StatsPage, section: words::Section<'_>) -> words::Read<Vec<Gate>> {
-    if !lines.accounts.is_empty() {
-        let realm = lines.realm.as_ref();
-        let challenge = challenge(realm.map_or(REALM, |word| word.bytes()));
-        let challenge = challenge.ok_or_else(|| unspeakable(realm.unwrap_or(&lines.place)))?;
-        let accounts = lines.accounts.iter();
-        let accounts = accounts.map(|account| secret::base64(account.credentials()));
-        return Ok(vec![Gate::Accounts(
-            challenge,
-            Accounts(accounts.collect()),
-        )]);
-    }
-    let rules = lines.rules.iter();
-    rules.map(|rule| gate_rule(rule, section)).collect()
-}
-
-fn gate_rule(rule: &Rule, section: words::Section<'_>) -> words::Read<Gate> {
-    let condition = rule.condition.as_ref();
-    let condition = condition.map(|words| condition_of(words, section, Moment::Request));
-    let condition = condition.transpose()?;
-    Ok(match rule.action.as_str() {
-        Some("allow") => Gate::Allow(condition),
-        Some("auth") => {
-            let realm = rule.arguments.get(1);
-            let challenge = challenge(realm.map_or(REALM, |word| word.bytes()));
-            let challenge = challenge.ok_or_else(|| unspeakable(realm.unwrap_or(&rule.action)))?;
-            Gate::Ask(challenge, condition)
-        }
-        _ => Gate::Deny(condition),
-    })
-}
-
-fn unspeakable(word: &stickroute::haproxy::Word) -> Fault {
-    Fault::new(word, "expected a text without control characters")
-}
-
-/// A quoted string (RFC 9110 section 5.6.4).
-fn challenge(realm: &[u8]) -> Option<HeaderValue> {
-    let mut value = b"Basic realm=\"".to_vec();
-    for byte in realm {
-        if matches!(byte, b'"' | b'\\') {
-            value.push(b'\\');
-        }
-        value.push(*byte);
-    }
-    value.push(b'"');
-    HeaderValue::from_bytes(&value).ok()
-}
-
-fn ask(challenge: &HeaderValue) -> Answer {
-    let mut answer = plain(
-        StatusCode::UNAUTHORIZED,
-        "a name and a password are needed\n",
-    );
-    answer
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, challenge.clone());
-    answer
-}
 
 pub(super) fn plain(status: StatusCode, text: &str) -> Answer {
     answer(status, "text/plain", text.to_owned())

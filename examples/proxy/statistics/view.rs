@@ -5,6 +5,7 @@ use stickroute::haproxy::{Mode, StatRow, StatServer, StatSubject, Statistics};
 use stickroute::{AdminState, Now, OperationalState, Reason, Status};
 
 use super::counters::REASONS;
+use super::facts_view::{backend, fact, frontend, of_limit};
 use super::form::Outcome;
 use super::html::Html;
 use super::ledger::{BackNumbers, Section};
@@ -192,20 +193,8 @@ impl View<'_> {
 
     fn server(&mut self, section: &Section, row: &StatRow, server: &StatServer, all: u64) {
         let counts = &row.counts;
+        self.name(server);
         let html = &mut self.html;
-        html.raw("<tr><th scope=row class=name>").text(&server.name);
-        if server.is_backup {
-            html.raw(" <span class=tag>backup</span>");
-        }
-        if self.page.shows.legends {
-            html.raw("<span class=legend>").text(&server.address);
-            html.raw("</span><span class=legend>id ").text(server.id);
-            if let Some(cookie) = &server.cookie {
-                html.raw(" · cookie ").text(cookie);
-            }
-            html.raw("</span>");
-        }
-        html.raw("</th>");
         cell(html, "State", |html| state(html, server));
         cell(html, "Weight", |html| html.text(server.status.weight()));
         cell(html, "Share", |html| html.share(counts.sessions, all));
@@ -235,6 +224,23 @@ impl View<'_> {
             self.buttons(section, server);
         }
         self.html.raw("</tr>");
+    }
+
+    fn name(&mut self, server: &StatServer) {
+        let html = &mut self.html;
+        html.raw("<tr><th scope=row class=name>").text(&server.name);
+        if server.is_backup {
+            html.raw(" <span class=tag>backup</span>");
+        }
+        if self.page.shows.legends {
+            html.raw("<span class=legend>").text(&server.address);
+            html.raw("</span><span class=legend>id ").text(server.id);
+            if let Some(cookie) = &server.cookie {
+                html.raw(" · cookie ").text(cookie);
+            }
+            html.raw("</span>");
+        }
+        html.raw("</th>");
     }
 
     fn buttons(&mut self, section: &Section, server: &StatServer) {
@@ -335,93 +341,12 @@ fn label(reason: Reason, numbers: &BackNumbers) -> &'static str {
     }
 }
 
-fn frontend(html: &mut Html, row: &StatRow, limit: Option<u32>) {
-    let counts = &row.counts;
-    html.raw("<dl class=facts>");
-    fact(html, "Clients now", |html| {
-        of_limit(html, counts.current, limit)
-    });
-    fact(html, "Most at a time", |html| html.number(counts.most));
-    fact(html, "Connections", |html| html.number(counts.connections));
-    if row.mode == Mode::Http {
-        fact(html, "Requests", |html| html.number(counts.requests));
-    }
-    traffic(html, row);
-    let refused = counts.denied_requests
-        + counts.denied_responses
-        + counts.denied_connections
-        + counts.denied_sessions;
-    fact(html, "Denied", |html| html.number(refused));
-    fact(html, "Bad requests", |html| {
-        html.number(counts.request_errors)
-    });
-    answers(html, row);
-    html.raw("</dl>");
-}
-
-fn backend(html: &mut Html, row: &StatRow) {
-    let counts = &row.counts;
-    let StatSubject::Backend(state) = &row.subject else {
-        return;
-    };
-    html.raw("<dl class=facts>");
-    fact(html, "Together", |html| {
-        html.raw(if state.is_up {
-            "<span class=\"state up\"><i aria-hidden=true>●</i> up</span>"
-        } else {
-            "<span class=\"state down\"><i aria-hidden=true>✕</i> down</span>"
-        })
-    });
-    fact(html, "Usable + backups", |html| {
-        html.text(state.active).raw(" + ").text(state.backups)
-    });
-    fact(html, "Sessions", |html| html.number(counts.sessions));
-    fact(html, "Waiting", |html| html.number(state.queued.into()));
-    let most = counts.most_queued.max(state.queued.into());
-    fact(html, "Most waiting", |html| html.number(most));
-    traffic(html, row);
-    answers(html, row);
-    html.raw("</dl>");
-}
-
-fn traffic(html: &mut Html, row: &StatRow) {
-    fact(html, "Bytes in", |html| html.bytes(row.counts.bytes_in));
-    fact(html, "Bytes out", |html| html.bytes(row.counts.bytes_out));
-}
-
-fn answers(html: &mut Html, row: &StatRow) {
-    if row.mode == Mode::Tcp {
-        return;
-    }
-    let names = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
-    for (name, count) in names.into_iter().zip(row.counts.responses) {
-        if count > 0 || matches!(name, "2xx" | "4xx" | "5xx") {
-            fact(html, name, |html| html.number(count));
-        }
-    }
-}
-
-fn fact(html: &mut Html, name: &'static str, value: impl FnOnce(&mut Html) -> &mut Html) {
-    html.raw("<div><dt>").raw(name).raw("</dt><dd>");
-    value(html).raw("</dd></div>");
-}
-
 /// A cell, which says on a narrow screen what it is.
 fn cell(html: &mut Html, name: &'static str, value: impl FnOnce(&mut Html) -> &mut Html) {
     let is_text = matches!(name, "State" | "Share");
     html.raw(if is_text { "<td" } else { "<td class=n" });
     html.raw(" data-name=\"").raw(name).raw("\">");
     value(html).raw("</td>");
-}
-
-fn of_limit(html: &mut Html, count: u64, limit: Option<u32>) -> &mut Html {
-    html.number(count);
-    if let Some(limit) = limit {
-        html.raw("<span class=limit> / ")
-            .number(limit.into())
-            .raw("</span>");
-    }
-    html
 }
 
 /// A sign and a word: colour is never the only mark.

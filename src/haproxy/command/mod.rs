@@ -6,6 +6,7 @@
 
 mod address;
 mod backend;
+mod csv;
 mod filter;
 mod help;
 mod key;
@@ -21,8 +22,8 @@ mod words;
 use std::borrow::Cow;
 
 use crate::{Backend, Now, StickTable};
+pub use csv::statistics_csv;
 use named_table::NamedTable;
-pub use stat::statistics_csv;
 pub use statistics::{
     ProcessInfo, StatBackend, StatCounts, StatRow, StatServer, StatSubject, Statistics,
 };
