@@ -37,7 +37,7 @@
 //! * `exchange.rs`: holds the server's slot until the response has ended, then logs;
 //!   `log/` says how and where.
 //!
-//! Beside them, `control.rs` is the operator's port, with HAProxy's runtime commands, and
+//! Beside them, `statistics` counts and shows, `control.rs` is the operator's port, with HAProxy's runtime commands, and
 //! `upkeep.rs` removes what has expired.
 
 mod answer;
@@ -76,6 +76,7 @@ mod serve;
 mod setup;
 mod site;
 mod sockets;
+mod statistics;
 mod stream;
 mod target;
 mod tcp;

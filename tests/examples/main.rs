@@ -8,6 +8,7 @@ mod published;
 mod retries;
 mod server;
 mod service;
+mod statistics;
 #[path = "../support/mod.rs"]
 mod support;
 mod takeover;

@@ -17,7 +17,7 @@ const fn entry(words: &'static str, arguments: &'static str, does: &'static str)
     }
 }
 
-const COMMANDS: [Entry; 14] = [
+const COMMANDS: [Entry; 16] = [
     entry(
         "clear table",
         "<table> [<filter>]*",
@@ -69,6 +69,7 @@ const COMMANDS: [Entry; 14] = [
         "change a weight (also: set server)",
     ),
     entry("show backend", "", "list the backends"),
+    entry("show info", "", "tell what is known of the process"),
     entry(
         "show servers conn",
         "[<backend>]",
@@ -78,6 +79,11 @@ const COMMANDS: [Entry; 14] = [
         "show servers state",
         "[<backend>]",
         "list the states of servers",
+    ),
+    entry(
+        "show stat",
+        "[<bk> <types> <srv>] [up|no-maint]",
+        "list what has been counted, as CSV",
     ),
     entry(
         "show table",
