@@ -231,7 +231,7 @@ impl Exchange {
         let story = &self.story;
         let by_ending = || Blame::of_ending(story.ending?);
         Account {
-            front: &self.front.counters,
+            front: &self.front,
             back: self.back.as_deref(),
             outcome: &self.outcome,
             is_http: self.front.mode == Mode::Http,

@@ -120,6 +120,15 @@ impl Front {
         }
     }
 
+    /// The other half of a `listen` section.
+    pub(crate) fn own_back(&self) -> Option<&Back> {
+        let Route::Rules(site) = &self.route else {
+            return None;
+        };
+        let back = site.backs.get(&self.name)?;
+        Arc::ptr_eq(&self.rules, &back.rules).then_some(&**back)
+    }
+
     /// The rules of a backend, unless they are those of this frontend, too.
     pub(crate) fn other_rules<'b>(&self, back: &'b Back) -> Option<&'b Rules> {
         (!Arc::ptr_eq(&self.rules, &back.rules)).then_some(&*back.rules)

@@ -180,8 +180,8 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             ":7:15: 'use-service': this action",
         ),
         (
-            " http-request set-header X %ci",
-            ":7:28: '%ci': character 1: % begins nothing",
+            " http-request set-header X %zz",
+            ":7:28: '%zz': character 1: there is no variable %zz",
         ),
         (
             " http-request deny errorfile /x",
@@ -192,8 +192,8 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             ":7:41: '200': expected a status from 301",
         ),
         (
-            " http-response set-header X %[src]",
-            ":7:29: '%[src]': not supported here",
+            " http-response set-header X %[path]",
+            ":7:29: '%[path]': not supported here",
         ),
         (
             " http-response deny if { src 10.0.0.1 }",

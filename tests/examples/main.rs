@@ -3,6 +3,7 @@
 mod client;
 mod command_line;
 mod configured;
+mod endings;
 mod hostile;
 mod published;
 mod retries;

@@ -10,12 +10,12 @@ use crate::answer::Answer;
 use crate::exchange::Outcome;
 use crate::log::Ending;
 use crate::pool::Pool;
-use crate::site::Back;
+use crate::site::{Back, Front};
 
 /// What there is to be counted of one that has ended.
 #[derive(Debug)]
 pub(crate) struct Account<'e> {
-    pub(crate) front: &'e Counters,
+    pub(crate) front: &'e Front,
     pub(crate) back: Option<&'e Back>,
     pub(crate) outcome: &'e Outcome,
     pub(crate) is_http: bool,
@@ -41,6 +41,8 @@ pub(crate) enum Blame {
     BadResponse,
     ClientLeft,
     ServerLeft,
+    /// It was silent in the middle of a response.
+    ServerSilent,
 }
 
 impl Blame {
@@ -64,7 +66,8 @@ impl Blame {
     pub(crate) fn of_ending((cause, phase): Ending) -> Option<Self> {
         match (cause, phase) {
             (Cause::Client, _) | (Cause::ClientTimeout, Phase::Data) => Some(Self::ClientLeft),
-            (Cause::Server | Cause::ServerTimeout, Phase::Data) => Some(Self::ServerLeft),
+            (Cause::Server, Phase::Data) => Some(Self::ServerLeft),
+            (Cause::ServerTimeout, Phase::Data) => Some(Self::ServerSilent),
             _ => None,
         }
     }
@@ -73,17 +76,33 @@ impl Blame {
 impl Account<'_> {
     /// Adds it all up, once.
     pub(crate) fn settle(&self) {
-        self.add_to(self.front);
-        self.add_response(self.front);
+        self.settle_front(&self.front.counters);
+        match (self.back, self.front.own_back()) {
+            (Some(back), _) => self.settle_back(back),
+            // HAProxy: both halves of a `listen` section count the bytes.
+            (None, Some(own)) => self.add_bytes(&own.numbers.counters),
+            (None, None) => {}
+        }
+    }
+
+    fn settle_front(&self, counters: &Counters) {
+        self.add_to(counters);
+        if self.is_http {
+            add_response(counters, self.status);
+        }
         match self.blame {
-            Some(Blame::BadRequest) => self.front.add(Count::RequestErrors, 1),
-            Some(Blame::Intercepted) => self.front.add(Count::Intercepted, 1),
+            Some(Blame::BadRequest) => counters.add(Count::RequestErrors, 1),
+            Some(Blame::Intercepted) => counters.add(Count::Intercepted, 1),
             _ => {}
         }
-        let Some(back) = self.back else { return };
+    }
+
+    fn settle_back(&self, back: &Back) {
         let numbers = &back.numbers;
         self.add_to(&numbers.counters);
-        self.add_response(&numbers.counters);
+        if self.is_http {
+            add_response(&numbers.counters, self.status);
+        }
         self.add_ending(&numbers.counters);
         let Outcome::Selected(selection) = self.outcome else {
             return;
@@ -97,8 +116,8 @@ impl Account<'_> {
             counters.raise(Count::Most, u64::from(selection.server().in_flight()));
             count_choice(counters, selection.reason());
             self.add_to(counters);
-            if let Some(answered) = self.answered {
-                counters.count_response(Some(answered));
+            if self.answered.is_some() {
+                add_response(counters, self.answered);
             }
             self.add_ending(counters);
         }
@@ -106,24 +125,18 @@ impl Account<'_> {
 
     /// What is counted everywhere.
     fn add_to(&self, counters: &Counters) {
-        counters.add(Count::BytesIn, self.bytes_in);
-        counters.add(Count::BytesOut, self.bytes_out);
+        self.add_bytes(counters);
         if self.blame == Some(Blame::Denied) {
             let is_response = self.answered.is_some();
             let count = [Count::DeniedRequests, Count::DeniedResponses];
             counters.add(count[usize::from(is_response)], 1);
         }
-        if self.is_http {
-            counters.add(Count::Requests, 1);
-        }
         counters.touch(Now::system());
     }
 
-    /// What is counted where the client comes by.
-    fn add_response(&self, counters: &Counters) {
-        if self.is_http {
-            counters.count_response(self.status);
-        }
+    fn add_bytes(&self, counters: &Counters) {
+        counters.add(Count::BytesIn, self.bytes_in);
+        counters.add(Count::BytesOut, self.bytes_out);
     }
 
     /// What is counted of backends and servers.
@@ -135,7 +148,7 @@ impl Account<'_> {
             Some(Blame::ServerLeft) if self.is_http => {
                 &[Count::ServerAborts, Count::ResponseErrors]
             }
-            Some(Blame::ServerLeft) => &[Count::ServerAborts],
+            Some(Blame::ServerLeft | Blame::ServerSilent) => &[Count::ServerAborts],
             Some(Blame::ClientLeft) => &[Count::ClientAborts],
             _ => &[],
         };
@@ -197,6 +210,13 @@ impl Attempt {
             note_queues(back);
         }
     }
+}
+
+/// Counts a request, and what became of it. HAProxy: at a server those without an answer are
+/// none.
+fn add_response(counters: &Counters, status: Option<StatusCode>) {
+    counters.add(Count::Requests, 1);
+    counters.count_response(status);
 }
 
 /// The algorithm has chosen a server, or not.
