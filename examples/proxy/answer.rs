@@ -18,8 +18,21 @@ pub(crate) enum Answer {
     Page(StatusCode, Ending),
     /// Just this.
     Made(Made, Ending),
+    /// What a rule says that denies.
+    Denied(Box<Answer>),
     /// Nothing: the client has gone.
     Nothing,
+}
+
+impl Answer {
+    /// How the exchange ends with it.
+    pub(crate) fn ending(&self) -> Ending {
+        match self {
+            Self::Page(_, ending) | Self::Made(_, ending) => *ending,
+            Self::Denied(answer) => answer.ending(),
+            Self::Nothing => (Cause::Client, Phase::Data),
+        }
+    }
 }
 
 pub(crate) const fn no_server() -> Answer {

@@ -7,7 +7,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use stickroute::haproxy::{
     Bind, Configuration, ConfigurationError, ConfigurationReader, Finding, Location, Proxy,
@@ -22,6 +21,7 @@ use crate::log::{Lines, Log};
 use crate::pool::{Pool, Reuse};
 use crate::rules::Rules;
 use crate::site::{Back, BackTimeouts, Front, Route, Site};
+use crate::statistics::ledger::Ledger;
 use crate::stream::Patience;
 use crate::told;
 use crate::voice::Voice;
@@ -63,14 +63,19 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     let mut findings = configuration.findings().iter();
     let is_odd = findings.any(|finding| finding.severity() == Severity::Warning);
     let has_warnings = is_odd || !warnings.is_empty();
+    let ledger = Ledger::new(&configuration);
     let backs = proxies.iter().filter(|(proxy, _)| proxy.kind.is_backend());
     let backs = backs.map(|(proxy, rules)| {
         let name = proxy.name.value.clone();
-        let back = back(proxy, rules, &routing, log_of(&logs, proxy));
+        let back = back(proxy, rules, (&routing, &ledger), log_of(&logs, proxy));
         (name, Arc::new(back))
     });
     let backs: BTreeMap<_, _> = backs.collect();
-    let site = Arc::new(Site { routing, backs });
+    let site = Arc::new(Site {
+        routing,
+        backs,
+        ledger,
+    });
     let fronts = proxies.iter().filter(|(proxy, _)| proxy.kind.is_frontend());
     let fronts = fronts.map(|(proxy, rules)| {
         let front = front(proxy, rules, &site, log_of(&logs, proxy));
@@ -201,9 +206,12 @@ fn front(proxy: &Proxy, rules: &Arc<Rules>, site: &Arc<Site>, log: Log) -> Front
         .maxconn
         .as_ref()
         .map_or(0, |limit| limit.value);
+    let numbers = site.ledger.front(&proxy.name.value);
+    let counters = numbers.map(|numbers| Arc::clone(&numbers.counters));
     Front {
         name: proxy.name.value.clone(),
         mode: proxy.mode,
+        counters: counters.unwrap_or_default(),
         rules: Arc::clone(rules),
         patience: Patience {
             head,
@@ -217,7 +225,6 @@ fn front(proxy: &Proxy, rules: &Arc<Rules>, site: &Arc<Site>, log: Log) -> Front
         closes_servers: closes_servers(proxy),
         route: Route::Rules(Arc::clone(site)),
         log,
-        clients: AtomicU64::new(0),
     }
 }
 
@@ -234,13 +241,19 @@ pub(crate) fn room(limit: u32) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)))
 }
 
-fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>, log: Log) -> Back {
+fn back(
+    proxy: &Proxy,
+    rules: &Arc<Rules>,
+    (routing, ledger): (&Routing<Pool>, &Ledger),
+    log: Log,
+) -> Back {
     let connect = proxy.timeout(Timeout::Connect);
     let reuse = proxy.backend.http_reuse.as_ref();
     Back {
         name: proxy.name.value.clone(),
         mode: proxy.mode,
         backend: routing.backend(&proxy.name.value).cloned(),
+        numbers: ledger.back(&proxy.name.value).cloned().unwrap_or_default(),
         rules: Arc::clone(rules),
         timeouts: BackTimeouts {
             connect,
@@ -251,7 +264,6 @@ fn back(proxy: &Proxy, rules: &Arc<Rules>, routing: &Routing<Pool>, log: Log) ->
         },
         log,
         has_cookie: proxy.backend.cookie.is_some(),
-        sessions: AtomicU64::new(0),
         keeps_alive: !closes_servers(proxy),
         reuse: match reuse.and_then(|word| word.as_str()) {
             Some("never") => Reuse::Never,

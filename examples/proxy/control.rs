@@ -65,7 +65,7 @@ impl Control {
     ) -> io::Result<Option<Wish>> {
         let runtime = match &self.subject {
             Subject::Backend(backend) => Runtime::new(self.started).backend(PROXY, backend),
-            Subject::Site(site) => site.routing.runtime(self.started),
+            Subject::Site(site) => site.routing.runtime(self.started).statistics(&**site),
         };
         let mut wish = None;
         for answer in runtime.level(self.level).answers(line, Now::system()) {

@@ -1,5 +1,5 @@
 //! One request from its first byte to the last of the response: it holds the slot on
-//! the server, and logs one line at its end, however it ends.
+//! the server, and feeds the log and the statistics at its end, however it ends.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -13,8 +13,8 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::response;
-use stickroute::haproxy::{Cause, LogRecord, Phase};
-use stickroute::{Now, ResponseCookie, SelectError, Selection};
+use stickroute::haproxy::{Cause, LogRecord, Mode, Phase};
+use stickroute::{Admission, Failure, Now, ResponseCookie, Retry, SelectError, Selection};
 
 use crate::answer::Answer;
 use crate::body::{BoxError, Patient, Silence};
@@ -23,6 +23,8 @@ use crate::log::{Ending, Log, Story, Tried};
 use crate::pool::Pool;
 use crate::queue::NoTurn;
 use crate::site::{Back, Front};
+use crate::statistics::account::{Account, Attempt, Blame};
+use crate::statistics::counters::{self, Count};
 use crate::stream::{Beginning, Counted, Ends};
 
 /// A request under way.
@@ -42,6 +44,10 @@ pub(crate) struct Exchange {
     counted: Option<Counted>,
     /// How many requests there were before.
     number: u64,
+    /// What the server has answered.
+    answered: Option<StatusCode>,
+    /// As what the statistics count it; `None` is what its end says.
+    pub(crate) blame: Option<Blame>,
     pub(crate) story: Story,
 }
 
@@ -100,13 +106,15 @@ impl Exchange {
             otherwise: "closed",
             counted: None,
             number: REQUESTS.fetch_add(1, Relaxed),
+            answered: None,
+            blame: None,
             story,
         }
     }
 
     /// It is balanced in this backend.
     pub(crate) fn enter(&mut self, back: &Arc<Back>) {
-        back.sessions.fetch_add(1, Relaxed);
+        back.numbers.counters.enter();
         self.back = Some(Arc::clone(back));
     }
 
@@ -127,6 +135,7 @@ impl Exchange {
 
     /// The head of the server's response is there, as it came.
     pub(crate) fn answered(&mut self, parts: &response::Parts) {
+        self.answered = Some(parts.status);
         self.story.answer(parts);
         if let Log::Lines(log) = &self.front.log {
             self.story.response = log.captures.of_response(&parts.headers);
@@ -135,12 +144,9 @@ impl Exchange {
 
     /// The proxy answers by itself.
     pub(crate) fn refused(&mut self, answer: &Answer) {
-        let told = match answer {
-            Answer::Page(_, ending) | Answer::Made(_, ending) => *ending,
-            Answer::Nothing => (Cause::Client, Phase::Data),
-        };
         let ending = self.story.ending.or_else(|| self.no_server());
-        self.story.ending = ending.or(Some(told));
+        self.story.ending = ending.or(Some(answer.ending()));
+        self.blame = Blame::of(answer);
     }
 
     /// There is no server for it.
@@ -163,12 +169,20 @@ impl Exchange {
     }
 
     /// The selected server cannot be reached; it may be the last.
-    pub(crate) fn has_failed(&mut self, selection: &Selection<Pool>) {
+    pub(crate) fn has_failed(&mut self, selection: &Selection<Pool>, failure: Failure) -> Attempt {
         self.story.tried = Some(Tried {
             server: selection.server().name().to_owned(),
             retries: selection.retries(),
             redispatched: selection.is_redispatched(),
         });
+        Attempt::new(selection, failure)
+    }
+
+    /// What is done about that.
+    pub(crate) fn retries(&self, attempt: &Attempt, retry: &Retry<Pool, Admission<Pool>>) {
+        if let Some(back) = &self.back {
+            attempt.settle(back, retry);
+        }
     }
 
     fn selection(&self) -> Option<&Selection<Pool>> {
@@ -185,9 +199,6 @@ impl Exchange {
             return;
         };
         self.story.timers.total = self.taken();
-        if is_end {
-            self.close();
-        }
         let record = self.record();
         if is_end {
             log.end(&record);
@@ -213,6 +224,23 @@ impl Exchange {
             }
         };
         self.story.ending = Some((Cause::Client, phase));
+    }
+
+    /// What there is to be counted.
+    fn account(&self) -> Account<'_> {
+        let story = &self.story;
+        let by_ending = || Blame::of_ending(story.ending?);
+        Account {
+            front: &self.front,
+            back: self.back.as_deref(),
+            outcome: &self.outcome,
+            is_http: self.front.mode == Mode::Http,
+            status: self.status,
+            answered: self.answered,
+            blame: self.blame.or_else(by_ending),
+            bytes_in: story.from_client.bytes(),
+            bytes_out: story.from_server.bytes(),
+        }
     }
 
     fn taken(&self) -> std::time::Duration {
@@ -243,8 +271,8 @@ impl Exchange {
         record.unique_id = &story.unique_id;
         record.request_counter = self.number;
         record.process_id = std::process::id();
-        record.frontend_connections = self.front.clients.load(Relaxed);
-        record.connections = crate::listener::clients();
+        record.frontend_connections = self.front.counters.get(Count::Current);
+        record.connections = counters::clients();
         self.add_backend(&mut record);
         self.add_ending(&mut record);
         record
@@ -253,7 +281,8 @@ impl Exchange {
     fn add_backend<'r>(&'r self, record: &mut LogRecord<'r>) {
         let Some(back) = &self.back else { return };
         record.backend = Some(&back.name);
-        record.backend_connections = back.sessions.load(Relaxed).saturating_sub(1);
+        let sessions = back.numbers.counters.get(Count::Current);
+        record.backend_connections = sessions.saturating_sub(1);
         if let Some(selection) = self.selection() {
             let server = selection.server();
             record.server = Some(server.name());
@@ -291,13 +320,15 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        self.close();
+        self.account().settle();
         match self.front.log {
             // A log that cannot be written must not take requests down.
             Log::Plain => drop(writeln!(std::io::stderr(), "{self}")),
             Log::Lines(_) => self.tell(true),
         }
         if let Some(back) = &self.back {
-            back.sessions.fetch_sub(1, Relaxed);
+            back.numbers.counters.leave();
         }
     }
 }
@@ -337,7 +368,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Logs a request that was refused before it could be read, and why.
+/// Tells of a request that was refused before it could be read, and why.
 pub(crate) fn unread(
     front: &Arc<Front>,
     (client, beginning): (Ends, Beginning),
@@ -349,6 +380,7 @@ pub(crate) fn unread(
     exchange.tell(false);
     exchange.status = Some(status);
     exchange.story.ending = Some(ending);
+    exchange.blame = Some(Blame::BadRequest);
 }
 
 /// The body of a response on its way through; its end is the end of the exchange.

@@ -138,13 +138,12 @@ impl Filters {
             match &rule.action {
                 Action::Allow => break,
                 Action::SetStatus(status) => parts.status = *status,
-                Action::Page(status, ending) => return Err(Answer::Page(*status, *ending)),
-                Action::Answer(reply, ending) => {
-                    let made = reply.fill(|format| on_response(format, record, &view));
-                    return Err(Answer::Made(made, *ending));
-                }
                 action => {
-                    let value = action.value(|format| on_response(format, record, &view));
+                    let fill = |format: &LogFormat| on_response(format, record, &view);
+                    if let Some(answer) = action.answer(fill) {
+                        return Err(answer);
+                    }
+                    let value = action.value(fill);
                     action.edit(&mut parts.headers, value);
                 }
             }
@@ -185,11 +184,6 @@ impl HttpRule {
         let fill =
             |format: &LogFormat, parts: &Parts| on_request(format, record, &view(parts, *ends));
         match &self.action {
-            Action::Page(status, ending) => return Err(Answer::Page(*status, *ending)),
-            Action::Answer(reply, ending) => {
-                let made = reply.fill(|format| fill(format, parts));
-                return Err(Answer::Made(made, *ending));
-            }
             Action::Redirect(redirect) => {
                 let (uri, headers) = (&parts.uri, &parts.headers);
                 let made = redirect.fill(uri, headers, |format| fill(format, parts));
@@ -205,6 +199,9 @@ impl HttpRule {
             }
             Action::SetSource(expression) => set_source(expression, parts, ends),
             action => {
+                if let Some(answer) = action.answer(|format| fill(format, parts)) {
+                    return Err(answer);
+                }
                 let value = action.value(|format| fill(format, parts));
                 action.edit(&mut parts.headers, value);
             }
@@ -251,6 +248,21 @@ fn set_source(expression: &Expression, parts: &Parts, ends: &mut Ends) {
 }
 
 impl Action {
+    /// The answer of `deny` or `return`.
+    fn answer(&self, fill: impl Fn(&LogFormat) -> Vec<u8>) -> Option<Answer> {
+        let answer = match self {
+            Self::Page(status, ending) => Answer::Page(*status, *ending),
+            Self::Answer(reply, ending) => Answer::Made(reply.fill(fill), *ending),
+            _ => return None,
+        };
+        let denies = answer.ending().0 == Cause::Proxy;
+        Some(if denies {
+            Answer::Denied(Box::new(answer))
+        } else {
+            answer
+        })
+    }
+
     /// What a header becomes. A value that no header can have is left out.
     fn value(&self, fill: impl FnOnce(&LogFormat) -> Vec<u8>) -> Option<HeaderValue> {
         match self {

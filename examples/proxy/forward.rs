@@ -30,7 +30,9 @@ use crate::pool::{self, Connection, Pool, RequestBody, Reuse};
 use crate::queue::{self, NoTurn};
 use crate::relay::Side;
 use crate::replay::Recorded;
-use crate::site::{Back, Front};
+use crate::rules::Rules;
+use crate::site::{Back, Front, Route};
+use crate::statistics::account;
 use crate::stream::Ends;
 use crate::tunnel::Tunnel;
 use crate::wire::Refusal;
@@ -190,23 +192,23 @@ impl Way<'_> {
         Ok(response)
     }
 
-    async fn forward(&mut self, body: Incoming) -> Result<(response::Parts, Patient), Answer> {
+    async fn forward(&mut self, mut body: Incoming) -> Result<(response::Parts, Patient), Answer> {
         if self.parts.method == Method::CONNECT && self.parts.version == Version::HTTP_2 {
             let ending = (Cause::Proxy, Phase::Request);
             return Err(Answer::Page(StatusCode::NOT_IMPLEMENTED, ending));
         }
         headers::remove_listed(&mut self.parts.headers);
-        let (back, backend) = self.route()?;
+        let (back, backend) = self.route(&mut body).await?;
         self.select(&back, &backend).await?;
         let mut response = self.obtain(&back, &backend, body).await?;
         self.client.under_way.interim_sent().await;
         self.tunnel = self.agreed(&back, &mut response)?;
         let (mut parts, body) = response.into_parts();
-        self.exchange.answered(&parts);
         let body = Patient::new(body, back.timeouts.server, Pulse::default());
         let mut body = body.counted(&self.exchange.story.from_server);
         let broken = |_| answer::bad_answer(Cause::Proxy);
         body.peek().await.map_err(broken)?;
+        self.exchange.answered(&parts);
         self.respond(&back, &backend, &mut parts)?;
         Ok((parts, body))
     }
@@ -221,6 +223,7 @@ impl Way<'_> {
         let status = match answer {
             Answer::Page(status, _) => status,
             Answer::Made(made, _) => return Ok(*made),
+            Answer::Denied(answer) => return self.made(*answer),
             Answer::Nothing => return Err(ClientLeft),
         };
         let back = self.back.as_ref().map(|back| &back.rules.pages);
@@ -272,17 +275,22 @@ impl Way<'_> {
     }
 
     /// Follows the rules of the frontend, finds the backend, and follows its rules.
-    fn route(&mut self) -> Result<(Arc<Back>, Arc<Backend<Pool>>), Answer> {
+    async fn route(
+        &mut self,
+        body: &mut Incoming,
+    ) -> Result<(Arc<Back>, Arc<Backend<Pool>>), Answer> {
         let front = self.front;
         let filters = &front.rules.filters;
         filters.on_request(&self.exchange.record(), &mut self.ends, &mut self.parts)?;
         self.exchange.identify(&mut self.parts.headers);
+        self.statistics(&front.rules, body).await?;
         let back = front.route(&self.view()).ok_or_else(answer::no_server)?;
         self.exchange.enter(&back);
         self.back = Some(Arc::clone(&back));
         if let Some(rules) = front.other_rules(&back) {
             let filters = &rules.filters;
             filters.on_request(&self.exchange.record(), &mut self.ends, &mut self.parts)?;
+            self.statistics(rules, body).await?;
         }
         let options = [&front.rules, &back.rules].map(|rules| &rules.filters.forwardfor);
         forwardfor::add(options, self.ends, &mut self.parts.headers);
@@ -290,11 +298,23 @@ impl Way<'_> {
         Ok((back, backend))
     }
 
+    /// The page of statistics of a section is an answer, as those of rules are.
+    async fn statistics(&self, rules: &Rules, body: &mut Incoming) -> Result<(), Answer> {
+        let (Some(page), Route::Rules(site)) = (&rules.page, &self.front.route) else {
+            return Ok(());
+        };
+        let answer = page.answer(site, &self.parts, self.ends, body).await;
+        answer.map_or(Ok(()), Err)
+    }
+
     async fn select(&mut self, back: &Back, backend: &Backend<Pool>) -> Result<(), Answer> {
         let admitted = backend.admit(&self.view(), Now::system());
         let readmit = |sent_back| backend.readmit(sent_back, &self.view(), Now::system());
         let mut place = Place::default();
-        let waits = |waiting: &_| place = Place::of(waiting, backend);
+        let waits = |waiting: &_| {
+            place = Place::of(waiting, backend);
+            account::note_queues(back);
+        };
         let selected = queue::wait(admitted, back.timeouts.queue, readmit, waits).await;
         let story = &mut self.exchange.story;
         story.place = place;
@@ -487,9 +507,10 @@ impl Way<'_> {
         let Outcome::Selected(selection) = outcome else {
             return Err(answer::no_server());
         };
-        self.exchange.has_failed(&selection);
+        let attempt = self.exchange.has_failed(&selection, failure);
         let now = Now::system();
         let retry = backend.redispatch_or_wait(selection, &self.view(), failure, now);
+        self.exchange.retries(&attempt, &retry);
         let readmit = |sent_back| backend.readmit(sent_back, &self.view(), Now::system());
         let next = queue::retry(retry, back.timeouts.queue, readmit).await;
         let pause = next.as_ref().map_or(Duration::ZERO, |(_, pause)| *pause);

@@ -118,10 +118,6 @@ fn proxy_errors(proxy: &Proxy, faults: &mut Vec<Fault>) {
             "this option is not supported by this program",
         ));
     }
-    if let Some(word) = proxy.stats.first().and_then(|line| line.first()) {
-        let message = "this program has no page of statistics; expected no stats line";
-        faults.push(Fault::new(word, message));
-    }
     if let Some(timeout) = proxy.timeouts.get(&Timeout::Tarpit) {
         let message = "tarpit is not supported by this program";
         faults.push(Fault::at(&timeout.location, "timeout", message));

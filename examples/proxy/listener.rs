@@ -2,7 +2,6 @@
 
 use std::future::ready;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -24,6 +23,7 @@ use crate::pool::Pool;
 use crate::proxy_protocol;
 use crate::site::Front;
 use crate::sockets::Listener;
+use crate::statistics::counters::{Count, Visit};
 use crate::stream::{Ends, PatientStream, Refuse, Stream, UnderWay};
 use crate::tcp::{self, View};
 use crate::wire::Refusal;
@@ -101,35 +101,9 @@ fn enter(door: &Door, stream: Box<dyn Stream>, ends: Ends, guest: &Guest) -> one
         }
         // Nobody may want to know any more.
         let _ = entered.send(());
-        let _present = Present::new(&front);
         greet(front, stream, ends, accepts_proxy, guest).await;
     });
     enters
-}
-
-static CLIENTS: AtomicU64 = AtomicU64::new(0);
-
-/// Connections of all clients there are.
-pub(crate) fn clients() -> u64 {
-    CLIENTS.load(Relaxed)
-}
-
-/// A client that is there, until it is dropped.
-struct Present(Arc<Front>);
-
-impl Present {
-    fn new(front: &Arc<Front>) -> Self {
-        CLIENTS.fetch_add(1, Relaxed);
-        front.clients.fetch_add(1, Relaxed);
-        Self(Arc::clone(front))
-    }
-}
-
-impl Drop for Present {
-    fn drop(&mut self) {
-        CLIENTS.fetch_sub(1, Relaxed);
-        self.0.clients.fetch_sub(1, Relaxed);
-    }
 }
 
 /// Serves one client.
@@ -140,9 +114,11 @@ async fn greet(
     accepts_proxy: bool,
     guest: Guest,
 ) {
+    front.counters.add(Count::Connections, 1);
     if !is_welcome(&front.rules.connection, ends) {
-        return;
+        return front.counters.add(Count::DeniedConnections, 1);
     }
+    let _visit = Visit::begin(&front.counters);
     if accepts_proxy {
         let header = proxy_protocol::read(&mut stream, ends);
         let header = match front.client {
@@ -153,7 +129,7 @@ async fn greet(
         ends = told;
     }
     if !is_welcome(&front.rules.session, ends) {
-        return;
+        return front.counters.add(Count::DeniedSessions, 1);
     }
     match front.mode {
         Mode::Http => http(front, stream, ends, guest).await,

@@ -34,11 +34,12 @@
 //! * `pool.rs`: connections to one server, the payload of that server;
 //! * `headers.rs`, `body.rs`: what a proxy takes off and puts on, and what it waits for;
 //! * `tunnel.rs`: what is no HTTP any more;
-//! * `exchange.rs`: holds the server's slot until the response has ended, then logs;
-//!   `log/` says how and where.
+//! * `exchange.rs`: holds the server's slot until the response has ended, then feeds
+//!   `log/`, which says how and where, and `statistics/`.
 //!
-//! Beside them, `control.rs` is the operator's port, with HAProxy's runtime commands, and
-//! `upkeep.rs` removes what has expired, and `checks.rs` asks servers how they are.
+//! Beside them, `statistics/` counts and shows, `control.rs` is the operator's port, with
+//! HAProxy's runtime commands, `upkeep.rs` removes what has expired, and `checks.rs` asks
+//! servers how they are.
 
 mod answer;
 mod arguments;
@@ -77,6 +78,7 @@ mod serve;
 mod setup;
 mod site;
 mod sockets;
+mod statistics;
 mod stream;
 mod target;
 mod tcp;

@@ -11,6 +11,7 @@ use crate::inspect::{self, ContentRule, Inspection, Verdict};
 use crate::pages::Pages;
 use crate::pool::Pool;
 use crate::rule_words::{self, condition_of};
+use crate::statistics::page::Page;
 use crate::words::Section;
 
 /// Rules of a `frontend`, `backend` or `listen` section.
@@ -18,6 +19,8 @@ use crate::words::Section;
 pub(crate) struct Rules {
     pub(crate) filters: Filters,
     pub(crate) pages: Pages,
+    /// HAProxy: `stats`.
+    pub(crate) page: Option<Page>,
     /// Asked before a PROXY header is read. HAProxy: `tcp-request connection`.
     pub(crate) connection: Inspection,
     /// Asked behind it. HAProxy: `tcp-request session`.
@@ -42,6 +45,7 @@ impl Rules {
         let mut rules = Self {
             filters: rule_words::filters(proxy, section, faults),
             pages: Pages::of(proxy, section, faults),
+            page: Page::of(proxy, section, faults),
             ..Self::default()
         };
         for rule in &proxy.rules {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use stickroute::haproxy::{Mode, Routing};
@@ -13,6 +12,8 @@ use tokio::sync::Semaphore;
 use crate::log::Log;
 use crate::pool::{Pool, Reuse};
 use crate::rules::Rules;
+use crate::statistics::counters::Counters;
+use crate::statistics::ledger::{BackNumbers, Ledger};
 use crate::stream::Patience;
 
 /// What clients come to.
@@ -20,6 +21,7 @@ use crate::stream::Patience;
 pub(crate) struct Front {
     pub(crate) name: String,
     pub(crate) mode: Mode,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) patience: Patience,
     /// Silence of a client.
@@ -34,8 +36,6 @@ pub(crate) struct Front {
     pub(crate) closes_servers: bool,
     pub(crate) route: Route,
     pub(crate) log: Log,
-    /// Connections there are.
-    pub(crate) clients: AtomicU64,
 }
 
 /// Where requests of a frontend go.
@@ -52,6 +52,7 @@ pub(crate) enum Route {
 pub(crate) struct Site {
     pub(crate) routing: Routing<Pool>,
     pub(crate) backs: BTreeMap<String, Arc<Back>>,
+    pub(crate) ledger: Ledger,
 }
 
 /// Where requests are balanced.
@@ -62,6 +63,7 @@ pub(crate) struct Back {
     pub(crate) mode: Mode,
     /// `None` if it has no servers.
     pub(crate) backend: Option<Arc<Backend<Pool>>>,
+    pub(crate) numbers: Arc<BackNumbers>,
     /// Those of a `listen` section are its frontend's, too.
     pub(crate) rules: Arc<Rules>,
     pub(crate) timeouts: BackTimeouts,
@@ -69,8 +71,6 @@ pub(crate) struct Back {
     pub(crate) log: Log,
     /// Whether there is persistence by cookie.
     pub(crate) has_cookie: bool,
-    /// Requests and connections there are.
-    pub(crate) sessions: AtomicU64,
     /// Whether connections to servers are kept for further requests.
     pub(crate) keeps_alive: bool,
     pub(crate) reuse: Reuse,
@@ -92,6 +92,7 @@ impl Front {
         Self {
             name: String::new(),
             mode: Mode::Http,
+            counters: Arc::default(),
             rules: Arc::clone(&back.rules),
             patience: Patience {
                 head: Some(Duration::from_secs(30)),
@@ -105,7 +106,6 @@ impl Front {
             closes_servers: false,
             route: Route::One(back),
             log: Log::Plain,
-            clients: AtomicU64::new(0),
         }
     }
 
@@ -122,6 +122,15 @@ impl Front {
         }
     }
 
+    /// The other half of a `listen` section.
+    pub(crate) fn own_back(&self) -> Option<&Back> {
+        let Route::Rules(site) = &self.route else {
+            return None;
+        };
+        let back = site.backs.get(&self.name)?;
+        Arc::ptr_eq(&self.rules, &back.rules).then_some(&**back)
+    }
+
     /// The rules of a backend, unless they are those of this frontend, too.
     pub(crate) fn other_rules<'b>(&self, back: &'b Back) -> Option<&'b Rules> {
         (!Arc::ptr_eq(&self.rules, &back.rules)).then_some(&*back.rules)
@@ -135,6 +144,7 @@ impl Back {
             name: String::new(),
             mode: Mode::Http,
             backend: Some(backend),
+            numbers: Arc::default(),
             rules: Arc::default(),
             timeouts: BackTimeouts {
                 connect: Some(connect),
@@ -143,7 +153,6 @@ impl Back {
             },
             log: Log::Plain,
             has_cookie: true,
-            sessions: AtomicU64::new(0),
             keeps_alive: true,
             reuse: Reuse::Always,
         }

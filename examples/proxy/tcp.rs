@@ -21,6 +21,7 @@ use crate::pool::{self, Pool};
 use crate::queue;
 use crate::relay::{Side, pump};
 use crate::site::{Back, Front};
+use crate::statistics::account::{self, Blame};
 use crate::stream::{Ends, Stream};
 
 /// What routing sees of a connection.
@@ -108,6 +109,12 @@ impl Session {
             Some(limit) => time::timeout(limit.max(rules.delay), decided).await??,
             None => decided.await?,
         };
+        if verdict == Verdict::Reject {
+            self.exchange.blame = Some(Blame::Denied);
+            let story = &mut self.exchange.story;
+            story.ending = Some((Cause::Proxy, Phase::Request));
+            story.from_client.add(self.payload.len());
+        }
         accepted(verdict)
     }
 
@@ -125,7 +132,10 @@ impl Session {
         let readmit = |sent_back| backend.readmit(sent_back, &view, Now::system());
         let admitted = backend.admit(&view, Now::system());
         let mut place = Place::default();
-        let waits = |waiting: &_| place = Place::of(waiting, backend);
+        let waits = |waiting: &_| {
+            place = Place::of(waiting, backend);
+            account::note_queues(back);
+        };
         let waited = queue::wait(admitted, back.timeouts.queue, &readmit, waits).await;
         let story = &mut self.exchange.story;
         story.place = place;
@@ -144,9 +154,10 @@ impl Session {
                 }
                 Err(failure) => failure,
             };
-            self.exchange.has_failed(&selection);
+            let attempt = self.exchange.has_failed(&selection, failure);
             let now = Now::system();
             let retry = backend.redispatch_or_wait(selection, &view, failure, now);
+            self.exchange.retries(&attempt, &retry);
             match queue::retry(retry, back.timeouts.queue, &readmit).await {
                 Ok((next, pause)) => {
                     selection = next;

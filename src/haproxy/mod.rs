@@ -23,13 +23,17 @@ mod states;
 
 pub use acl::{AclCondition, AclError, AclProblem, Acls};
 pub use balance::{selector, selector_seeded};
-pub use command::{Answer, Level, MAX_LINE, ProxyId, Runtime, ServerData, Wish};
+pub use command::{
+    Answer, Level, MAX_LINE, ProcessInfo, ProxyId, Runtime, ServerData, StatBackend, StatCounts,
+    StatRow, StatServer, StatSubject, Statistics, Wish, statistics_csv,
+};
 pub use config::{
     Acl, BackendSettings, Bind, CheckLine, ConditionWords, ConditionalRule, Configuration,
     ConfigurationError, ConfigurationReader, CookieCapture, Endpoint, Finding, FindingKind,
     FrontendSettings, Global, HeaderCapture, Host, Located, Location, LogLine, LogSettings,
     LogStyle, LogTarget, Mode, Peer, Peers, PeersTable, PersistLine, Port, Proxy, ProxyKind, Rule,
-    Ruleset, ServerLine, ServerSettings, Severity, StickLine, StoredData, TableLine, Timeout, Word,
+    Ruleset, ServerLine, ServerSettings, Severity, StatsAccount, StatsPage, StickLine, StoredData,
+    TableLine, Timeout, Word,
 };
 pub use error::DirectiveError;
 pub use expression::{ExpressionError, ExpressionProblem, expression};

@@ -16,7 +16,7 @@ use crate::server::{bytes, latin1, page, serve};
 use crate::support::configuration::{Folder, ask, run};
 use crate::support::{Running, eventually, example, free_address, pages, reuse, wire};
 
-const TIMEOUTS: &str = "\
+pub(crate) const TIMEOUTS: &str = "\
 defaults\n mode http\n timeout client 60s\n timeout connect 1s\n timeout server 60s\n";
 
 /// A configuration at work.
@@ -203,7 +203,10 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             " option checkcache",
             ":7:9: 'checkcache': this option is not supported",
         ),
-        (" stats enable", ":7:8: 'enable': this program has no page"),
+        (
+            " stats show-modules",
+            ":7:8: 'show-modules': not supported by this",
+        ),
         (
             " bind :80 transparent",
             ":7:7: 'transparent': this option is not supported",

@@ -4,11 +4,13 @@ mod checks;
 mod client;
 mod command_line;
 mod configured;
+mod endings;
 mod hostile;
 mod published;
 mod retries;
 mod server;
 mod service;
+mod statistics;
 #[path = "../support/mod.rs"]
 mod support;
 mod takeover;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
-use hyper::header::HeaderMap;
+use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::http::{Version, response};
 use stickroute::haproxy::{Cause, LogTimers, Phase};
@@ -184,9 +184,7 @@ impl Story {
     fn count(&mut self, parts: &response::Parts) {
         let reason = parts.status.canonical_reason().unwrap_or_default();
         let words = ["HTTP/1.1", parts.status.as_str(), reason];
-        let is_chunked = parts.headers.contains_key("transfer-encoding");
-        let size = size(&words, &parts.headers) + usize::from(is_chunked);
-        self.from_server.add(size);
+        self.from_server.add(size(&words, &parts.headers));
     }
 }
 
@@ -195,13 +193,33 @@ fn since(earlier: Now, later: Now) -> Duration {
 }
 
 /// How HAProxy counts a head: the words of its first line and 20 bytes, names and values
-/// of fields, and one byte for the end.
+/// of fields, and one byte for the end; one more for the end of chunks.
 fn size(words: &[&str], headers: &HeaderMap) -> usize {
     let words: usize = words.iter().map(|word| word.len()).sum();
-    let fields = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len());
-    20 + words + fields.sum::<usize>() + 1
+    let fields = headers.iter().map(|(name, value)| {
+        if *name == header::CONNECTION {
+            size_of_connection(value.as_bytes())
+        } else {
+            name.as_str().len() + value.len()
+        }
+    });
+    let is_chunked = headers.contains_key(header::TRANSFER_ENCODING);
+    20 + words + fields.sum::<usize>() + 1 + usize::from(is_chunked)
+}
+
+/// Without what is about this connection alone; a field that says nothing else is none.
+fn size_of_connection(value: &[u8]) -> usize {
+    let is_kept = |word: &&[u8]| {
+        let left_out: [&[u8]; 3] = [b"", b"close", b"keep-alive"];
+        !left_out.iter().any(|out| word.eq_ignore_ascii_case(out))
+    };
+    let words = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let lengths: Vec<_> = words.filter(is_kept).map(<[u8]>::len).collect();
+    if lengths.is_empty() {
+        return 0;
+    }
+    let name = header::CONNECTION.as_str().len();
+    name + lengths.iter().sum::<usize>() + (lengths.len() - 1) * ", ".len()
 }
 
 /// The request as it came.

@@ -17,7 +17,7 @@ const fn entry(words: &'static str, arguments: &'static str, does: &'static str)
     }
 }
 
-const COMMANDS: [Entry; 16] = [
+const COMMANDS: [Entry; 18] = [
     entry(
         "clear table",
         "<table> [<filter>]*",
@@ -71,6 +71,7 @@ const COMMANDS: [Entry; 16] = [
         "change a weight (also: set server)",
     ),
     entry("show backend", "", "list the backends"),
+    entry("show info", "", "tell what is known of the process"),
     entry(
         "show servers conn",
         "[<backend>]",
@@ -80,6 +81,11 @@ const COMMANDS: [Entry; 16] = [
         "show servers state",
         "[<backend>]",
         "list the states of servers",
+    ),
+    entry(
+        "show stat",
+        "[<bk> <types> <srv>] [up|no-maint]",
+        "list what has been counted, as CSV",
     ),
     entry(
         "show table",

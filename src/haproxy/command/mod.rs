@@ -6,6 +6,7 @@
 
 mod address;
 mod backend;
+mod csv;
 mod filter;
 mod health;
 mod help;
@@ -13,14 +14,20 @@ mod key;
 mod named_table;
 mod number;
 mod server;
+mod stat;
 mod state;
+mod statistics;
 mod table;
 mod words;
 
 use std::borrow::Cow;
 
 use crate::{Backend, Now, StickTable};
+pub use csv::statistics_csv;
 use named_table::NamedTable;
+pub use statistics::{
+    ProcessInfo, StatBackend, StatCounts, StatRow, StatServer, StatSubject, Statistics,
+};
 pub use words::MAX_LINE;
 
 /// What runtime commands are about: backends and stick tables.
@@ -36,6 +43,7 @@ pub use words::MAX_LINE;
 /// | `show table T [data.TYPE OP VALUE]... \| T key K` | entries of a table |
 /// | `clear table T [data.TYPE OP VALUE]... \| T key K` | removes entries |
 /// | `set table T key K [data.TYPE VALUE]...` | creates or changes an entry |
+/// | `show stat [B TYPES S] [up\|no-maint]`, `show info` | what has been counted, if [`statistics`](Self::statistics) are kept |
 /// | `show backend` | names of the backends |
 /// | `show servers state [B]` | states of all servers, as HAProxy's state file has them |
 /// | `show servers conn [B]` | sessions under way on all servers, as `used_cur` |
@@ -85,6 +93,7 @@ pub struct Runtime<'a, P: Send + Sync + 'static = ()> {
     level: Level,
     backends: Vec<NumberedBackend<'a, P>>,
     tables: Vec<NamedTable<'a>>,
+    statistics: Option<&'a dyn Statistics>,
 }
 
 /// What an operator may do. HAProxy: `level`, but for `user`.
@@ -209,6 +218,7 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
             level: Level::Admin,
             backends: Vec::new(),
             tables: Vec::new(),
+            statistics: None,
         }
     }
 
@@ -248,6 +258,14 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
     #[must_use]
     pub fn table(mut self, name: &'a str, table: &'a StickTable, data: ServerData) -> Self {
         self.tables.push(NamedTable { name, table, data });
+        self
+    }
+
+    /// Sets where `show stat` and `show info` find their numbers; without it they are
+    /// refused.
+    #[must_use]
+    pub const fn statistics(mut self, statistics: &'a dyn Statistics) -> Self {
+        self.statistics = Some(statistics);
         self
     }
 
@@ -310,6 +328,8 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
             [b"set", b"table", ref words @ ..] => self.set_table(words, now),
             [b"show", b"servers", b"state", ref words @ ..] => self.show_servers_state(words, now),
             [b"show", b"servers", b"conn", ref words @ ..] => self.show_servers_conn(words),
+            [b"show", b"stat", ref words @ ..] => self.show_stat(words, now),
+            [b"show", b"info", ..] => self.show_info(now),
             [b"show", b"backend", ..] => Ok(self.show_backend()),
             [b"set", b"server", ref words @ ..] => self.set_server(words, now),
             [b"enable", b"server", ref words @ ..] => self.enable_server(words, now),

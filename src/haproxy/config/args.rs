@@ -93,7 +93,14 @@ impl<'l> Args<'l> {
     pub(super) fn time(&mut self) -> Result<Duration, Finding> {
         let expected = "a length of time up to 2147483647 ms: digits and one of us, ms, s, m, h, d or nothing for ms";
         let word = self.required(expected)?;
-        time(word).ok_or_else(|| argument(word, format!("expected {expected}")))
+        time(word, Unit::Millisecond).ok_or_else(|| argument(word, format!("expected {expected}")))
+    }
+
+    /// A length of time, in seconds where no unit is given.
+    pub(super) fn seconds(&mut self) -> Result<Duration, Finding> {
+        let expected = "a length of time up to 2147483647 ms: digits and one of us, ms, s, m, h, d or nothing for s";
+        let word = self.required(expected)?;
+        time(word, Unit::Second).ok_or_else(|| argument(word, format!("expected {expected}")))
     }
 }
 
@@ -105,8 +112,8 @@ pub(super) fn number(word: &Word, min: i64, max: i64) -> Option<i64> {
 }
 
 /// A length of time that HAProxy can count.
-fn time(word: &Word) -> Option<Duration> {
-    let time = timespan::parse(&word.bytes, Unit::Millisecond).ok()?;
+fn time(word: &Word, unit: Unit) -> Option<Duration> {
+    let time = timespan::parse(&word.bytes, unit).ok()?;
     let milliseconds = time.duration.as_nanos().div_ceil(1_000_000);
     let milliseconds = u64::try_from(milliseconds).ok()?;
     let rounded = Duration::from_millis(milliseconds);

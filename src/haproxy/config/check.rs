@@ -6,6 +6,7 @@ use super::finding::{Finding, FindingKind};
 use super::location::Word;
 use super::peers::Peers;
 use super::proxy::{Mode, Proxy, Timeout};
+use super::stats::StatsPage;
 use super::targets::{self, TableUse};
 
 /// Checks everything, and leaves out what has no effect.
@@ -21,6 +22,7 @@ pub(super) fn all(
     for proxy in proxies.iter_mut() {
         unique_servers(proxy, findings);
         modes(proxy, findings);
+        findings.extend(proxy.stats.as_ref().and_then(StatsPage::check));
         if !proxy.disabled {
             doubts(proxy, findings);
         }
@@ -133,6 +135,9 @@ fn modes(proxy: &mut Proxy, findings: &mut Vec<Finding>) {
         warn(&rule.action, "rules on HTTP messages have no effect");
     }
     proxy.rules.retain(|rule| !rule.ruleset.is_http());
+    if let Some(page) = proxy.stats.take() {
+        warn(&page.place, "a page of statistics has no effect");
+    }
     if !proxy.kind.is_backend() {
         return;
     }

@@ -5,6 +5,7 @@ use super::finding::{Finding, FindingKind};
 use super::location::{Location, Word};
 use super::proxy::{Proxy, Reads};
 use super::rules::{ConditionWords, Ruleset};
+use super::stats::StatsPage;
 use super::targets::TableUse;
 use crate::fetch::{Expression, Moment, Origin};
 use crate::haproxy::expression::{Reference, read};
@@ -65,6 +66,8 @@ fn conditions(proxy: &mut Proxy) -> impl Iterator<Item = (&mut ConditionWords, M
         let moment = rule.ruleset.moment();
         Some((rule.condition.as_mut()?, moment))
     });
+    let page = proxy.stats.as_mut();
+    let page = page.into_iter().flat_map(StatsPage::conditions);
     let backend = &mut proxy.backend;
     let sticks = backend.stick_rules.iter_mut().filter_map(|rule| {
         let moment = rule.kind.moment();
@@ -75,6 +78,7 @@ fn conditions(proxy: &mut Proxy) -> impl Iterator<Item = (&mut ConditionWords, M
     let targets = targets.filter_map(|rule| rule.condition.as_mut());
     let persist = backend.persist_rules.iter_mut();
     let others = targets.chain(persist.map(|rule| &mut rule.condition));
+    let others = others.chain(page);
     let others = others.map(|condition| (condition, Moment::Request));
     rules.chain(sticks).chain(others)
 }

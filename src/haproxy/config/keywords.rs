@@ -7,7 +7,7 @@ use super::location::Word;
 use super::proxy::Proxy;
 use super::rules::Ruleset;
 use super::suggest::nearest;
-use super::{lines, log, options, stick};
+use super::{lines, log, options, stats, stick};
 
 /// What a line may change.
 pub(super) struct Scope<'s> {
@@ -124,7 +124,7 @@ const KEYWORDS: &[(&str, Side, Inherited, Handler)] = &[
     ("retries", Back, Yes, lines::retries),
     ("retry-on", Back, Yes, lines::retry_on),
     ("server", Back, No, lines::server),
-    ("stats", Any, Yes, lines::stats),
+    ("stats", Any, Yes, stats::line),
     ("stick", Back, No, stick::rule),
     ("stick-table", Any, No, stick::table),
     ("tcp-check", Back, Yes, lines::tcp_check),

@@ -387,25 +387,3 @@ pub(super) fn error_page(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
     scope.proxy.error_pages.push(line);
     Ok(())
 }
-
-pub(super) fn stats(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
-    let (_, word) = args.one_of(&[
-        "admin",
-        "auth",
-        "enable",
-        "hide-version",
-        "http-request",
-        "realm",
-        "refresh",
-        "scope",
-        "show-desc",
-        "show-legends",
-        "show-modules",
-        "show-node",
-        "uri",
-    ])?;
-    let mut words = vec![word.clone()];
-    words.extend_from_slice(args.rest());
-    scope.proxy.stats.push(words);
-    Ok(())
-}

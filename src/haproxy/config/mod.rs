@@ -27,6 +27,7 @@ mod reader;
 mod rules;
 mod section;
 mod server;
+mod stats;
 mod stick;
 mod store;
 mod suggest;
@@ -50,6 +51,7 @@ pub use proxy::{
 pub use reader::ConfigurationReader;
 pub use rules::{ConditionWords, ConditionalRule, Rule, Ruleset};
 pub use server::{ServerLine, ServerSettings};
+pub use stats::{StatsAccount, StatsPage};
 pub use store::StoredData;
 pub use table::TableLine;
 

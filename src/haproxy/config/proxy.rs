@@ -8,6 +8,7 @@ use super::location::{Located, Location, Word};
 use super::log::LogSettings;
 use super::rules::{ConditionWords, ConditionalRule, Rule};
 use super::server::{ServerLine, ServerSettings};
+use super::stats::StatsPage;
 use super::table::TableLine;
 use crate::RetryOn;
 use crate::cookie::CookiePolicy;
@@ -117,13 +118,15 @@ pub struct Proxy {
     pub switches: BTreeMap<&'static str, Located<bool>>,
     /// HAProxy: `option forwardfor`, the words behind it.
     pub forwardfor: Option<Located<Vec<Word>>>,
-    /// HAProxy: `stats`, the words behind the keyword of each line.
-    pub stats: Vec<Vec<Word>>,
     /// HAProxy: `errorfile`, `errorloc`, `errorloc302`, `errorloc303` and `http-error`, the
     /// words of each line, keyword included.
     pub error_pages: Vec<Vec<Word>>,
     /// HAProxy: `log`, `log-format`, `capture` and the like.
     pub logs: LogSettings,
+    /// HAProxy: `stats`, all lines together; `None` if there are none.
+    pub stats: Option<StatsPage>,
+    /// Whether that is the page of the defaults.
+    pub(super) stats_is_inherited: bool,
     /// What only those with clients have; empty in a backend.
     pub frontend: FrontendSettings,
     /// What only those with servers have; empty in a frontend.
@@ -144,9 +147,10 @@ impl Proxy {
             stick_table: None,
             switches: BTreeMap::new(),
             forwardfor: None,
-            stats: Vec::new(),
             error_pages: Vec::new(),
             logs: LogSettings::default(),
+            stats: None,
+            stats_is_inherited: false,
             frontend: FrontendSettings::default(),
             backend: BackendSettings::default(),
         }
@@ -157,6 +161,7 @@ impl Proxy {
         let mut proxy = Self {
             kind,
             name,
+            stats_is_inherited: true,
             ..self.clone()
         };
         // Or a default backend would lead back to itself.

@@ -88,6 +88,8 @@ pub enum Ruleset {
     TcpResponseInspectDelay,
     /// `redirect`.
     Redirect,
+    /// `stats http-request`.
+    StatsHttpRequest,
 }
 
 impl Ruleset {
@@ -320,6 +322,7 @@ impl Ruleset {
             Self::TcpRequestContent => TCP_REQUEST,
             Self::TcpResponseContent => TCP_RESPONSE,
             Self::TcpRequestInspectDelay | Self::TcpResponseInspectDelay => &[],
+            Self::StatsHttpRequest => &["allow", "auth", "deny"],
             Self::Redirect => &["location", "prefix", "scheme"],
         }
     }

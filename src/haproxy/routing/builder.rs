@@ -189,6 +189,14 @@ fn build_frontends<P: Send + Sync + 'static>(
         .collect()
 }
 
+impl Configuration {
+    /// The numbers that HAProxy gives to the sections of [`proxies`](Self::proxies), in
+    /// their order: those they have of their own, and the lowest that are left.
+    pub fn proxy_ids(&self) -> Vec<ProxyId> {
+        numbers(self)
+    }
+}
+
 /// The number of each section: its own, or the lowest that is left. A stats socket makes
 /// HAProxy itself the first.
 fn numbers(configuration: &Configuration) -> Vec<ProxyId> {
