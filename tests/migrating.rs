@@ -1,6 +1,8 @@
 //! The tables of `docs/migrating.md` say what is so: every text that is said to be read is
 //! read, and every text that is said to be refused is refused.
 
+#![cfg(feature = "haproxy")]
+
 use stickroute::haproxy::Configuration;
 
 const PAGE: &str = include_str!("../docs/migrating.md");
