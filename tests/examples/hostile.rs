@@ -83,7 +83,7 @@ fn hostile_bytes_come_to_what_the_table_says() {
 #[test]
 fn tunnels_are_carried() {
     let service = Service::start("tunnel", &tunnel::configuration(tunnel::serve()));
-    tunnel::check(service.listen);
+    tunnel::check(service.listen, 1);
 }
 
 #[test]

@@ -50,8 +50,8 @@ fn tunnels_are_carried_by_both() {
     );
     let _haproxy = Program::haproxy(&to_theirs, &theirs, &[], at_theirs[..1].into());
     let _ours = Program::ours(&to_ours, &ours, &[], at_ours[..1].into());
-    tunnel::check(at_theirs[0]);
-    tunnel::check(at_ours[0]);
+    tunnel::check(at_theirs[0], 50);
+    tunnel::check(at_ours[0], 1);
 }
 
 #[test]

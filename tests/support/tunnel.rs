@@ -104,10 +104,13 @@ pub(crate) fn begin(listen: SocketAddr) -> TcpStream {
 }
 
 /// Fails unless tunnels are carried as they should.
-pub(crate) fn check(listen: SocketAddr) {
+///
+/// HAProxy 2.6.12 now and then loses what comes together with the request and is followed by
+/// the end at once, more often on a busy machine: so many `tries` are allowed.
+pub(crate) fn check(listen: SocketAddr, tries: usize) {
     for (request, status) in [(UPGRADE, "101"), (CONNECT, "200")] {
         bytes_go_both_ways(listen, request, status);
-        bytes_behind_the_request_are_the_first_of_the_tunnel(listen, request, status);
+        bytes_behind_the_request_are_the_first_of_the_tunnel(listen, request, status, tries);
     }
     a_tunnel_holds_its_slot_and_outlives_the_timeouts_of_http(listen);
     a_silent_tunnel_ends(listen);
@@ -135,11 +138,16 @@ fn bytes_behind_the_request_are_the_first_of_the_tunnel(
     listen: SocketAddr,
     request: &str,
     status: &str,
+    tries: usize,
 ) {
-    let stream = open(listen, &format!("{request}early"));
-    stream.shutdown(Shutdown::Write).expect("it is open");
-    let answer = rest(stream);
-    assert_eq!(said(&answer), (status, "hi early bye"), "{answer}");
+    let mut answers = Vec::new();
+    let is_whole = (0..tries).any(|_| {
+        let stream = open(listen, &format!("{request}early"));
+        stream.shutdown(Shutdown::Write).expect("it is open");
+        answers.push(rest(stream));
+        answers.last().map(|answer| said(answer)) == Some((status, "hi early bye"))
+    });
+    assert!(is_whole, "{answers:#?}");
 }
 
 fn a_tunnel_holds_its_slot_and_outlives_the_timeouts_of_http(listen: SocketAddr) {
