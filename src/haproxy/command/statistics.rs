@@ -135,7 +135,7 @@ pub struct StatServer {
     pub id: u32,
     /// States and weight.
     pub status: Status,
-    /// Whether its health is checked; if not, it is not said to be up. Default: no.
+    /// Whether its health is checked; if not, it is not said to be up.
     pub is_checked: bool,
     /// Whether it is a backup.
     pub is_backup: bool,

@@ -84,10 +84,9 @@ impl Configuration {
     /// routing.
     ///
     /// # Errors
-    /// What decides about servers and this version of the library cannot follow (slow
-    /// start, tracking, retries for other causes than `conn-failure`, RDP cookies), and
-    /// what cannot be built, a table too large for the memory for example; each with its
-    /// place.
+    /// What decides about servers and this version of the library cannot follow (`track`,
+    /// checks by other protocols than HTTP), and what cannot be built, a table too large for
+    /// the memory for example; each with its place.
     pub fn build(&self) -> Result<Routing, ConfigurationError> {
         self.routing().build()
     }
