@@ -7,87 +7,32 @@
 //! cargo run --example proxy -- --help    # all options
 //! ```
 //!
-//! The files. What there is to serve:
+//! The rooms, in the order a request passes them. Each is a folder, and its first file says
+//! what it is for; the five in bold are the afternoon.
 //!
-//! * `options.rs`, `flags.rs`, `arguments.rs`: the command line; `voice.rs`: what is said;
-//! * `daemon.rs`: the way to the background;
-//! * `setup.rs`: from its texts to a [`Backend`](stickroute::Backend);
-//! * `config.rs`: from the files of `-f` to a [`Routing`](stickroute::haproxy::Routing),
-//!   with `rules.rs`, `rule_words.rs`, `words.rs` and `network.rs`; `honour.rs`, `told.rs`
-//!   and `fault.rs` say what is not done;
-//! * `site.rs`: frontends and backends, wherever they come from;
-//! * `serve.rs`: puts a configuration into service;
-//! * `demo.rs`: servers to play with.
-//!
-//! In the order a client meets them:
-//!
-//! * `sockets.rs`, `listener.rs`: accept clients;
-//! * `graceful.rs`: the end; `handover.rs`: sockets go to the next process;
-//! * `stream.rs`, `client.rs`, `proxy_protocol.rs`: who the client is, and how long it may be
+//! * `command_line/`: what the program was asked to do;
+//! * `configuration/`: from the files of `-f` to a [`Routing`](stickroute::haproxy::Routing),
+//!   and what this program does not do, which it says;
+//! * **`service/`**: `site.rs` says what there is to serve, `listener.rs` accepts clients,
+//!   `graceful.rs` and `handover.rs` let them go; `control.rs` is the operator's port;
+//! * **`client/`**: who the client is, which of its bytes are a request, how long it may be
 //!   silent;
-//! * `wire.rs`, `head.rs`: which bytes are a request;
-//! * `forward.rs`: the life of one request; `tcp.rs`, `inspect.rs`, `relay.rs`: that of
-//!   one connection in mode tcp;
-//! * `filters.rs`, `target.rs`, `forwardfor.rs`, `answer.rs`, `pages.rs`: rules on messages,
-//!   and answers of the proxy's own;
-//! * `queue.rs`: a slot on a server, waited for if there is none;
-//! * `pool.rs`: connections to one server, the payload of that server;
-//! * `headers.rs`, `body.rs`: what a proxy takes off and puts on, and what it waits for;
-//! * `tunnel.rs`: what is no HTTP any more;
-//! * `exchange.rs`: holds the server's slot until the response has ended, then feeds
-//!   `log/`, which says how and where, and `statistics/`.
-//!
-//! Beside them, `statistics/` counts and shows, `control.rs` is the operator's port, with
-//! HAProxy's runtime commands, `upkeep.rs` removes what has expired, and `checks.rs` asks
-//! servers how they are.
+//! * **`http/`**: `forward.rs` is the life of one request, with the crate's `select`,
+//!   `redispatch` and `respond`; beside it the rules on messages and the proxy's own answers;
+//! * **`tcp/`**: the life of one connection in mode tcp;
+//! * **`server/`**: slots, connections to servers, health checks, and the exchange that holds
+//!   a slot until the response has ended;
+//! * `log/`: one line of each exchange; `statistics/`: counts, and the page that shows them.
 
-mod answer;
-mod arguments;
-mod body;
-mod checks;
 mod client;
-mod config;
-mod control;
-mod daemon;
-mod demo;
-mod exchange;
-mod fault;
-mod filters;
-mod flags;
-mod forward;
-mod forwardfor;
-mod graceful;
-mod handover;
-mod head;
-mod headers;
-mod honour;
-mod inspect;
-mod listener;
+mod command_line;
+mod configuration;
+mod http;
 mod log;
-mod network;
-mod options;
-mod pages;
-mod pool;
-mod proxy_protocol;
-mod queue;
-mod relay;
-mod replay;
-mod rule_words;
-mod rules;
-mod serve;
-mod setup;
-mod site;
-mod sockets;
+mod server;
+mod service;
 mod statistics;
-mod stream;
-mod target;
 mod tcp;
-mod told;
-mod tunnel;
-mod upkeep;
-mod voice;
-mod wire;
-mod words;
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -97,13 +42,16 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use control::Control;
-use flags::{Background, Flags};
-use graceful::{Guests, Orders};
-use listener::Door;
-use options::{Options, Order};
-use site::{Back, Front};
-use sockets::{Descriptors, Listener};
+use command_line::daemon;
+use command_line::flags::{Background, Flags};
+use command_line::options::{self, Options, Order};
+use configuration::setup;
+use service::control::{self, Control};
+use service::graceful::{Guests, Orders};
+use service::listener::Door;
+use service::site::{Back, Front};
+use service::sockets::{Descriptors, Listener};
+use service::{demo, serve};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -139,7 +87,7 @@ fn load(flags: &Flags) -> Result<ExitCode, String> {
     if let Some(folder) = &flags.folder {
         std::env::set_current_dir(folder).map_err(|error| format!("-C {folder}: {error}"))?;
     }
-    let Ok(loaded) = config::load(&flags.files) else {
+    let Ok(loaded) = configuration::load(&flags.files) else {
         // Why has been told.
         return Ok(ExitCode::FAILURE);
     };

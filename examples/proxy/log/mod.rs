@@ -11,8 +11,8 @@ use stickroute::haproxy::{
     Configuration, Global, LogFormat, LogLevel, LogRecord, LogStyle, Mode, Proxy, Word,
 };
 
-use crate::fault::Fault;
-use crate::words::Section;
+use crate::configuration::fault::Fault;
+use crate::configuration::words::Section;
 pub(crate) use captures::Captured;
 use captures::Captures;
 use sink::{Sender, Sink};

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use stickroute::Now;
 use stickroute::haproxy::{Endpoint, Host, LogLevel, LogLine, LogSender, LogTarget, Port};
 
-use crate::fault::Fault;
+use crate::configuration::fault::Fault;
 
 /// One `log` line.
 #[derive(Debug)]

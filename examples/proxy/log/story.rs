@@ -14,9 +14,9 @@ use stickroute::haproxy::{Cause, LogTimers, Phase};
 use stickroute::{Backend, Now, Request, Selection, Waiting};
 
 use super::Captured;
-use crate::pool::{Pool, ServerEnds};
-use crate::queue::NoTurn;
-use crate::stream::{Beginning, Ends};
+use crate::client::stream::{Beginning, Ends};
+use crate::server::pool::{Pool, ServerEnds};
+use crate::server::queue::NoTurn;
 
 /// One story.
 #[derive(Debug)]

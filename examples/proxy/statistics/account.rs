@@ -6,11 +6,11 @@ use stickroute::haproxy::{Cause, Phase};
 use stickroute::{Admission, Failure, Now, Reason, Retry, Selection, ServerHandle};
 
 use super::counters::{Count, Counters};
-use crate::answer::Answer;
-use crate::exchange::Outcome;
+use crate::http::answer::Answer;
 use crate::log::Ending;
-use crate::pool::Pool;
-use crate::site::{Back, Front};
+use crate::server::exchange::Outcome;
+use crate::server::pool::Pool;
+use crate::service::site::{Back, Front};
 
 /// What there is to be counted of one that has ended.
 #[derive(Debug)]

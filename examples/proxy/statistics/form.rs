@@ -10,8 +10,8 @@ use stickroute::AdminState;
 
 use super::page::{Page, plain};
 use super::secret;
-use crate::answer::Made;
-use crate::site::Site;
+use crate::http::answer::Made;
+use crate::service::site::Site;
 
 /// More than any form of the page.
 const MOST_BYTES: usize = 16_384;

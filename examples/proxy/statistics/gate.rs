@@ -10,10 +10,10 @@ use stickroute::{HttpRequest, Moment};
 
 use super::page::plain;
 use super::secret;
-use crate::answer::Made;
-use crate::fault::Fault;
-use crate::rule_words::condition_of;
-use crate::words::{Read, Section};
+use crate::configuration::fault::Fault;
+use crate::configuration::rule_words::condition_of;
+use crate::configuration::words::{Read, Section};
+use crate::http::answer::Made;
 
 /// Asked one after the other, until one decides.
 #[derive(Debug)]

@@ -10,13 +10,13 @@ use stickroute::{HttpRequest, Moment, Now};
 use super::gate::Gate;
 use super::ledger::{self, Section};
 use super::{form, report, view as html_view};
-use crate::answer::{Answer, Made};
-use crate::fault::Fault;
-use crate::forward::view;
-use crate::rule_words::condition_of;
-use crate::site::Site;
-use crate::stream::Ends;
-use crate::words;
+use crate::client::stream::Ends;
+use crate::configuration::fault::Fault;
+use crate::configuration::rule_words::condition_of;
+use crate::configuration::words;
+use crate::http::answer::{Answer, Made};
+use crate::http::forward::view;
+use crate::service::site::Site;
 
 /// A page of statistics.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use stickroute::{Backend, Farm, FarmServer, Now};
 
 use super::counters::Count;
 use super::ledger::{self, BackNumbers, Section};
-use crate::site::Site;
+use crate::service::site::Site;
 
 impl Statistics for Site {
     fn rows(&self, now: Now) -> Vec<StatRow> {

@@ -11,7 +11,7 @@ use super::html::Html;
 use super::ledger::{BackNumbers, Section};
 use super::page::Page;
 use super::{report, table_view};
-use crate::site::Site;
+use crate::service::site::Site;
 
 pub(super) const STYLE: &str = include_str!("style.css");
 

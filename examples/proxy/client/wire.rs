@@ -1,0 +1,475 @@
+//! The bytes of HTTP/1 clients before hyper sees them: what is no request is refused as
+//! HAProxy refuses it, and the rest is handed on in one plain form, so that there is only
+//! one way to read it.
+//!
+//! It has no sockets and no clock: bytes go in by [`Wire::feed`] and come out of
+//! [`Wire::take`].
+
+use std::mem;
+use std::vec::Drain;
+
+use crate::client::head::{self, Framing, Head};
+
+/// The longest head. HAProxy: `tune.bufsize` without `tune.maxrewrite`.
+pub(crate) const LONGEST_HEAD: usize = 15_360;
+
+/// How HTTP/2 begins (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The longest line between two chunks.
+const LONGEST_LINE: usize = 4096;
+
+/// Why a request is not read any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It is no HTTP; status 400.
+    Malformed,
+    /// Encoded in another way than in chunks; status 422.
+    Encoded,
+    /// Not whole in time; status 408.
+    Late,
+    /// The client has gone in the middle of a body.
+    Cut,
+}
+
+/// What of a request hyper would do by itself, and is not to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// It came with `Expect: 100-continue`, which is the server's to answer.
+    pub(crate) expects: bool,
+    /// None has come before it.
+    pub(crate) is_first: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Before the first byte of a connection.
+    Start,
+    Head,
+    Body(u64),
+    ChunkSize,
+    Chunk(u64),
+    ChunkEnd,
+    Trailers,
+    /// Behind a request for a tunnel, as long as that is not decided.
+    Undecided,
+    /// No HTTP/1 any more.
+    Opaque,
+}
+
+/// One client's side of a connection.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    state: State,
+    raw: Vec<u8>,
+    /// How much of it the end of a head has been looked for in.
+    seen: usize,
+    plain: Vec<u8>,
+    told: Vec<Told>,
+    refusal: Option<Refusal>,
+}
+
+impl Wire {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: State::Start,
+            raw: Vec::new(),
+            seen: 0,
+            plain: Vec::new(),
+            told: Vec::new(),
+            refusal: None,
+        }
+    }
+
+    /// Takes what the client has sent.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        self.raw.extend_from_slice(bytes);
+        self.go_on();
+    }
+
+    /// The client sends nothing more.
+    pub(crate) fn end(&mut self) {
+        let cut = match self.state {
+            State::Start => Some(Refusal::Malformed),
+            State::Head => (!self.raw.is_empty()).then_some(Refusal::Malformed),
+            State::Undecided | State::Opaque => None,
+            _ => Some(Refusal::Cut),
+        };
+        self.refusal = self.refusal.or(cut);
+    }
+
+    /// The client has had its time. Between two requests that is no fault.
+    pub(crate) fn expire(&mut self) {
+        let is_late = match self.state {
+            State::Start => true,
+            State::Head => !self.raw.is_empty(),
+            _ => false,
+        };
+        self.refusal = self.refusal.or(is_late.then_some(Refusal::Late));
+    }
+
+    /// What has become of a request for a tunnel: from now on anything, or HTTP again.
+    pub(crate) fn decide(&mut self, is_tunnel: bool) {
+        if self.state == State::Undecided {
+            self.state = if is_tunnel {
+                State::Opaque
+            } else {
+                State::Head
+            };
+            self.go_on();
+        }
+    }
+
+    /// Moves as much as there is room for.
+    pub(crate) fn take(&mut self, room: usize) -> Drain<'_, u8> {
+        let count = room.min(self.plain.len());
+        self.plain.drain(..count)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.plain.is_empty()
+    }
+
+    /// What is known of the requests that have come since the last time.
+    pub(crate) fn told(&mut self) -> impl Iterator<Item = Told> {
+        self.told.drain(..)
+    }
+
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.refusal
+    }
+
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.state == State::Undecided
+    }
+
+    /// Whether no head is waited for, nor HTTP/1 spoken.
+    pub(crate) fn is_opaque(&self) -> bool {
+        self.state == State::Opaque
+    }
+
+    /// Whether what was refused had not begun yet, or only with its head.
+    pub(crate) fn is_before_body(&self) -> bool {
+        matches!(self.state, State::Start | State::Head)
+    }
+
+    /// Whether a request has begun and its head has not ended.
+    pub(crate) fn is_in_head(&self) -> bool {
+        match self.state {
+            State::Start => true,
+            State::Head => !self.raw.is_empty(),
+            _ => false,
+        }
+    }
+
+    fn go_on(&mut self) {
+        while self.refusal.is_none() {
+            match self.step() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(refusal) => self.refusal = Some(refusal),
+            }
+        }
+    }
+
+    /// Whether there is more to do.
+    fn step(&mut self) -> Result<bool, Refusal> {
+        match self.state {
+            State::Start => Ok(self.start()),
+            State::Head => self.head(),
+            State::Body(left) => Ok(self.data(left, State::Body, State::Head)),
+            State::ChunkSize => self.chunk_size(),
+            State::Chunk(left) => Ok(self.data(left, State::Chunk, State::ChunkEnd)),
+            State::ChunkEnd => self.chunk_end(),
+            State::Trailers => self.trailers(),
+            State::Undecided => Ok(false),
+            State::Opaque => {
+                self.plain.append(&mut self.raw);
+                Ok(false)
+            }
+        }
+    }
+
+    fn start(&mut self) -> bool {
+        let length = self.raw.len().min(PREFACE.len());
+        self.state = if self.raw[..length] != PREFACE[..length] {
+            State::Head
+        } else if length == PREFACE.len() {
+            State::Opaque
+        } else {
+            return false;
+        };
+        true
+    }
+
+    fn head(&mut self) -> Result<bool, Refusal> {
+        self.skip_empty_lines();
+        let seen = mem::replace(&mut self.seen, self.raw.len());
+        let Some(length) = head::end_from(&self.raw, seen) else {
+            if self.raw.len() > LONGEST_HEAD {
+                return Err(Refusal::Malformed);
+            }
+            return Ok(false);
+        };
+        if length > LONGEST_HEAD {
+            return Err(Refusal::Malformed);
+        }
+        let head = Head::parse(&self.raw[..length])?;
+        head.write(&mut self.plain);
+        self.told.push(Told {
+            expects: head.expects,
+            is_first: false,
+        });
+        let framing = head.framing;
+        self.raw.drain(..length);
+        self.seen = 0;
+        self.state = match framing {
+            Framing::Length(0) => State::Head,
+            Framing::Length(length) => State::Body(length),
+            Framing::Chunks => State::ChunkSize,
+            Framing::Tunnel => State::Undecided,
+        };
+        Ok(true)
+    }
+
+    /// Before a request line they are as good as nothing (RFC 9112 section 2.2).
+    fn skip_empty_lines(&mut self) {
+        let mut count = 0;
+        loop {
+            match self.raw[count..] {
+                [b'\n', ..] => count += 1,
+                [b'\r', b'\n', ..] => count += 2,
+                _ => break,
+            }
+        }
+        if count > 0 {
+            self.raw.drain(..count);
+            self.seen = 0;
+        }
+    }
+
+    fn data(&mut self, left: u64, same: fn(u64) -> State, next: State) -> bool {
+        let count = usize::try_from(left).map_or(self.raw.len(), |left| left.min(self.raw.len()));
+        self.plain.extend(self.raw.drain(..count));
+        let left = left - count as u64;
+        self.state = if left == 0 { next } else { same(left) };
+        left == 0
+    }
+
+    /// A line without its end; `None` if it is not whole yet.
+    fn line(&mut self, longest: usize) -> Result<Option<Vec<u8>>, Refusal> {
+        let Some(end) = self.raw.iter().position(|byte| *byte == b'\n') else {
+            if self.raw.len() > longest {
+                return Err(Refusal::Malformed);
+            }
+            return Ok(None);
+        };
+        if end > longest {
+            return Err(Refusal::Malformed);
+        }
+        let mut line: Vec<u8> = self.raw.drain(..=end).collect();
+        line.pop();
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Ok(Some(line))
+    }
+
+    fn chunk_size(&mut self) -> Result<bool, Refusal> {
+        let Some(line) = self.line(LONGEST_LINE)? else {
+            return Ok(false);
+        };
+        let size = head::chunk_size(&line).ok_or(Refusal::Malformed)?;
+        self.plain.extend(format!("{size:x}\r\n").bytes());
+        self.state = match size {
+            0 => State::Trailers,
+            size => State::Chunk(size),
+        };
+        Ok(true)
+    }
+
+    fn chunk_end(&mut self) -> Result<bool, Refusal> {
+        let length = match self.raw[..] {
+            [] | [b'\r'] => return Ok(false),
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ => return Err(Refusal::Malformed),
+        };
+        self.raw.drain(..length);
+        self.plain.extend(b"\r\n");
+        self.state = State::ChunkSize;
+        Ok(true)
+    }
+
+    /// Fields behind the last chunk go no further.
+    fn trailers(&mut self) -> Result<bool, Refusal> {
+        let Some(line) = self.line(LONGEST_HEAD)? else {
+            return Ok(false);
+        };
+        if line.is_empty() {
+            self.plain.extend(b"\r\n");
+            self.state = State::Head;
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What comes out, byte by byte or all at once, which must be the same.
+    fn through(bytes: &[u8]) -> Result<String, Refusal> {
+        let mut at_once = Wire::new();
+        at_once.feed(bytes);
+        let mut slow = Wire::new();
+        for byte in bytes {
+            slow.feed(&[*byte]);
+        }
+        let out = |wire: &mut Wire| {
+            let plain: Vec<u8> = wire.take(usize::MAX).collect();
+            (plain, wire.refusal())
+        };
+        let (expected, found) = (out(&mut at_once), out(&mut slow));
+        assert_eq!(expected, found, "{}", bytes.escape_ascii());
+        match expected.1 {
+            Some(refusal) => Err(refusal),
+            None => Ok(String::from_utf8(expected.0).unwrap()),
+        }
+    }
+
+    #[test]
+    fn heads_are_written_in_one_way() {
+        let plain = "GET /x HTTP/1.1\r\nHost: h\r\nX: a   b\r\n\r\n";
+        for head in [
+            "GET /x HTTP/1.1\r\nHost: h\r\nX: a   b\r\n\r\n",
+            "\r\n\n\r\nGET /x HTTP/1.1\nHost:h\nX:\t a   b \n\n",
+            "GET   /x\tHTTP/3.0\r\nHost: h\r\nHost: h\r\nX: a\r\n b\r\n\r\n",
+        ] {
+            assert_eq!(through(head.as_bytes()), Ok(plain.into()), "{head}");
+        }
+    }
+
+    #[test]
+    fn bodies_end_where_they_say() {
+        let sized = "POST /x HTTP/1.1\r\nContent-Length: 2\r\n\r\nabGET /y HTTP/1.1\r\n\r\n";
+        assert_eq!(through(sized.as_bytes()), Ok(sized.into()));
+        let head = "POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let next = "GET /y HTTP/1.1\r\n\r\n";
+        for body in [
+            "a;x=y\r\n0123456789\r\n0\r\n\r\n",
+            "000A \n0123456789\n0\nX: 1\nX Y\n\n",
+        ] {
+            let found = through(format!("{head}{body}{next}").as_bytes());
+            let plain = format!("{head}a\r\n0123456789\r\n0\r\n\r\n{next}");
+            assert_eq!(found, Ok(plain), "{body}");
+        }
+        for body in [
+            "zz\r\n",
+            "\r\n",
+            "0x2\r\n",
+            "2\r\nabX",
+            "fffffffffffffffff\r\n",
+        ] {
+            let found = through(format!("{head}{body}").as_bytes());
+            assert_eq!(found, Err(Refusal::Malformed), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_request_for_a_tunnel_waits() {
+        let head = b"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+        for is_tunnel in [true, false] {
+            let mut wire = Wire::new();
+            wire.feed(&[head, &b"(bytes)"[..]].concat());
+            assert_eq!(wire.take(usize::MAX).count(), head.len());
+            assert!(wire.is_undecided());
+            wire.decide(is_tunnel);
+            wire.feed(b"\r\n\r\n");
+            let rest: Vec<u8> = wire.take(usize::MAX).collect();
+            if is_tunnel {
+                assert_eq!(rest, b"(bytes)\r\n\r\n");
+            } else {
+                assert_eq!(wire.refusal(), Some(Refusal::Malformed));
+            }
+        }
+    }
+
+    #[test]
+    fn the_second_version_goes_through_as_it_is() {
+        let bytes = [PREFACE, &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
+        assert_eq!(through(&bytes).unwrap().as_bytes(), bytes);
+    }
+
+    #[test]
+    fn ends_and_delays_are_faults_within_a_request_only() {
+        let after = |bytes: &[u8], happens: fn(&mut Wire)| {
+            let mut wire = Wire::new();
+            wire.feed(bytes);
+            happens(&mut wire);
+            wire.refusal()
+        };
+        let whole = b"GET / HTTP/1.1\r\n\r\n";
+        let body = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\na";
+        assert_eq!(after(b"", Wire::end), Some(Refusal::Malformed));
+        assert_eq!(after(b"GE", Wire::end), Some(Refusal::Malformed));
+        assert_eq!(after(whole, Wire::end), None);
+        assert_eq!(after(body, Wire::end), Some(Refusal::Cut));
+        assert_eq!(after(b"", Wire::expire), Some(Refusal::Late));
+        assert_eq!(after(b"GE", Wire::expire), Some(Refusal::Late));
+        assert_eq!(after(whole, Wire::expire), None);
+        assert_eq!(after(body, Wire::expire), None);
+    }
+
+    proptest! {
+        #[test]
+        fn it_makes_no_difference_how_bytes_are_cut(
+            parts in prop::collection::vec(prop::sample::select(PARTS), 0..30),
+        ) {
+            let bytes: Vec<u8> = parts.concat();
+            let _ = through(&bytes);
+        }
+
+        #[test]
+        fn what_is_handed_on_is_handed_on_as_it_is(
+            parts in prop::collection::vec(prop::sample::select(PARTS), 0..30),
+        ) {
+            let mut wire = Wire::new();
+            wire.feed(&parts.concat());
+            let once: Vec<u8> = wire.take(usize::MAX).collect();
+            let mut wire = Wire::new();
+            wire.feed(&once);
+            let twice: Vec<u8> = wire.take(usize::MAX).collect();
+            prop_assert_eq!(once.escape_ascii().to_string(), twice.escape_ascii().to_string());
+        }
+    }
+
+    const PARTS: &[&[u8]] = &[
+        b"GET / HTTP/1.1\r\n",
+        b"POST /x HTTP/1.1\n",
+        b"CONNECT h:80 HTTP/1.1\r\n",
+        b"GET http://h/ HTTP/1.0\r\n",
+        b"Host: h\r\n",
+        b"X: 1\r\n",
+        b" folded\n",
+        b"Content-Length: 3\r\n",
+        b"Content-Length: 0\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Connection: upgrade\r\nUpgrade: x\r\n",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"3\r\n",
+        b"0\r\n",
+        b"abc",
+        b"\0",
+    ];
+
+    #[test]
+    fn no_head_is_endless() {
+        let long = [b"GET / HTTP/1.1\r\nX: ", &[b'x'; LONGEST_HEAD][..]].concat();
+        assert_eq!(through(&long), Err(Refusal::Malformed));
+    }
+}

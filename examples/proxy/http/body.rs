@@ -1,0 +1,187 @@
+//! Bodies on their way through, which are not waited for without end.
+
+use std::error::Error;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::client::stream::has_expired;
+use crate::log::Tally;
+
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+
+/// A body whose sender may be silent for so long.
+#[derive(Debug)]
+pub(crate) struct Patient {
+    body: Incoming,
+    /// What has been looked at ahead of time.
+    first: Option<Frame<Bytes>>,
+    limit: Option<Duration>,
+    timer: Option<Pin<Box<Sleep>>>,
+    pulse: Pulse,
+    tally: Option<Tally>,
+}
+
+impl Patient {
+    /// `pulse` is told of what arrives.
+    pub(crate) fn new(body: Incoming, limit: Option<Duration>, pulse: Pulse) -> Self {
+        Self {
+            body,
+            first: None,
+            limit,
+            timer: None,
+            pulse,
+            tally: None,
+        }
+    }
+
+    /// Counts the bytes.
+    pub(crate) fn counted(mut self, tally: &Tally) -> Self {
+        self.tally = Some(tally.clone());
+        self
+    }
+
+    fn count(&self, frame: &Frame<Bytes>) {
+        if let (Some(tally), Some(data)) = (&self.tally, frame.data_ref()) {
+            tally.add(data.len());
+        }
+    }
+
+    /// Looks at what has come of the body, and waits for nothing.
+    ///
+    /// # Errors
+    /// It is broken from its beginning.
+    pub(crate) async fn peek(&mut self) -> Result<(), BoxError> {
+        let first = poll_fn(|context| match Pin::new(&mut *self).poll_frame(context) {
+            Poll::Ready(Some(frame)) => Poll::Ready(frame.map(Some)),
+            Poll::Ready(None) | Poll::Pending => Poll::Ready(Ok(None)),
+        });
+        self.first = first.await?;
+        Ok(())
+    }
+}
+
+impl Body for Patient {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if let Some(first) = this.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        match Pin::new(&mut this.body).poll_frame(context) {
+            Poll::Ready(frame) => {
+                this.timer = None;
+                this.pulse.beat();
+                if let Some(Ok(frame)) = &frame {
+                    this.count(frame);
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            }
+            Poll::Pending if has_expired(&mut this.timer, this.limit, context) => {
+                this.pulse.stop();
+                Poll::Ready(Some(Err(Silence.into())))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let first = self.first.as_ref().and_then(Frame::data_ref);
+        let first = first.map_or(0, |data| data.len() as u64);
+        let rest = self.body.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + first);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + first);
+        }
+        hint
+    }
+}
+
+/// The error of a body whose sender is silent for too long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Silence;
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("silent for too long")
+    }
+}
+
+impl Error for Silence {}
+
+/// When something last happened, for those who wait for something else meanwhile.
+#[derive(Clone, Debug)]
+pub(crate) struct Pulse(Arc<Mutex<(Instant, bool)>>);
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new((Instant::now(), false))))
+    }
+}
+
+impl Pulse {
+    /// Something has happened.
+    pub(crate) fn beat(&self) {
+        self.change(|(last, _)| *last = Instant::now());
+    }
+
+    /// Nothing has happened for too long.
+    fn stop(&self) {
+        self.change(|(_, has_stopped)| *has_stopped = true);
+    }
+
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.change(|(_, has_stopped)| *has_stopped)
+    }
+
+    pub(crate) fn last(&self) -> Instant {
+        self.change(|(last, _)| *last)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut (Instant, bool)) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What comes of a future that may take `limit` after the last beat; `None` if it takes
+/// longer.
+pub(crate) async fn within<F: Future>(
+    limit: Option<Duration>,
+    pulse: &Pulse,
+    future: F,
+) -> Option<F::Output> {
+    tokio::select! {
+        output = future => Some(output),
+        () = silence(|| limit, pulse) => None,
+    }
+}
+
+/// Ends when nothing has happened for too long; `limit` may change meanwhile.
+pub(crate) async fn silence(limit: impl Fn() -> Option<Duration>, pulse: &Pulse) {
+    /// How often a limit that is none yet is asked for again.
+    const LATER: Duration = Duration::from_secs(1);
+    loop {
+        let now = Instant::now();
+        match limit() {
+            Some(limit) if pulse.last() + limit <= now => return,
+            Some(limit) => sleep_until((pulse.last() + limit).min(now + LATER)).await,
+            None => sleep_until(now + LATER).await,
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! Rules on HTTP messages: `http-request`, `http-response`, `http-after-response` and
+//! `redirect`.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::http::{Method, Uri, response};
+use hyper::{Response, StatusCode, Version};
+use stickroute::haproxy::{AclCondition, Cause, LogFormat, LogRecord, Phase};
+use stickroute::{Expression, HttpResponse, Request, Sample, SampleType};
+
+use crate::client::stream::Ends;
+use crate::http::answer::{Answer, Made};
+use crate::http::forward::view;
+use crate::http::forwardfor::ForwardFor;
+use crate::http::headers;
+use crate::http::target;
+use crate::log::Ending;
+
+/// What a section does to messages.
+#[derive(Debug, Default)]
+pub(crate) struct Filters {
+    pub(crate) request: Vec<HttpRule>,
+    /// Those of `redirect`, which come behind all others.
+    pub(crate) redirect: Vec<HttpRule>,
+    pub(crate) response: Vec<HttpRule>,
+    /// On every response, also on those the proxy makes.
+    pub(crate) after: Vec<HttpRule>,
+    pub(crate) forwardfor: Option<ForwardFor>,
+}
+
+/// What is done, and when.
+#[derive(Debug)]
+pub(crate) struct HttpRule {
+    pub(crate) action: Action,
+    /// `None` is always.
+    pub(crate) condition: Option<AclCondition>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// `allow`: the rules behind it are left out.
+    Allow,
+    AddHeader(HeaderName, LogFormat),
+    SetHeader(HeaderName, LogFormat),
+    DelHeader(HeaderName),
+    SetStatus(StatusCode),
+    SetMethod(LogFormat),
+    /// A part of the target, or all of it.
+    SetTarget(TargetPart, LogFormat),
+    /// Another client than the one that is connected. HAProxy: `set-src`.
+    SetSource(Expression),
+    /// `deny` and `return` with something to say.
+    Answer(Reply, Ending),
+    /// `deny` without: the page of a status.
+    Page(StatusCode, Ending),
+    Redirect(Redirect),
+}
+
+/// What of a target is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TargetPart {
+    Path,
+    PathAndQuery,
+    Query,
+    Whole,
+}
+
+/// An answer made by a rule.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    /// HTTP/1.0 ends the connection.
+    pub(crate) version: Version,
+    pub(crate) content_type: Option<HeaderValue>,
+    pub(crate) headers: Vec<(HeaderName, LogFormat)>,
+    pub(crate) text: Option<LogFormat>,
+}
+
+/// Where a client is sent.
+#[derive(Debug)]
+pub(crate) struct Redirect {
+    pub(crate) kind: RedirectKind,
+    pub(crate) target: LogFormat,
+    pub(crate) status: StatusCode,
+    pub(crate) drops_query: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RedirectKind {
+    Location,
+    Prefix,
+    Scheme,
+}
+
+impl Filters {
+    /// Follows the rules on requests. An error is the answer that one of them gives.
+    ///
+    /// `record` is what is known of the exchange.
+    pub(crate) fn on_request(
+        &self,
+        record: &LogRecord<'_>,
+        ends: &mut Ends,
+        parts: &mut Parts,
+    ) -> Result<(), Answer> {
+        for rule in &self.request {
+            if !rule.holds(|condition| condition.on_request(&view(parts, *ends))) {
+                continue;
+            }
+            if let Action::Allow = rule.action {
+                break;
+            }
+            rule.on_request(record, parts, ends)?;
+        }
+        for rule in &self.redirect {
+            if rule.holds(|condition| condition.on_request(&view(parts, *ends))) {
+                rule.on_request(record, parts, ends)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the rules on responses of servers. An error is the answer that one of them
+    /// gives instead.
+    pub(crate) fn on_response(
+        &self,
+        record: &LogRecord<'_>,
+        parts: &mut response::Parts,
+    ) -> Result<(), Answer> {
+        for rule in &self.response {
+            let view = HttpResponse::from_parts(parts);
+            if !rule.holds(|condition| condition.on_response(&view)) {
+                continue;
+            }
+            match &rule.action {
+                Action::Allow => break,
+                Action::SetStatus(status) => parts.status = *status,
+                action => {
+                    let fill = |format: &LogFormat| on_response(format, record, &view);
+                    if let Some(answer) = action.answer(fill) {
+                        return Err(answer);
+                    }
+                    let value = action.value(fill);
+                    action.edit(&mut parts.headers, value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the rules on every response.
+    pub(crate) fn after_response<B>(&self, record: &LogRecord<'_>, response: &mut Response<B>) {
+        for rule in &self.after {
+            let view = HttpResponse::new(response);
+            if !rule.holds(|condition| condition.on_response(&view)) {
+                continue;
+            }
+            let value = rule
+                .action
+                .value(|format| on_response(format, record, &view));
+            match &rule.action {
+                Action::Allow => break,
+                Action::SetStatus(status) => *response.status_mut() = *status,
+                action => action.edit(response.headers_mut(), value),
+            }
+        }
+    }
+}
+
+impl HttpRule {
+    fn holds(&self, ask: impl FnOnce(&AclCondition) -> bool) -> bool {
+        self.condition.as_ref().is_none_or(ask)
+    }
+
+    fn on_request(
+        &self,
+        record: &LogRecord<'_>,
+        parts: &mut Parts,
+        ends: &mut Ends,
+    ) -> Result<(), Answer> {
+        let fill =
+            |format: &LogFormat, parts: &Parts| on_request(format, record, &view(parts, *ends));
+        match &self.action {
+            Action::Redirect(redirect) => {
+                let (uri, headers) = (&parts.uri, &parts.headers);
+                let made = redirect.fill(uri, headers, |format| fill(format, parts));
+                return Err(Answer::Made(made, (Cause::Local, Phase::Request)));
+            }
+            Action::SetMethod(format) => {
+                let method = Method::from_bytes(&fill(format, parts));
+                parts.method = method.map_err(|_| FAILED)?;
+            }
+            Action::SetTarget(part, format) => {
+                let value = fill(format, parts);
+                target::set(parts, *part, &value).ok_or(FAILED)?;
+            }
+            Action::SetSource(expression) => set_source(expression, parts, ends),
+            action => {
+                if let Some(answer) = action.answer(|format| fill(format, parts)) {
+                    return Err(answer);
+                }
+                let value = action.value(|format| fill(format, parts));
+                action.edit(&mut parts.headers, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A request that a rule would have made no request any more. HAProxy: `strict-mode on`,
+/// its default.
+const FAILED: Answer = Answer::Page(
+    StatusCode::INTERNAL_SERVER_ERROR,
+    (Cause::Proxy, Phase::Request),
+);
+
+/// The text of a format, with the request as the rules have left it so far.
+pub(crate) fn on_request(
+    format: &LogFormat,
+    record: &LogRecord<'_>,
+    request: &dyn Request,
+) -> Vec<u8> {
+    let mut record = *record;
+    record.request = Some(request);
+    format.text(&record)
+}
+
+fn on_response(format: &LogFormat, record: &LogRecord<'_>, response: &HttpResponse<'_>) -> Vec<u8> {
+    let mut record = *record;
+    record.response = Some(response);
+    format.text(&record)
+}
+
+/// A sample that is no address changes nothing; the port becomes 0, as in HAProxy.
+fn set_source(expression: &Expression, parts: &Parts, ends: &mut Ends) {
+    let view = view(parts, *ends);
+    let sample = expression.on_request(&view);
+    let sample = sample.and_then(|sample| sample.cast(SampleType::Address));
+    let ip = match sample {
+        Some(Sample::Ipv4(ip)) => IpAddr::from(ip),
+        Some(Sample::Ipv6(ip)) => IpAddr::from(ip),
+        _ => return,
+    };
+    ends.source = Some(SocketAddr::new(ip, 0));
+}
+
+impl Action {
+    /// The answer of `deny` or `return`.
+    fn answer(&self, fill: impl Fn(&LogFormat) -> Vec<u8>) -> Option<Answer> {
+        let answer = match self {
+            Self::Page(status, ending) => Answer::Page(*status, *ending),
+            Self::Answer(reply, ending) => Answer::Made(reply.fill(fill), *ending),
+            _ => return None,
+        };
+        let denies = answer.ending().0 == Cause::Proxy;
+        Some(if denies {
+            Answer::Denied(Box::new(answer))
+        } else {
+            answer
+        })
+    }
+
+    /// What a header becomes. A value that no header can have is left out.
+    fn value(&self, fill: impl FnOnce(&LogFormat) -> Vec<u8>) -> Option<HeaderValue> {
+        match self {
+            Self::AddHeader(_, format) | Self::SetHeader(_, format) => {
+                HeaderValue::from_maybe_shared(Bytes::from(fill(format))).ok()
+            }
+            _ => None,
+        }
+    }
+
+    fn edit(&self, headers: &mut HeaderMap, value: Option<HeaderValue>) {
+        match (self, value) {
+            (Self::AddHeader(name, _), Some(value)) => {
+                // A map that is full of names takes no more, which is as good as none.
+                let _ = headers.try_append(name.clone(), value);
+            }
+            (Self::SetHeader(name, _), Some(value)) => {
+                let _ = headers.try_insert(name.clone(), value);
+            }
+            (Self::DelHeader(name), _) => {
+                headers.remove(name);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Reply {
+    /// Nothing but a status.
+    pub(crate) fn empty(status: StatusCode) -> Self {
+        Self {
+            status,
+            version: Version::HTTP_11,
+            content_type: None,
+            headers: Vec::new(),
+            text: None,
+        }
+    }
+
+    /// Whether it says nothing beyond its status.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.text.is_none() && self.content_type.is_none() && self.headers.is_empty()
+    }
+
+    pub(crate) fn fill(&self, fill: impl Fn(&LogFormat) -> Vec<u8>) -> Made {
+        let text = self.text.as_ref().map(&fill).unwrap_or_default();
+        let mut answer = Response::new(Full::from(text));
+        *answer.status_mut() = self.status;
+        let headers = answer.headers_mut();
+        if let Some(kind) = &self.content_type {
+            headers.insert(header::CONTENT_TYPE, kind.clone());
+        }
+        for (name, format) in &self.headers {
+            if let Ok(value) = HeaderValue::from_bytes(&fill(format)) {
+                headers.append(name, value);
+            }
+        }
+        if self.version == Version::HTTP_10 {
+            headers::close(&mut answer);
+        }
+        Box::new(answer)
+    }
+}
+
+impl Redirect {
+    fn fill(&self, uri: &Uri, headers: &HeaderMap, fill: impl Fn(&LogFormat) -> Vec<u8>) -> Made {
+        let mut answer = Response::new(Full::default());
+        *answer.status_mut() = self.status;
+        let mut location = fill(&self.target);
+        let path = match uri.path_and_query() {
+            Some(path) if !self.drops_query => path.as_str(),
+            _ => uri.path(),
+        };
+        match self.kind {
+            RedirectKind::Location => {}
+            RedirectKind::Prefix => {
+                // HAProxy: with the prefix / nothing is put before the path.
+                if location == b"/" {
+                    location.clear();
+                }
+                location.extend_from_slice(path.as_bytes());
+            }
+            RedirectKind::Scheme => {
+                let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
+                let host = host.or_else(|| Some(uri.authority()?.as_str().as_bytes()));
+                location.extend_from_slice(b"://");
+                location.extend_from_slice(host.unwrap_or_default());
+                location.extend_from_slice(path.as_bytes());
+            }
+        }
+        if let Ok(value) = HeaderValue::from_bytes(&location) {
+            answer.headers_mut().insert(header::LOCATION, value);
+        }
+        Box::new(answer)
+    }
+}

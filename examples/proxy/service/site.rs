@@ -1,0 +1,160 @@
+//! What clients come to and where their requests go: frontends and backends, made of the
+//! command line or of a configuration.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stickroute::haproxy::{Mode, Routing};
+use stickroute::{Backend, Request};
+use tokio::sync::Semaphore;
+
+use crate::client::stream::Patience;
+use crate::configuration::rules::Rules;
+use crate::log::Log;
+use crate::server::pool::{Pool, Reuse};
+use crate::statistics::counters::Counters;
+use crate::statistics::ledger::{BackNumbers, Ledger};
+
+/// What clients come to.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) name: String,
+    pub(crate) mode: Mode,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) patience: Patience,
+    /// Silence of a client.
+    pub(crate) client: Option<Duration>,
+    /// Silence of a client that has said all it has to say.
+    pub(crate) client_fin: Option<Duration>,
+    /// Connections at a time; HAProxy: `maxconn`.
+    pub(crate) room: Arc<Semaphore>,
+    /// Whether connections of clients are kept for further requests.
+    pub(crate) keeps_alive: bool,
+    /// Whether those to servers are closed after each request of its clients.
+    pub(crate) closes_servers: bool,
+    pub(crate) route: Route,
+    pub(crate) log: Log,
+}
+
+/// Where requests of a frontend go.
+#[derive(Debug)]
+pub(crate) enum Route {
+    /// All to the same backend.
+    One(Arc<Back>),
+    /// As the rules of the configuration say.
+    Rules(Arc<Site>),
+}
+
+/// A configuration that can be served.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) routing: Routing<Pool>,
+    pub(crate) backs: BTreeMap<String, Arc<Back>>,
+    pub(crate) ledger: Ledger,
+}
+
+/// Where requests are balanced.
+#[derive(Debug)]
+pub(crate) struct Back {
+    /// Empty where there is but one.
+    pub(crate) name: String,
+    pub(crate) mode: Mode,
+    /// `None` if it has no servers.
+    pub(crate) backend: Option<Arc<Backend<Pool>>>,
+    pub(crate) numbers: Arc<BackNumbers>,
+    /// Those of a `listen` section are its frontend's, too.
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) timeouts: BackTimeouts,
+    /// What is told of its servers.
+    pub(crate) log: Log,
+    /// Whether there is persistence by cookie.
+    pub(crate) has_cookie: bool,
+    /// Whether connections to servers are kept for further requests.
+    pub(crate) keeps_alive: bool,
+    pub(crate) reuse: Reuse,
+}
+
+/// How long servers are waited for; `None` is for ever.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BackTimeouts {
+    pub(crate) connect: Option<Duration>,
+    pub(crate) server: Option<Duration>,
+    pub(crate) server_fin: Option<Duration>,
+    pub(crate) tunnel: Option<Duration>,
+    pub(crate) queue: Option<Duration>,
+}
+
+impl Front {
+    /// One that sends everything to one backend, and is in no hurry.
+    pub(crate) fn plain(back: Arc<Back>) -> Self {
+        Self {
+            name: String::new(),
+            mode: Mode::Http,
+            counters: Arc::default(),
+            rules: Arc::clone(&back.rules),
+            patience: Patience {
+                head: Some(Duration::from_secs(30)),
+                keep_alive: Some(Duration::from_secs(30)),
+                write: None,
+            },
+            client: None,
+            client_fin: None,
+            room: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            keeps_alive: true,
+            closes_servers: false,
+            route: Route::One(back),
+            log: Log::Plain,
+        }
+    }
+
+    /// The backend for a request; `None` if nothing names one.
+    pub(crate) fn route(&self, request: &dyn Request) -> Option<Arc<Back>> {
+        match &self.route {
+            Route::One(back) => Some(Arc::clone(back)),
+            Route::Rules(site) => {
+                let name = site.routing.frontend(&self.name)?.route(request)?;
+                let back = site.backs.get(name)?;
+                // A name made for the request may be that of any backend.
+                (back.mode == self.mode).then(|| Arc::clone(back))
+            }
+        }
+    }
+
+    /// The other half of a `listen` section.
+    pub(crate) fn own_back(&self) -> Option<&Back> {
+        let Route::Rules(site) = &self.route else {
+            return None;
+        };
+        let back = site.backs.get(&self.name)?;
+        Arc::ptr_eq(&self.rules, &back.rules).then_some(&**back)
+    }
+
+    /// The rules of a backend, unless they are those of this frontend, too.
+    pub(crate) fn other_rules<'b>(&self, back: &'b Back) -> Option<&'b Rules> {
+        (!Arc::ptr_eq(&self.rules, &back.rules)).then_some(&*back.rules)
+    }
+}
+
+impl Back {
+    /// One around a backend, without rules.
+    pub(crate) fn plain(backend: Arc<Backend<Pool>>, connect: Duration) -> Self {
+        Self {
+            name: String::new(),
+            mode: Mode::Http,
+            backend: Some(backend),
+            numbers: Arc::default(),
+            rules: Arc::default(),
+            timeouts: BackTimeouts {
+                connect: Some(connect),
+                queue: Some(Duration::ZERO),
+                ..BackTimeouts::default()
+            },
+            log: Log::Plain,
+            has_cookie: true,
+            keeps_alive: true,
+            reuse: Reuse::Always,
+        }
+    }
+}
