@@ -3,9 +3,11 @@
 pub(crate) mod head;
 pub(crate) mod proxy_protocol;
 pub(crate) mod stream;
+pub(crate) mod under_way;
 pub(crate) mod wire;
 
-use crate::client::stream::{Ends, UnderWay};
+use crate::client::stream::Ends;
+use crate::client::under_way::UnderWay;
 use crate::server::pool::Pool;
 use crate::service::graceful::Guest;
 

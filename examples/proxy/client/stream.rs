@@ -1,21 +1,18 @@
 //! Connections to clients: where they come from, and how long they may be silent.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
-use std::mem;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use stickroute::Now;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{self, Sleep};
 
-use crate::client::wire::{Refusal, Told, Wire};
+use crate::client::under_way::UnderWay;
+use crate::client::wire::{Refusal, Wire};
 
 /// A connection of any kind.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -47,161 +44,6 @@ pub(crate) struct Patience {
     pub(crate) keep_alive: Option<Duration>,
     /// While it is to take bytes of a response.
     pub(crate) write: Option<Duration>,
-}
-
-/// The requests of one connection that are under way, and what those who answer them and
-/// the connection have to tell each other.
-#[derive(Clone, Debug)]
-pub(crate) struct UnderWay(Arc<Mutex<Shared>>);
-
-#[derive(Debug)]
-struct Shared {
-    count: usize,
-    beginning: Beginning,
-    has_begun: bool,
-    /// Of the connection's task.
-    waker: Option<Waker>,
-    told: VecDeque<Told>,
-    refusal: Option<Refusal>,
-    is_tunnel: bool,
-    /// Heads of interim responses, and how much of them has been written.
-    interim: Vec<u8>,
-    interim_written: usize,
-}
-
-/// When a request began.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Beginning {
-    /// When its connection was accepted, or the request before it ended.
-    pub(crate) begun: Now,
-    /// When its first byte came; `None` as long as none has.
-    pub(crate) heard: Option<Now>,
-}
-
-impl Beginning {
-    fn now() -> Self {
-        Self {
-            begun: Now::system(),
-            heard: None,
-        }
-    }
-}
-
-/// Counts until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Counted(UnderWay);
-
-impl UnderWay {
-    /// The connection was accepted now.
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Shared {
-            count: 0,
-            beginning: Beginning::now(),
-            has_begun: false,
-            waker: None,
-            told: VecDeque::new(),
-            refusal: None,
-            is_tunnel: false,
-            interim: Vec::new(),
-            interim_written: 0,
-        })))
-    }
-
-    /// Of the request whose head is being read, or has just been.
-    pub(crate) fn beginning(&self) -> Beginning {
-        self.lock().beginning
-    }
-
-    /// Whether no request has come, nor anything that could not be read as one.
-    pub(crate) fn has_said_nothing(&self) -> bool {
-        let shared = self.lock();
-        !shared.has_begun && shared.refusal.is_none()
-    }
-
-    /// Bytes have come.
-    fn hear(&self) {
-        let mut shared = self.lock();
-        if shared.count == 0 {
-            shared.beginning.heard.get_or_insert_with(Now::system);
-        }
-    }
-
-    /// A request begins, of which the connection has told something.
-    pub(crate) fn begin(&self) -> (Counted, Told) {
-        let mut shared = self.lock();
-        shared.count += 1;
-        let mut told = shared.told.pop_front().unwrap_or_default();
-        told.is_first = !mem::replace(&mut shared.has_begun, true);
-        (Counted(self.clone()), told)
-    }
-
-    /// Why the body of the last request is not read any further.
-    pub(crate) fn refusal(&self) -> Option<Refusal> {
-        self.lock().refusal
-    }
-
-    /// From now on the connection is a tunnel.
-    pub(crate) fn open_tunnel(&self) {
-        self.lock().is_tunnel = true;
-        self.wake();
-    }
-
-    /// Sends the head of an interim response ahead of the response.
-    pub(crate) fn send_interim(&self, head: &[u8]) {
-        self.lock().interim.extend_from_slice(head);
-        self.wake();
-    }
-
-    /// Ends when all interim responses have been written: hyper knows nothing of them, and
-    /// would write the response before them.
-    pub(crate) async fn interim_sent(&self) {
-        poll_fn(|context| {
-            let mut shared = self.lock();
-            if shared.interim.is_empty() {
-                return Poll::Ready(());
-            }
-            shared.waker = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-
-    /// Whether there is none; otherwise `context` is woken when the last has ended: hyper
-    /// would not ask for more of the client by itself, and the timer would not start.
-    fn is_empty(&self, context: &Context<'_>) -> bool {
-        let mut shared = self.lock();
-        shared.waker = Some(context.waker().clone());
-        shared.count == 0 && shared.told.is_empty()
-    }
-
-    fn is_tunnel(&self) -> bool {
-        self.lock().is_tunnel
-    }
-
-    fn wake(&self) {
-        let waker = self.lock().waker.take();
-        waker.into_iter().for_each(Waker::wake);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let count = {
-            let mut shared = self.0.lock();
-            shared.count -= 1;
-            if shared.count == 0 {
-                shared.beginning = Beginning::now();
-            }
-            shared.count
-        };
-        if count == 0 {
-            self.0.wake();
-        }
-    }
 }
 
 /// Tells of a request that is not read any further before anybody could answer it; comes
@@ -283,13 +125,7 @@ impl PatientStream {
     /// Moves bytes from the client to `wire`.
     fn poll_feed(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.wire.is_undecided() {
-            let is_over = self.under_way.is_empty(context);
-            let is_tunnel = self.under_way.is_tunnel();
-            if !is_over && !is_tunnel {
-                return Poll::Pending;
-            }
-            self.wire.decide(is_tunnel);
-            return Poll::Ready(Ok(()));
+            return self.poll_decision(context);
         }
         let mut bytes = [0; 8192];
         let mut bytes = ReadBuf::new(&mut bytes);
@@ -299,15 +135,7 @@ impl PatientStream {
                 self.is_at_end = true;
                 self.wire.end();
             }
-            Poll::Ready(Ok(())) => {
-                self.under_way.hear();
-                self.wire.feed(bytes.filled());
-                if self.wire.is_opaque() {
-                    // Each frame of HTTP/2 may be that of a new request.
-                    self.wait_for(Waiting::Head);
-                }
-                self.under_way.lock().told.extend(self.wire.told());
-            }
+            Poll::Ready(Ok(())) => self.feed(bytes.filled()),
             Poll::Ready(Err(error)) => {
                 if !self.wire.is_before_body() {
                     self.wire.end();
@@ -326,38 +154,36 @@ impl PatientStream {
         Poll::Ready(Ok(()))
     }
 
+    /// Waits until it is known what has become of a request for a tunnel.
+    fn poll_decision(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_over = self.under_way.is_empty(context);
+        let is_tunnel = self.under_way.is_tunnel();
+        if !is_over && !is_tunnel {
+            return Poll::Pending;
+        }
+        self.wire.decide(is_tunnel);
+        Poll::Ready(Ok(()))
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        self.under_way.hear();
+        self.wire.feed(bytes);
+        if self.wire.is_opaque() {
+            // Each frame of HTTP/2 may be that of a new request.
+            self.wait_for(Waiting::Head);
+        }
+        self.under_way.tell(self.wire.told());
+    }
+
     fn note_refusal(&mut self) {
         let Some(refusal) = self.wire.refusal() else {
             return;
         };
         self.is_at_end = true;
-        self.under_way.lock().refusal = Some(refusal);
+        self.under_way.refuse(refusal);
         if self.wire.is_before_body() {
             // Nobody else will answer.
             self.last_words = (self.refuse)(refusal);
-        }
-    }
-
-    /// Writes what hyper does not know of. It is called when hyper has nothing to write, so
-    /// that it never comes in between.
-    fn poll_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let mut shared = self.under_way.lock();
-            if shared.interim.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            let rest = &shared.interim[shared.interim_written..];
-            let count = ready!(Pin::new(&mut self.stream).poll_write(context, rest))?;
-            shared.interim_written += count;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            if shared.interim_written == shared.interim.len() {
-                shared.interim.clear();
-                shared.interim_written = 0;
-                // Somebody in this task waits for that.
-                context.waker().wake_by_ref();
-            }
         }
     }
 
@@ -431,8 +257,9 @@ impl AsyncWrite for PatientStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = match self.poll_interim(context) {
-            Poll::Ready(Ok(())) => Pin::new(&mut self.stream).poll_flush(context),
+        let this = &mut *self;
+        let flushed = match this.under_way.poll_interim(&mut this.stream, context) {
+            Poll::Ready(Ok(())) => Pin::new(&mut this.stream).poll_flush(context),
             other => other,
         };
         self.timed(flushed, context)

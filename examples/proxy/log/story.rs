@@ -14,7 +14,8 @@ use stickroute::haproxy::{Cause, LogTimers, Phase};
 use stickroute::{Backend, Now, Request, Selection, Waiting};
 
 use super::Captured;
-use crate::client::stream::{Beginning, Ends};
+use crate::client::stream::Ends;
+use crate::client::under_way::Beginning;
 use crate::server::pool::{Pool, ServerEnds};
 use crate::server::queue::NoTurn;
 

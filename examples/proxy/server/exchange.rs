@@ -17,7 +17,8 @@ use stickroute::haproxy::{Cause, LogRecord, Mode, Phase};
 use stickroute::{Admission, Failure, Now, ResponseCookie, Retry, SelectError, Selection};
 
 use crate::client::Client;
-use crate::client::stream::{Beginning, Counted, Ends};
+use crate::client::stream::Ends;
+use crate::client::under_way::{Beginning, Counted};
 use crate::http::answer::Answer;
 use crate::http::body::{BoxError, Patient, Silence};
 use crate::log::{Ending, Log, Story, Tried};

@@ -14,7 +14,8 @@ use tokio::{task, time};
 
 use crate::client::Client;
 use crate::client::proxy_protocol;
-use crate::client::stream::{Ends, PatientStream, Refuse, Stream, UnderWay};
+use crate::client::stream::{Ends, PatientStream, Refuse, Stream};
+use crate::client::under_way::UnderWay;
 use crate::client::wire::Refusal;
 use crate::http::answer;
 use crate::http::forward;
