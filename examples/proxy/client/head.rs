@@ -5,8 +5,9 @@
 
 use std::io::Write;
 
-use hyper::{Uri, Version};
+use hyper::Version;
 
+use crate::client::syntax::{self, LONGEST_BODY};
 use crate::client::wire::Refusal;
 
 /// As many fields as hyper takes, and as HAProxy does. HAProxy: `tune.http.maxhdr`.
@@ -39,41 +40,6 @@ pub(crate) struct Head<'h> {
     closes: bool,
 }
 
-/// A length that nobody sends; hyper knows of none above.
-const LONGEST_BODY: u64 = 1 << 62;
-
-/// The length of the first head in `bytes`, with the empty line at its end.
-pub(crate) fn end(bytes: &[u8]) -> Option<usize> {
-    end_from(bytes, 0)
-}
-
-/// The same, if it has been looked for in so many bytes already.
-pub(crate) fn end_from(bytes: &[u8], seen: usize) -> Option<usize> {
-    // It ends with an empty line, of which some bytes may have been there.
-    let mut at = seen.saturating_sub(3);
-    loop {
-        at += bytes[at..].iter().position(|byte| *byte == b'\n')? + 1;
-        match bytes[at..] {
-            [b'\n', ..] => return Some(at + 1),
-            [b'\r', b'\n', ..] => return Some(at + 2),
-            _ => {}
-        }
-    }
-}
-
-/// The size of a chunk, without its extensions.
-pub(crate) fn chunk_size(line: &[u8]) -> Option<u64> {
-    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit());
-    let (digits, rest) = line.split_at(digits.count());
-    let is_end = matches!(rest.trim_ascii_start(), [] | [b';', ..]);
-    if digits.is_empty() || !is_end || rest.contains(&b'\r') {
-        return None;
-    }
-    let number = std::str::from_utf8(digits).ok()?;
-    let size = u64::from_str_radix(number, 16).ok();
-    size.filter(|size| *size <= LONGEST_BODY)
-}
-
 type Read<T> = Result<T, Refusal>;
 
 fn check(holds: bool) -> Read<()> {
@@ -104,7 +70,7 @@ impl<'h> Head<'h> {
         let (target, version) = (words.next(), words.next());
         let target = target.ok_or(Refusal::Malformed)?;
         let is_end = line.last().is_some_and(|byte| !is_blank(byte)) && words.next().is_none();
-        check(is_end && is_token(method) && is_target(method, target))?;
+        check(is_end && syntax::is_token(method) && syntax::is_target(method, target))?;
         let version = match version {
             Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
                 if major.is_ascii_digit() && minor.is_ascii_digit() =>
@@ -131,7 +97,7 @@ impl<'h> Head<'h> {
     }
 
     fn line(&mut self, line: &'h [u8]) -> Read<()> {
-        check(line.iter().all(|byte| is_in_value(*byte)))?;
+        check(line.iter().all(|byte| syntax::is_in_value(*byte)))?;
         if let [b' ' | b'\t', ..] = line {
             // A line that goes on, of which the end and the start become spaces.
             let (_, value) = self.fields.last_mut().ok_or(Refusal::Malformed)?;
@@ -143,7 +109,7 @@ impl<'h> Head<'h> {
         }
         let colon = line.iter().position(|byte| *byte == b':');
         let (name, value) = line.split_at(colon.ok_or(Refusal::Malformed)?);
-        check(is_token(name))?;
+        check(syntax::is_token(name))?;
         self.fields.push((name, value[1..].trim_ascii().to_vec()));
         Ok(())
     }
@@ -230,8 +196,8 @@ impl<'h> Head<'h> {
         let host = hosts.next().map(<[u8]>::to_vec);
         if let Some(host) = &host {
             check(hosts.all(|other| other == host))?;
-            let authority = authority(self.method, self.target);
-            check(authority.is_none_or(|authority| is_same_host(authority, host)))?;
+            let authority = syntax::authority(self.method, self.target);
+            check(authority.is_none_or(|authority| syntax::is_same_host(authority, host)))?;
         }
         drop(hosts);
         let mut seen = 0;
@@ -269,53 +235,6 @@ impl<'h> Head<'h> {
     }
 }
 
-/// RFC 9110 section 5.6.2.
-fn is_token(bytes: &[u8]) -> bool {
-    let is_in_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !bytes.is_empty() && bytes.iter().all(is_in_token)
-}
-
-fn is_in_value(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
-}
-
-fn is_target(method: &[u8], target: &[u8]) -> bool {
-    let is_plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
-    if !target.iter().all(is_plain) {
-        return false;
-    }
-    let Ok(uri) = Uri::try_from(target) else {
-        return false;
-    };
-    match method {
-        b"CONNECT" => !target.starts_with(b"/") && uri.authority().is_some(),
-        _ => target.starts_with(b"/") || target == b"*" || uri.scheme().is_some(),
-    }
-}
-
-/// The host that a target names, without a user's name.
-fn authority<'t>(method: &[u8], target: &'t [u8]) -> Option<&'t [u8]> {
-    let rest = match method {
-        b"CONNECT" => target,
-        _ if target.starts_with(b"/") => return None,
-        _ => &target[target.windows(3).position(|three| three == b"://")? + 3..],
-    };
-    let ends = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
-    let authority = &rest[..ends.unwrap_or(rest.len())];
-    let user = authority.iter().rposition(|byte| *byte == b'@');
-    Some(&authority[user.map_or(0, |at| at + 1)..])
-}
-
-/// The ports that HTTP has by itself make no difference.
-fn is_same_host(one: &[u8], other: &[u8]) -> bool {
-    let bare = |host: &[u8]| {
-        let text = String::from_utf8_lossy(host).to_ascii_lowercase();
-        let stripped = text.strip_suffix(":80").or(text.strip_suffix(":443"));
-        stripped.unwrap_or(&text).to_owned()
-    };
-    bare(one) == bare(other)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,8 +243,13 @@ mod tests {
         Head::parse(head).err()
     }
 
+    fn refuse_field(field: &[u8]) {
+        let found = refusal(&[b"GET / HTTP/1.1\r\nHost: h\r\n", field, b"\r\n\r\n"].concat());
+        assert_eq!(found, Some(Refusal::Malformed), "{}", field.escape_ascii());
+    }
+
     #[test]
-    fn what_is_no_request_is_refused() {
+    fn what_is_no_request_line_is_refused() {
         let lines: [&[u8]; 16] = [
             b"GET /x",
             b"GET /x HTTP/1.01",
@@ -348,7 +272,11 @@ mod tests {
             let found = refusal(&[line, b"\r\n\r\n"].concat());
             assert_eq!(found, Some(Refusal::Malformed), "{}", line.escape_ascii());
         }
-        let fields: [&[u8]; 23] = [
+    }
+
+    #[test]
+    fn what_is_no_field_is_refused() {
+        let fields: [&[u8]; 11] = [
             b"X : 1",
             b": 1",
             b"X",
@@ -359,6 +287,18 @@ mod tests {
             b"X: a\rb",
             b"X: a\x01b",
             b"Host: i",
+            b"Connection: upgrade\r\nUpgrade: websocket",
+        ];
+        for field in fields {
+            refuse_field(field);
+        }
+        let folded = b"GET / HTTP/1.1\r\n X: 1\r\n\r\n";
+        assert_eq!(refusal(folded), Some(Refusal::Malformed));
+    }
+
+    #[test]
+    fn a_body_without_a_certain_end_is_refused() {
+        let fields: [&[u8]; 12] = [
             b"Content-Length: 1\r\nContent-Length: 2",
             b"Content-Length: 1, 2",
             b"Content-Length: 1,",
@@ -371,18 +311,12 @@ mod tests {
             b"Transfer-Encoding: chunked, gzip",
             b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
             b"Transfer-Encoding: \x0bchunked",
-            b"Connection: upgrade\r\nUpgrade: websocket",
         ];
         for field in fields {
-            let found = refusal(&[b"GET / HTTP/1.1\r\nHost: h\r\n", field, b"\r\n\r\n"].concat());
-            assert_eq!(found, Some(Refusal::Malformed), "{}", field.escape_ascii());
+            refuse_field(field);
         }
         let encoded = b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n";
         assert_eq!(refusal(encoded), Some(Refusal::Encoded));
-        assert_eq!(
-            refusal(b"GET / HTTP/1.1\r\n X: 1\r\n\r\n"),
-            Some(Refusal::Malformed)
-        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod head;
 pub(crate) mod proxy_protocol;
 pub(crate) mod stream;
+pub(crate) mod syntax;
 pub(crate) mod under_way;
 pub(crate) mod wire;
 

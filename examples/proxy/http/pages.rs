@@ -170,7 +170,8 @@ pub(crate) fn whole(word: &Word) -> Read<Reply> {
 
 /// A status line, fields and a body.
 fn parse(content: &[u8]) -> Result<Reply, &'static str> {
-    let end = crate::client::head::end(content).ok_or("there is no empty line behind its head")?;
+    let end =
+        crate::client::syntax::end(content).ok_or("there is no empty line behind its head")?;
     let (head, body) = content.split_at(end);
     let head = std::str::from_utf8(head).map_err(|_| "its head is no text")?;
     let mut lines = head.lines();
