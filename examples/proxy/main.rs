@@ -35,23 +35,15 @@ mod statistics;
 mod tcp;
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use command_line::daemon;
 use command_line::flags::{Background, Flags};
-use command_line::options::{self, Options, Order};
-use configuration::setup;
-use service::control::{self, Control};
-use service::graceful::{Guests, Orders};
-use service::listener::Door;
-use service::site::{Back, Front};
-use service::sockets::{Descriptors, Listener};
-use service::{demo, serve};
+use command_line::options::{self, Order};
+use service::sockets::Descriptors;
+use service::{plain, serve};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -60,7 +52,7 @@ fn main() -> ExitCode {
         Ok(Order::Version { is_long }) => print!("{}", version(is_long)),
         Ok(Order::Configured(flags)) => return follow(&flags, &arguments),
         Ok(Order::Plain(mut options)) => {
-            let served = start(run(&mut options));
+            let served = start(plain::run(&mut options));
             return served.unwrap_or_else(|error| refuse(&error));
         }
         Err(problem) => return refuse(&problem),
@@ -131,57 +123,4 @@ fn version(is_long: bool) -> String {
     };
     let (system, processor) = (std::env::consts::OS, std::env::consts::ARCH);
     format!("{short}Configurations of HAProxy 2.6.12\nBuild: {build}, {system}, {processor}\n")
-}
-
-async fn run(options: &mut Options) -> Result<(), Box<dyn Error>> {
-    let mut orders = Orders::new()?;
-    let is_demo = options.servers.is_empty();
-    if is_demo {
-        options.servers = demo::start().await?;
-        options.cookie.get_or_insert_with(|| demo::COOKIE.into());
-    }
-    let backend = Arc::new(setup::backend(options)?);
-    let listener = bind(options.listen).await?;
-    let control = match options.admin {
-        Some(address) => Some(bind(address).await?),
-        None => None,
-    };
-    greet(&listener, control.as_ref(), is_demo)?;
-    let (guests, guest) = Guests::new();
-    if let Some(control) = control {
-        let about = Control::plain(Arc::clone(&backend));
-        let listener = Arc::new(Listener::tcp(control));
-        tokio::spawn(control::serve(listener, about, guest.clone()));
-    }
-    let back = Back::plain(backend, options.connect_timeout);
-    let door = Door {
-        listener: Arc::new(Listener::tcp(listener)),
-        front: Arc::new(Front::plain(Arc::new(back))),
-        accepts_proxy: false,
-        rooms: Vec::new(),
-    };
-    tokio::spawn(door.open(guest));
-    guests.see_out(&mut orders, None).await;
-    Ok(())
-}
-
-async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| format!("cannot listen on {address}: {error}"))
-}
-
-fn greet(
-    listener: &TcpListener,
-    control: Option<&TcpListener>,
-    is_demo: bool,
-) -> std::io::Result<()> {
-    let url = format!("http://{}", listener.local_addr()?);
-    println!("{url}");
-    if let Some(control) = control {
-        println!("control {}", control.local_addr()?);
-    }
-    if is_demo {
-        println!("{}", demo::hints(&url));
-    }
-    Ok(())
 }

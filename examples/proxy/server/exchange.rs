@@ -1,32 +1,28 @@
 //! One request from its first byte to the last of the response: it holds the slot on
 //! the server, and feeds the log and the statistics at its end, however it ends.
 
-use std::fmt;
+mod record;
+
 use std::io::{self, Write};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
 
 use hyper::StatusCode;
-use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::response;
-use stickroute::haproxy::{Cause, LogRecord, Mode, Phase};
-use stickroute::{Admission, Failure, Now, ResponseCookie, Retry, SelectError, Selection};
+use stickroute::haproxy::{Cause, Mode, Phase};
+use stickroute::{Admission, Failure, Now, Retry, SelectError, Selection};
 
 use crate::client::Client;
 use crate::client::stream::Ends;
 use crate::client::under_way::{Beginning, Counted};
 use crate::http::answer::Answer;
-use crate::http::body::{BoxError, Patient, Silence};
 use crate::log::{Ending, Log, Story, Tried};
 use crate::server::pool::Pool;
 use crate::server::queue::NoTurn;
 use crate::service::site::{Back, Front};
 use crate::statistics::account::{Account, Attempt, Blame};
-use crate::statistics::counters::{self, Count};
 
 /// A request under way.
 #[derive(Debug)]
@@ -248,75 +244,6 @@ impl Exchange {
         let now = Now::system().mono();
         now.saturating_sub(self.story.begun.mono())
     }
-
-    /// What there is to say.
-    pub(crate) fn record(&self) -> LogRecord<'_> {
-        let story = &self.story;
-        let mut record = LogRecord::default();
-        if let Some(asked) = &story.asked {
-            record.request = Some(asked);
-            record.version = asked.version;
-        }
-        record.status = self.status.map(|status| status.as_u16());
-        record.client = self.client.source;
-        record.frontend_address = self.client.destination;
-        record.frontend = &self.front.name;
-        record.begun = story.begun.wall();
-        record.timers = story.timers;
-        record.bytes_read = story.from_server.bytes();
-        record.bytes_uploaded = story.from_client.bytes();
-        record.request_cookie = story.request.cookie.as_deref();
-        record.response_cookie = story.response.cookie.as_deref();
-        record.request_captures = &story.request.headers;
-        record.response_captures = &story.response.headers;
-        record.unique_id = &story.unique_id;
-        record.request_counter = self.number;
-        record.process_id = std::process::id();
-        record.frontend_connections = self.front.counters.get(Count::Current);
-        record.connections = counters::clients();
-        self.add_backend(&mut record);
-        self.add_ending(&mut record);
-        record
-    }
-
-    fn add_backend<'r>(&'r self, record: &mut LogRecord<'r>) {
-        let Some(back) = &self.back else { return };
-        record.backend = Some(&back.name);
-        let sessions = back.numbers.counters.get(Count::Current);
-        record.backend_connections = sessions.saturating_sub(1);
-        if let Some(selection) = self.selection() {
-            let server = selection.server();
-            record.server = Some(server.name());
-            record.server_connections = server.in_flight().saturating_sub(1).into();
-            record.retries = selection.retries();
-            record.redispatched = selection.is_redispatched();
-        } else if let Some(tried) = &self.story.tried {
-            record.server = Some(&tried.server);
-            record.retries = tried.retries;
-            record.redispatched = tried.redispatched;
-        }
-        record.server_queue = self.story.place.of_server.into();
-        record.backend_queue = self.story.place.of_backend.into();
-        if let Some((source, server)) = self.story.server_ends {
-            record.backend_source = Some(source);
-            record.server_address = Some(server);
-        }
-    }
-
-    fn add_ending(&self, record: &mut LogRecord<'_>) {
-        let (cause, phase) = self.story.ending.unwrap_or_default();
-        record.termination.cause = cause;
-        record.termination.phase = phase;
-        let has_cookie = self.back.as_ref().is_some_and(|back| back.has_cookie);
-        record.termination.cookies = match &self.outcome {
-            _ if !has_cookie => None,
-            Outcome::Selected(selection) => {
-                Some((selection.client_cookie(), selection.response_cookie()))
-            }
-            Outcome::NoServer(error) => Some((error.client_cookie(), ResponseCookie::None)),
-            Outcome::Unrouted => None,
-        };
-    }
 }
 
 impl Drop for Exchange {
@@ -334,41 +261,6 @@ impl Drop for Exchange {
     }
 }
 
-impl fmt::Display for Exchange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: ", self.client, self.request)?;
-        if let Some(back) = self.back.as_ref().filter(|back| !back.name.is_empty()) {
-            write!(f, "{}/", back.name)?;
-        }
-        write!(f, "{}, ", self.outcome)?;
-        match self.status {
-            Some(status) => write!(f, "status {}", status.as_u16())?,
-            None => f.write_str(self.otherwise)?,
-        }
-        write!(f, ", {} ms", self.taken().as_millis())
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unrouted => f.write_str("not routed"),
-            Self::Selected(selection) => {
-                write!(f, "{selection}, retries {}", selection.retries())?;
-                let moved = selection.is_redispatched();
-                f.write_str(if moved { ", redispatched" } else { "" })
-            }
-            Self::NoServer(error) => {
-                write!(
-                    f,
-                    "no server ({}N), {error}",
-                    error.client_cookie().letter()
-                )
-            }
-        }
-    }
-}
-
 /// Tells of a request that was refused before it could be read, and why.
 pub(crate) fn unread(
     front: &Arc<Front>,
@@ -382,70 +274,4 @@ pub(crate) fn unread(
     exchange.status = Some(status);
     exchange.story.ending = Some(ending);
     exchange.blame = Some(Blame::BadRequest);
-}
-
-/// The body of a response on its way through; its end is the end of the exchange.
-#[derive(Debug)]
-pub(crate) struct Streamed {
-    body: Patient,
-    exchange: Option<Exchange>,
-}
-
-impl Streamed {
-    /// Streams `body` and ends `exchange` with it.
-    pub(crate) fn new(body: Patient, exchange: Exchange) -> Self {
-        Self {
-            body,
-            exchange: Some(exchange),
-        }
-    }
-}
-
-impl Streamed {
-    fn end(&mut self, ending: Option<Ending>) {
-        if let Some(mut exchange) = self.exchange.take() {
-            let story = &mut exchange.story;
-            story.ending = story.ending.or(ending);
-        }
-    }
-}
-
-impl Drop for Streamed {
-    fn drop(&mut self) {
-        let is_whole = self.body.is_end_stream();
-        self.end((!is_whole).then_some((Cause::Client, Phase::Data)));
-    }
-}
-
-impl Body for Streamed {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        match &frame {
-            Some(Ok(_)) => {}
-            Some(Err(error)) => {
-                let cause = if error.is::<Silence>() {
-                    Cause::ServerTimeout
-                } else {
-                    Cause::Server
-                };
-                self.end(Some((cause, Phase::Data)));
-            }
-            None => self.end(None),
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

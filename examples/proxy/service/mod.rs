@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod graceful;
 pub(crate) mod handover;
 pub(crate) mod listener;
+pub(crate) mod plain;
 pub(crate) mod serve;
 pub(crate) mod site;
 pub(crate) mod sockets;

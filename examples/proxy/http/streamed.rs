@@ -1,0 +1,75 @@
+//! Bodies of responses on their way to the client.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use stickroute::haproxy::{Cause, Phase};
+
+use crate::http::body::{BoxError, Patient, Silence};
+use crate::log::Ending;
+use crate::server::exchange::Exchange;
+
+/// The body of a response on its way through; its end is the end of the exchange.
+#[derive(Debug)]
+pub(crate) struct Streamed {
+    body: Patient,
+    exchange: Option<Exchange>,
+}
+
+impl Streamed {
+    /// Streams `body` and ends `exchange` with it.
+    pub(crate) fn new(body: Patient, exchange: Exchange) -> Self {
+        Self {
+            body,
+            exchange: Some(exchange),
+        }
+    }
+
+    fn end(&mut self, ending: Option<Ending>) {
+        if let Some(mut exchange) = self.exchange.take() {
+            let story = &mut exchange.story;
+            story.ending = story.ending.or(ending);
+        }
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        let is_whole = self.body.is_end_stream();
+        self.end((!is_whole).then_some((Cause::Client, Phase::Data)));
+    }
+}
+
+impl Body for Streamed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &frame {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                let cause = if error.is::<Silence>() {
+                    Cause::ServerTimeout
+                } else {
+                    Cause::Server
+                };
+                self.end(Some((cause, Phase::Data)));
+            }
+            None => self.end(None),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
