@@ -7,6 +7,7 @@ use hyper::{Response, StatusCode};
 use stickroute::haproxy::{Cause, Phase};
 
 use crate::log::Ending;
+use crate::server::queue::NoServer;
 
 /// An answer with its body.
 pub(crate) type Made = Box<Response<Full<Bytes>>>;
@@ -32,6 +33,12 @@ impl Answer {
             Self::Denied(answer) => answer.ending(),
             Self::Nothing => (Cause::Client, Phase::Data),
         }
+    }
+}
+
+impl From<NoServer> for Answer {
+    fn from(NoServer: NoServer) -> Self {
+        no_server()
     }
 }
 

@@ -4,14 +4,14 @@ use http_body_util::{Either, Full};
 use hyper::body::Body;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::http::{Uri, Version};
+use hyper::http::{Uri, Version, response};
 use hyper::{Request, Response, StatusCode};
 use stickroute::RequestEdits;
 
 use crate::server::pool::RequestBody;
 
 /// Fields that concern one connection only (RFC 9110 section 7.6.1).
-const HOP_BY_HOP: [&str; 6] = [
+pub(crate) const HOP_BY_HOP: [&str; 6] = [
     "connection",
     "keep-alive",
     "proxy-connection",
@@ -39,7 +39,7 @@ pub(crate) fn remove_listed(headers: &mut HeaderMap) {
 }
 
 /// Removes the fields that concern one connection.
-pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // Two lengths in one message are how requests are smuggled (RFC 9112 section 6.1).
     if headers.contains_key(header::TRANSFER_ENCODING) {
         headers.remove(header::CONTENT_LENGTH);
@@ -77,6 +77,19 @@ pub(crate) fn outgoing(
         add_upgrade(headers, protocol.clone());
     }
     request
+}
+
+/// The response for the client: HTTP/1.1, perhaps with the protocol that comes behind it.
+pub(crate) fn incoming(parts: &mut response::Parts, upgrade: Option<&HeaderValue>) {
+    let protocol = parts.headers.get(header::UPGRADE).cloned();
+    remove_listed(&mut parts.headers);
+    remove_hop_by_hop(&mut parts.headers);
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(protocol) = protocol.or_else(|| upgrade.cloned())
+    {
+        add_upgrade(&mut parts.headers, protocol);
+    }
+    parts.version = Version::HTTP_11;
 }
 
 /// The same request once more, if it may be sent twice: it has no body and the server
@@ -132,7 +145,7 @@ fn has_body(headers: &HeaderMap) -> bool {
 }
 
 /// Says that the rest of the connection is in another protocol.
-pub(crate) fn add_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+fn add_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, protocol);
 }
@@ -147,18 +160,4 @@ pub(crate) fn close_after<B>(request: &mut Request<B>) {
 pub(crate) fn close<B>(response: &mut Response<B>) {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
-}
-
-/// The head of a response before the response, for a client of HTTP/1.1.
-pub(crate) fn interim(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
-    let reason = status.canonical_reason().unwrap_or_default();
-    let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
-    for (name, value) in headers {
-        let name = name.as_str();
-        if !HOP_BY_HOP.contains(&name) && name != "content-length" {
-            head.extend([name.as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
-        }
-    }
-    head.extend(b"\r\n");
-    head
 }

@@ -3,12 +3,16 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use hyper::body::{Body, Bytes, Frame, SizeHint};
+use http_body_util::{Either, Full};
+use hyper::body::{Body as _, Bytes, Frame, SizeHint};
 use stickroute::haproxy::{Cause, Phase};
 
 use crate::http::body::{BoxError, Patient, Silence};
 use crate::log::Ending;
 use crate::server::exchange::Exchange;
+
+/// What clients are sent.
+pub(crate) type Body = Either<Streamed, Full<Bytes>>;
 
 /// The body of a response on its way through; its end is the end of the exchange.
 #[derive(Debug)]
@@ -41,7 +45,7 @@ impl Drop for Streamed {
     }
 }
 
-impl Body for Streamed {
+impl hyper::body::Body for Streamed {
     type Data = Bytes;
     type Error = BoxError;
 

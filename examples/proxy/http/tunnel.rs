@@ -2,79 +2,86 @@
 //! Protocols` or a CONNECT.
 
 use std::io;
-use std::time::Duration;
 
 use http_body_util::{Either, Full};
-use hyper::Response;
+use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use stickroute::haproxy::Cause;
 use tokio::io::{AsyncRead, AsyncWrite, split};
 
-use crate::client::Client;
-use crate::http::body::{Pulse, silence};
-use crate::http::forward::Body;
-use crate::log::Tally;
+use crate::http::answer::{self, Answer};
+use crate::http::body::Pulse;
+use crate::http::reception::Received;
+use crate::http::streamed::Body;
 use crate::server::exchange::Exchange;
-use crate::tcp::relay::{Side, pump};
+use crate::service::graceful::Guest;
+use crate::service::site::Back;
+use crate::tcp::relay::{Sides, pump};
 
 /// A tunnel that the server has agreed to.
 #[derive(Debug)]
 pub(crate) struct Tunnel {
-    pub(crate) server: OnUpgrade,
-    /// How long the client and the server may be silent.
-    pub(crate) sides: [Side; 2],
-    /// The same for both, as long as neither is at its end. HAProxy: `timeout tunnel`.
-    pub(crate) limit: Option<Duration>,
+    server: OnUpgrade,
+    sides: Sides,
 }
 
 impl Tunnel {
+    /// The tunnel that a response opens, if it does. One that nobody has asked for is no
+    /// valid answer.
+    pub(crate) fn agreed(
+        request: &Received<'_>,
+        back: &Back,
+        response: &mut Response<Incoming>,
+    ) -> Result<Option<Self>, Answer> {
+        let asks = request.parts.method == Method::CONNECT;
+        let is_connected = asks && response.status().is_success();
+        let is_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if is_switched && request.upgrade.is_none() {
+            return Err(answer::bad_answer(Cause::Proxy));
+        }
+        let is_tunnel = is_connected || is_switched;
+        Ok(is_tunnel.then(|| Self {
+            server: hyper::upgrade::on(response),
+            sides: Sides::new(request.front, back, &request.exchange.story),
+        }))
+    }
+
     /// Goes on behind `response`. The exchange, and with it the slot of the server, ends
     /// with the tunnel.
     pub(crate) fn open<B>(
         self,
         response: Response<B>,
         client_side: OnUpgrade,
-        mut exchange: Exchange,
-        client: Client,
+        exchange: Exchange,
+        guest: Guest,
     ) -> Response<Body> {
-        exchange.status = Some(response.status());
-        let (up, down) = exchange.story.tallies();
         tokio::spawn(async move {
             // It is waited for in a graceful stop.
-            let _guest = client.guest;
+            let _guest = guest;
             let (client, server) = match tokio::try_join!(client_side, self.server) {
                 Ok((client, server)) => (TokioIo::new(client), TokioIo::new(server)),
                 // One of them has left before it began.
                 Err(_) => return,
             };
             // A tunnel that breaks is as good as one that ends.
-            let _ = relay(client, server, &self.sides, self.limit, [&up, &down]).await;
+            let _ = relay(client, server, &self.sides).await;
             drop(exchange);
         });
         response.map(|_| Either::Right(Full::default()))
     }
 }
 
-/// Carries bytes both ways until both are at their end, or nothing moves for too long.
 async fn relay(
     client: impl AsyncRead + AsyncWrite,
     server: impl AsyncRead + AsyncWrite,
-    [client_side, server_side]: &[Side; 2],
-    limit: Option<Duration>,
-    [up, down]: [&Tally; 2],
+    sides: &Sides,
 ) -> io::Result<()> {
     let (mut from_client, mut to_client) = split(client);
     let (mut from_server, mut to_server) = split(server);
     let pulse = Pulse::default();
-    let up = pump(&mut from_client, &mut to_server, &pulse, client_side, up);
-    let down = pump(&mut from_server, &mut to_client, &pulse, server_side, down);
-    let limit = || {
-        let is_open = client_side.is_open() && server_side.is_open();
-        let tunnel = limit.filter(|_| is_open);
-        tunnel.or_else(|| Side::shorter(client_side, server_side))
-    };
-    tokio::select! {
-        ended = async { tokio::try_join!(up, down) } => ended.map(drop),
-        () = silence(limit, &pulse) => Err(io::ErrorKind::TimedOut.into()),
-    }
+    let up = pump(&mut from_client, &mut to_server, &sides.client, &pulse);
+    let down = pump(&mut from_server, &mut to_client, &sides.server, &pulse);
+    sides.talk(up, down, &pulse).await
 }

@@ -135,11 +135,6 @@ impl Story {
         story
     }
 
-    /// Those of the bytes of the client and of the server.
-    pub(crate) fn tallies(&self) -> (Tally, Tally) {
-        (self.from_client.clone(), self.from_server.clone())
-    }
-
     /// The time since the last call, or since the head of the request was there.
     pub(crate) fn lap(&mut self) -> Duration {
         let now = Now::system();

@@ -3,7 +3,8 @@
 
 mod record;
 
-use std::io::{self, Write};
+use std::io::Write;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -12,15 +13,15 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::response;
 use stickroute::haproxy::{Cause, Mode, Phase};
-use stickroute::{Admission, Failure, Now, Retry, SelectError, Selection};
+use stickroute::{Failure, Now, SelectError, Selection};
 
 use crate::client::Client;
 use crate::client::stream::Ends;
 use crate::client::under_way::{Beginning, Counted};
 use crate::http::answer::Answer;
-use crate::log::{Ending, Log, Story, Tried};
+use crate::log::{Ending, Log, Place, Story, Tried};
 use crate::server::pool::Pool;
-use crate::server::queue::NoTurn;
+use crate::server::queue::{NoServer, NoTurn};
 use crate::service::site::{Back, Front};
 use crate::statistics::account::{Account, Attempt, Blame};
 
@@ -115,6 +116,11 @@ impl Exchange {
         self.back = Some(Arc::clone(back));
     }
 
+    /// Where it is balanced, once that is known.
+    pub(crate) fn back(&self) -> Option<&Back> {
+        self.back.as_deref()
+    }
+
     /// Gives the request its number, and has the server told, if the configuration says so.
     pub(crate) fn identify(&mut self, headers: &mut HeaderMap) {
         let front = Arc::clone(&self.front);
@@ -146,12 +152,54 @@ impl Exchange {
         self.blame = Blame::of(answer);
     }
 
-    /// There is no server for it.
-    pub(crate) fn refuse(&mut self, refused: NoTurn) -> io::Error {
-        let NoTurn { error, is_late } = refused;
-        self.story.was_late = is_late;
-        self.outcome = Outcome::NoServer(error);
-        io::ErrorKind::NotConnected.into()
+    /// It has waited for a server, at this place of the queue.
+    pub(crate) fn waited(&mut self, place: Place, selected: &Result<Selection<Pool>, NoTurn>) {
+        self.story.place = place;
+        self.story.timers.queue = self.story.waited(selected);
+    }
+
+    /// It has a server, or there is none for it.
+    pub(crate) fn settle(
+        &mut self,
+        decided: Result<Selection<Pool>, NoTurn>,
+    ) -> Result<(), NoServer> {
+        match decided {
+            Ok(selection) => {
+                self.outcome = Outcome::Selected(selection);
+                Ok(())
+            }
+            Err(NoTurn { error, is_late }) => {
+                self.story.was_late = is_late;
+                self.outcome = Outcome::NoServer(error);
+                Err(NoServer)
+            }
+        }
+    }
+
+    /// The server it has.
+    pub(crate) fn selected(&mut self) -> Result<&mut Selection<Pool>, NoServer> {
+        match &mut self.outcome {
+            Outcome::Selected(selection) => Ok(selection),
+            Outcome::Unrouted | Outcome::NoServer(_) => Err(NoServer),
+        }
+    }
+
+    /// The server it had, which has failed; it may be the last.
+    pub(crate) fn fail(
+        &mut self,
+        failure: Failure,
+    ) -> Result<(Selection<Pool>, Attempt), NoServer> {
+        let outcome = mem::replace(&mut self.outcome, Outcome::Unrouted);
+        let Outcome::Selected(selection) = outcome else {
+            return Err(NoServer);
+        };
+        self.story.tried = Some(Tried {
+            server: selection.server().name().to_owned(),
+            retries: selection.retries(),
+            redispatched: selection.is_redispatched(),
+        });
+        let attempt = Attempt::new(&selection, failure);
+        Ok((selection, attempt))
     }
 
     /// How it ended if there was no server for it.
@@ -165,24 +213,7 @@ impl Exchange {
         is_refused.then_some(ending)
     }
 
-    /// The selected server cannot be reached; it may be the last.
-    pub(crate) fn has_failed(&mut self, selection: &Selection<Pool>, failure: Failure) -> Attempt {
-        self.story.tried = Some(Tried {
-            server: selection.server().name().to_owned(),
-            retries: selection.retries(),
-            redispatched: selection.is_redispatched(),
-        });
-        Attempt::new(selection, failure)
-    }
-
-    /// What is done about that.
-    pub(crate) fn retries(&self, attempt: &Attempt, retry: &Retry<Pool, Admission<Pool>>) {
-        if let Some(back) = &self.back {
-            attempt.settle(back, retry);
-        }
-    }
-
-    fn selection(&self) -> Option<&Selection<Pool>> {
+    pub(crate) fn selection(&self) -> Option<&Selection<Pool>> {
         match &self.outcome {
             Outcome::Selected(selection) => Some(selection),
             Outcome::Unrouted | Outcome::NoServer(_) => None,

@@ -17,7 +17,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use stickroute::{Address, Failure};
+use stickroute::{Address, Failure, ServerHandle};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time;
 
@@ -33,6 +33,8 @@ pub(crate) type RequestBody = Either<Recorded, Full<Bytes>>;
 pub(crate) struct Connection {
     sender: SendRequest<RequestBody>,
     pub(crate) ends: ServerEnds,
+    /// It has taken requests before.
+    is_reused: bool,
 }
 
 /// Where the proxy connected from, and to; `None` for a Unix socket.
@@ -63,8 +65,6 @@ struct Idle {
     /// Where it leads: an operator may move a server.
     address: Address,
     connection: Connection,
-    /// It has taken more than one request.
-    is_proven: bool,
 }
 
 /// Which requests go over connections that other clients have used. HAProxy: `http-reuse`.
@@ -79,26 +79,55 @@ pub(crate) enum Reuse {
     Always,
 }
 
+impl Reuse {
+    /// An idle connection to a server, for a request of the client whose own pool this is.
+    pub(crate) fn idle(
+        self,
+        server: &ServerHandle<Pool>,
+        own: &Pool,
+        is_first: bool,
+    ) -> Option<Connection> {
+        let (pool, address) = (server.payload(), server.address());
+        match self {
+            Self::Never => own.idle(address, false),
+            Self::Safe if is_first => None,
+            Self::Aggressive => pool.idle(address, is_first),
+            Self::Safe | Self::Always => pool.idle(address, false),
+        }
+    }
+
+    /// Keeps a connection for other requests.
+    pub(crate) fn keep(self, server: &ServerHandle<Pool>, own: &Pool, connection: Connection) {
+        let pool = match self {
+            Self::Never => own,
+            _ => server.payload(),
+        };
+        pool.keep(server.address().clone(), connection);
+    }
+}
+
 impl Pool {
     /// The connection last used, if the server has not closed it; those to another address
     /// than this are closed.
-    pub(crate) fn idle(&self, address: &Address, only_proven: bool) -> Option<Connection> {
+    fn idle(&self, address: &Address, only_proven: bool) -> Option<Connection> {
         let mut idle = self.lock();
         idle.retain(|idle| idle.address == *address && idle.connection.is_ready());
-        let found = idle.iter().rposition(|idle| idle.is_proven || !only_proven);
-        Some(idle.remove(found?).connection)
+        let is_good = |idle: &Idle| idle.connection.is_reused || !only_proven;
+        let found = idle.iter().rposition(is_good);
+        let mut connection = idle.remove(found?).connection;
+        connection.is_reused = true;
+        Some(connection)
     }
 
     /// Takes a connection back once the response has been read from it; one that is
     /// broken off before is closed.
-    pub(crate) fn keep(&self, address: Address, mut connection: Connection, is_proven: bool) {
+    fn keep(&self, address: Address, mut connection: Connection) {
         let pool = self.clone();
         tokio::spawn(async move {
             if connection.sender.ready().await.is_ok() {
                 pool.put(Idle {
                     address,
                     connection,
-                    is_proven,
                 });
             }
         });
@@ -124,7 +153,12 @@ pub(crate) async fn open(
 ) -> Result<Connection, Failure> {
     let (stream, ends) = connect(address, limit).await?;
     let sender = speak(stream).await.map_err(|_| Failure::Refused)?;
-    Ok(Connection { sender, ends })
+    let is_reused = false;
+    Ok(Connection {
+        sender,
+        ends,
+        is_reused,
+    })
 }
 
 /// Opens a connection to a server.

@@ -18,7 +18,7 @@ use crate::client::stream::{Ends, PatientStream, Refuse, Stream};
 use crate::client::under_way::UnderWay;
 use crate::client::wire::Refusal;
 use crate::http::answer;
-use crate::http::forward;
+use crate::http::reception;
 use crate::log::Ending;
 use crate::server::exchange;
 use crate::server::pool::Pool;
@@ -163,7 +163,7 @@ async fn http(front: Arc<Front>, stream: Box<dyn Stream>, ends: Ends, guest: Gue
     let has_begun = Arc::clone(&begun);
     let service = service_fn(move |request| {
         has_begun.notify_one();
-        forward::handle(Arc::clone(&front), client.clone(), request)
+        reception::handle(Arc::clone(&front), client.clone(), request)
     });
     let builder = builder();
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);

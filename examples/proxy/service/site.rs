@@ -76,6 +76,21 @@ pub(crate) struct Back {
     pub(crate) reuse: Reuse,
 }
 
+/// A backend with servers.
+#[derive(Clone, Debug)]
+pub(crate) struct Farm {
+    pub(crate) back: Arc<Back>,
+    pub(crate) backend: Arc<Backend<Pool>>,
+}
+
+impl Farm {
+    /// `None` if it has no servers.
+    pub(crate) fn of(back: Arc<Back>) -> Option<Self> {
+        let backend = back.backend.clone()?;
+        Some(Self { back, backend })
+    }
+}
+
 /// How long servers are waited for; `None` is for ever.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BackTimeouts {

@@ -1,7 +1,11 @@
 //! The life of one connection in mode tcp: bytes both ways.
 //!
-//! The library is asked for a server ([`Backend::select`]), for what to do when it cannot
-//! be reached ([`Backend::redispatch`]), and told when it is ([`Backend::connected`]).
+//! The library is asked for a server ([`Backend::admit`]), for what to do when it cannot be
+//! reached ([`Backend::redispatch_or_wait`]), and told when it is ([`Backend::connected`]).
+//!
+//! [`Backend::admit`]: stickroute::Backend::admit
+//! [`Backend::redispatch_or_wait`]: stickroute::Backend::redispatch_or_wait
+//! [`Backend::connected`]: stickroute::Backend::connected
 
 pub(crate) mod inspect;
 pub(crate) mod relay;
@@ -11,21 +15,20 @@ use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use stickroute::haproxy::{Cause, Phase};
-use stickroute::{Backend, Now, Request, Selection, SimpleResponse};
+use stickroute::haproxy::{AclCondition, Cause, Phase};
+use stickroute::{Failure, Now, Request, Selection, SentBack, SimpleResponse};
 use tokio::io::{AsyncRead, AsyncWriteExt, WriteHalf, split};
 use tokio::time;
 
 use crate::client::stream::{Ends, Stream};
-use crate::http::body::{Pulse, silence};
-use crate::log::Place;
-use crate::server::exchange::{Exchange, Outcome};
+use crate::http::body::Pulse;
+use crate::server::exchange::Exchange;
 use crate::server::pool::{self, Pool};
-use crate::server::queue;
-use crate::service::site::{Back, Front};
-use crate::statistics::account::{self, Blame};
+use crate::server::queue::{self, Admitted};
+use crate::service::site::{Farm, Front};
+use crate::statistics::account::Blame;
 use crate::tcp::inspect::{Inspection, Verdict};
-use crate::tcp::relay::{Side, pump};
+use crate::tcp::relay::{Sides, pump};
 
 /// What routing sees of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -83,11 +86,12 @@ impl Session {
         if let Some(rules) = front.other_rules(&back) {
             self.inspect(&mut client, &rules.content).await?;
         }
-        let Some(backend) = back.backend.clone() else {
+        let Some(farm) = Farm::of(back) else {
             return Ok(());
         };
-        let server = self.connect(&back, &backend).await?;
-        self.relay(client, server, &back, &backend).await
+        self.select(&farm).await?;
+        let server = self.connect(&farm).await?;
+        self.relay(client, server, &farm).await
     }
 
     fn view(&self) -> View<'_> {
@@ -121,54 +125,50 @@ impl Session {
         accepted(verdict)
     }
 
-    /// Selects a server and connects to it or, while that fails, to the one the library
+    /// Asks for a server, and waits for a slot there if all are taken.
+    async fn select(&mut self, farm: &Farm) -> io::Result<()> {
+        let admitted = farm.backend.admit(&self.view(), Now::system());
+        let place = queue::place(&admitted, &farm.back, &farm.backend);
+        let limit = farm.back.timeouts.queue;
+        let readmit = |sent_back| self.readmit(farm, sent_back);
+        let selected = queue::wait(admitted, limit, readmit).await;
+        self.exchange.waited(place, &selected);
+        Ok(self.exchange.settle(selected)?)
+    }
+
+    /// The server it waited for has left.
+    fn readmit(&self, farm: &Farm, sent_back: SentBack) -> Admitted {
+        let now = Now::system();
+        farm.backend.readmit(sent_back, &self.view(), now)
+    }
+
+    /// Connects to the selected server or, while that fails, to the one the library
     /// names next.
-    async fn connect(
-        &mut self,
-        back: &Arc<Back>,
-        backend: &Backend<Pool>,
-    ) -> io::Result<Box<dyn Stream>> {
-        let view = View {
-            ends: self.ends,
-            payload: &self.payload,
-        };
-        let readmit = |sent_back| backend.readmit(sent_back, &view, Now::system());
-        let admitted = backend.admit(&view, Now::system());
-        let mut place = Place::default();
-        let waits = |waiting: &_| {
-            place = Place::of(waiting, backend);
-            account::note_queues(back);
-        };
-        let waited = queue::wait(admitted, back.timeouts.queue, &readmit, waits).await;
-        let story = &mut self.exchange.story;
-        story.place = place;
-        story.timers.queue = story.waited(&waited);
-        let mut selection = match waited {
-            Ok(selection) => selection,
-            Err(refused) => return Err(self.exchange.refuse(refused)),
-        };
+    async fn connect(&mut self, farm: &Farm) -> io::Result<Box<dyn Stream>> {
         loop {
-            let address = selection.server().address().clone();
-            let failure = match pool::connect(&address, back.timeouts.connect).await {
+            let address = self.exchange.selected()?.server().address().clone();
+            match pool::connect(&address, farm.back.timeouts.connect).await {
                 Ok((server, ends)) => {
                     self.exchange.story.connected(ends);
-                    self.exchange.outcome = Outcome::Selected(selection);
                     return Ok(server);
                 }
-                Err(failure) => failure,
-            };
-            let attempt = self.exchange.has_failed(&selection, failure);
-            let now = Now::system();
-            let retry = backend.redispatch_or_wait(selection, &view, failure, now);
-            self.exchange.retries(&attempt, &retry);
-            match queue::retry(retry, back.timeouts.queue, &readmit).await {
-                Ok((next, pause)) => {
-                    selection = next;
-                    time::sleep(pause).await;
-                }
-                Err(refused) => return Err(self.exchange.refuse(refused)),
+                Err(failure) => self.redispatch(farm, failure).await?,
             }
         }
+    }
+
+    /// Asks what to do after a failure, and pauses as long as the answer says.
+    async fn redispatch(&mut self, farm: &Farm, failure: Failure) -> io::Result<()> {
+        let (failed, attempt) = self.exchange.fail(failure)?;
+        let (view, now) = (self.view(), Now::system());
+        let retry = farm.backend.redispatch_or_wait(failed, &view, failure, now);
+        attempt.settle(&farm.back, &retry);
+        let limit = farm.back.timeouts.queue;
+        let next = queue::retry(retry, limit, |sent_back| self.readmit(farm, sent_back));
+        let (selected, pause) = next.await;
+        self.exchange.settle(selected)?;
+        time::sleep(pause).await;
+        Ok(())
     }
 
     /// Carries bytes both ways until both are at their end, or nothing moves for too long.
@@ -176,61 +176,27 @@ impl Session {
         &mut self,
         client: Box<dyn Stream>,
         server: Box<dyn Stream>,
-        back: &Back,
-        backend: &Backend<Pool>,
+        farm: &Farm,
     ) -> io::Result<()> {
         let (mut from_client, mut to_client) = split(client);
         let (mut from_server, mut to_server) = split(server);
+        let sides = Sides::new(&self.front, &farm.back, &self.exchange.story);
         let pulse = Pulse::default();
-        let (front, payload) = (Arc::clone(&self.front), mem::take(&mut self.payload));
-        let client_side = Side::new(front.client, front.client_fin);
-        let server_side = Side::new(back.timeouts.server, back.timeouts.server_fin);
-        let story = &self.exchange.story;
-        let (up_tally, down_tally) = (story.from_client.clone(), story.from_server.clone());
-        up_tally.add(payload.len());
+        let payload = mem::take(&mut self.payload);
+        sides.client.add(payload.len());
+        let selection = self.exchange.selected()?;
         let up = async {
             to_server.write_all(&payload).await?;
-            pump(
-                &mut from_client,
-                &mut to_server,
-                &pulse,
-                &client_side,
-                &up_tally,
-            )
-            .await
+            pump(&mut from_client, &mut to_server, &sides.client, &pulse).await
         };
         let down = async {
-            let Outcome::Selected(selection) = &mut self.exchange.outcome else {
-                return Ok(());
-            };
-            let seen = learn(selection, back, backend, &mut from_server, &mut to_client).await?;
-            down_tally.add(seen);
-            pump(
-                &mut from_server,
-                &mut to_client,
-                &pulse,
-                &server_side,
-                &down_tally,
-            )
-            .await
+            let seen = learn(selection, farm, &mut from_server, &mut to_client).await?;
+            sides.server.add(seen);
+            pump(&mut from_server, &mut to_client, &sides.server, &pulse).await
         };
-        let limit = || {
-            let is_open = client_side.is_open() && server_side.is_open();
-            let tunnel = back.timeouts.tunnel.filter(|_| is_open);
-            tunnel.or_else(|| Side::shorter(&client_side, &server_side))
-        };
-        let ended = tokio::select! {
-            ended = async { tokio::try_join!(up, down) } => ended.map(drop),
-            () = silence(limit, &pulse) => Err(io::ErrorKind::TimedOut.into()),
-        };
+        let ended = sides.talk(up, down, &pulse).await;
         if matches!(&ended, Err(error) if error.kind() == io::ErrorKind::TimedOut) {
-            let is_client = client_side.is_shorter(&server_side);
-            let cause = if is_client {
-                Cause::ClientTimeout
-            } else {
-                Cause::ServerTimeout
-            };
-            self.exchange.story.ending = Some((cause, Phase::Data));
+            self.exchange.story.ending = Some((sides.cause_of_silence(), Phase::Data));
         }
         ended
     }
@@ -240,22 +206,18 @@ impl Session {
 /// rules want to see them; returns how many these are.
 async fn learn(
     selection: &mut Selection<Pool>,
-    back: &Back,
-    backend: &Backend<Pool>,
+    farm: &Farm,
     from_server: &mut (impl AsyncRead + Unpin),
     to_client: &mut WriteHalf<Box<dyn Stream>>,
 ) -> io::Result<usize> {
-    let rules = &back.rules.response;
+    let (backend, rules) = (&farm.backend, &farm.back.rules.response);
     if rules.rules.is_empty() {
         backend.connected(selection, Now::system());
         return Ok(0);
     }
     let response = |payload: &[u8]| SimpleResponse::new(200).payload(payload);
     let mut seen = Vec::new();
-    let holds = |condition: &_, seen: &[u8]| {
-        let condition: &stickroute::haproxy::AclCondition = condition;
-        condition.on_response(&response(seen))
-    };
+    let holds = |condition: &AclCondition, seen: &[u8]| condition.on_response(&response(seen));
     let verdict = rules.decide(from_server, &mut seen, holds).await?;
     // There are no headers that could be edited.
     let _ = backend.respond(selection, &response(&seen), Now::system());

@@ -1,33 +1,89 @@
-//! One direction of a connection: bytes from here to there.
+//! Bytes both ways, until there are no more or nothing moves for too long.
 
+use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use stickroute::haproxy::Cause;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::http::body::Pulse;
-use crate::log::Tally;
+use crate::http::body::{Pulse, silence};
+use crate::log::{Story, Tally};
+use crate::service::site::{Back, Front};
 
-/// One of the two who talk: how long it may be silent.
+/// The two who talk.
+#[derive(Debug)]
+pub(crate) struct Sides {
+    pub(crate) client: Side,
+    pub(crate) server: Side,
+    /// How long both may be silent, as long as neither is at its end. HAProxy: `timeout
+    /// tunnel`.
+    limit: Option<Duration>,
+}
+
+/// One of them: how long it may be silent, and what it says.
 #[derive(Debug)]
 pub(crate) struct Side {
     limit: Option<Duration>,
     /// Once it has said all it has to say.
     limit_at_end: Option<Duration>,
     is_at_end: AtomicBool,
+    tally: Tally,
 }
 
-impl Side {
-    pub(crate) fn new(limit: Option<Duration>, limit_at_end: Option<Duration>) -> Self {
-        Self {
+impl Sides {
+    pub(crate) fn new(front: &Front, back: &Back, story: &Story) -> Self {
+        let timeouts = back.timeouts;
+        let side = |limit, limit_at_end, tally: &Tally| Side {
             limit,
             limit_at_end,
             is_at_end: AtomicBool::new(false),
+            tally: tally.clone(),
+        };
+        Self {
+            client: side(front.client, front.client_fin, &story.from_client),
+            server: side(timeouts.server, timeouts.server_fin, &story.from_server),
+            limit: timeouts.tunnel,
         }
     }
 
-    pub(crate) fn is_open(&self) -> bool {
+    /// Lets both directions run to their ends, or until nothing moves for too long.
+    ///
+    /// # Errors
+    /// `TimedOut` in the latter case; otherwise those of a direction, which end both.
+    pub(crate) async fn talk(
+        &self,
+        up: impl Future<Output = io::Result<()>>,
+        down: impl Future<Output = io::Result<()>>,
+        pulse: &Pulse,
+    ) -> io::Result<()> {
+        tokio::select! {
+            ended = async { tokio::try_join!(up, down) } => ended.map(drop),
+            () = silence(|| self.limit(), pulse) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    fn limit(&self) -> Option<Duration> {
+        let is_open = self.client.is_open() && self.server.is_open();
+        let tunnel = self.limit.filter(|_| is_open);
+        let limits = self.client.limit().into_iter().chain(self.server.limit());
+        tunnel.or_else(|| limits.min())
+    }
+
+    /// Whose limit is the one that ends a silence of both.
+    pub(crate) fn cause_of_silence(&self) -> Cause {
+        let (client, server) = (self.client.limit(), self.server.limit());
+        if client.is_some_and(|client| server.is_none_or(|server| client <= server)) {
+            Cause::ClientTimeout
+        } else {
+            Cause::ServerTimeout
+        }
+    }
+}
+
+impl Side {
+    fn is_open(&self) -> bool {
         !self.is_at_end.load(Relaxed)
     }
 
@@ -36,31 +92,25 @@ impl Side {
         at_end.or(self.limit)
     }
 
-    /// Whether its limit is the one that ends a silence of both.
-    pub(crate) fn is_shorter(&self, other: &Self) -> bool {
-        self.limit()
-            .is_some_and(|limit| other.limit().is_none_or(|other| limit <= other))
-    }
-
-    /// The shorter limit of two; none is the longest.
-    pub(crate) fn shorter(one: &Self, other: &Self) -> Option<Duration> {
-        one.limit().into_iter().chain(other.limit()).min()
+    /// It has said so many bytes.
+    pub(crate) fn add(&self, bytes: usize) {
+        self.tally.add(bytes);
     }
 }
 
-/// Copies until `from` is at its end, and then closes that direction of `to`.
+/// One direction: copies what `side` says until it is at its end, and then closes that
+/// direction of `to`.
 pub(crate) async fn pump(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    pulse: &Pulse,
     side: &Side,
-    tally: &Tally,
+    pulse: &Pulse,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 16_384];
     loop {
         let count = from.read(&mut buffer).await?;
         pulse.beat();
-        tally.add(count);
+        side.add(count);
         if count == 0 {
             side.is_at_end.store(true, Relaxed);
             return to.shutdown().await;
