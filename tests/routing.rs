@@ -94,6 +94,20 @@ fn a_listen_section_is_its_own_backend_and_circles_end() {
 }
 
 #[test]
+fn a_request_in_mode_http_has_no_backend_in_mode_tcp() {
+    let front = "frontend fe\n bind :80\n use_backend %[path,field(2,/)]\n default_backend web\n";
+    let tcp = "backend raw\n mode tcp\n server s 10.0.0.1:80\n";
+    let routing = routing(&format!("{front}{tcp}{}", sections(&["web"])));
+    let route = |target| {
+        let frontend = routing.frontend("fe").unwrap();
+        frontend.route(&get(target, "192.0.2.1")).map(str::to_owned)
+    };
+    assert_eq!(route("/web").as_deref(), Some("web"));
+    assert_eq!(route("/nobody").as_deref(), Some("web"));
+    assert_eq!(route("/raw"), None);
+}
+
+#[test]
 fn stick_rules_learn_in_the_tables_of_the_configuration() {
     let routing = routing(&format!(
         "peers p\n peer a 127.0.0.1:1024\n table t type string len 8 size 10\n\

@@ -131,7 +131,7 @@ impl Front {
             Route::Rules(site) => {
                 let name = site.routing.frontend(&self.name)?.route(request)?;
                 let back = site.backs.get(name)?;
-                // A name made for the request may be that of any backend.
+                // This program makes no HTTP of a connection in mode tcp.
                 (back.mode == self.mode).then(|| Arc::clone(back))
             }
         }

@@ -1,16 +1,16 @@
 //! Builds tables first, then the backends whose rules name them, then the frontends.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use super::backend::Tuning;
 use super::tables::Tables;
 use super::{Frontend, NamedBackend, Routing, backend, check};
-use crate::haproxy::ProxyId;
 use crate::haproxy::config::{
     Configuration, ConfigurationError, Finding, FindingKind, Proxy, ServerLine,
 };
+use crate::haproxy::{Mode, ProxyId};
 use crate::{Backend, BackendBuilder, ConsistentHashRing, MapHash, Problem};
 
 /// Puts a [`Configuration`] into service; made by [`Configuration::routing`].
@@ -107,6 +107,7 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
         let ids = numbers(self.configuration);
         let mut backends = Vec::new();
         let mut frontends = Vec::new();
+        let mut modes = HashMap::new();
         for (proxy, id) in self.configuration.proxies.iter().zip(ids) {
             if proxy.disabled {
                 continue;
@@ -115,6 +116,7 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
                 frontends.push(proxy);
             }
             if proxy.kind.is_backend() {
+                modes.insert(proxy.name.value.clone(), proxy.mode);
                 let backend = self.backend(proxy, &tables, &mut findings);
                 let check = check::read(proxy).map_err(|found| findings.extend(found));
                 backends.push(NamedBackend {
@@ -125,7 +127,7 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
                 });
             }
         }
-        let frontends = build_frontends(&frontends, &tables, &backends, &mut findings);
+        let frontends = build_frontends(&frontends, &tables, modes, &mut findings);
         if findings.is_empty() {
             let tables = tables.all;
             return Ok(Routing {
@@ -169,21 +171,16 @@ impl<'c, P: Send + Sync + 'static> RoutingBuilder<'c, P> {
     }
 }
 
-fn build_frontends<P: Send + Sync + 'static>(
+fn build_frontends(
     proxies: &[&Proxy],
     tables: &Tables,
-    backends: &[NamedBackend<P>],
+    backends: HashMap<String, Mode>,
     findings: &mut Vec<Finding>,
 ) -> Vec<Frontend> {
-    let known: Arc<HashSet<String>> = Arc::new(
-        backends
-            .iter()
-            .map(|backend| backend.name.clone())
-            .collect(),
-    );
+    let backends = Arc::new(backends);
     let built = proxies
         .iter()
-        .map(|proxy| Frontend::new(proxy, tables, &known));
+        .map(|proxy| Frontend::new(proxy, tables, &backends));
     built
         .filter_map(|frontend| frontend.map_err(|finding| findings.push(finding)).ok())
         .collect()

@@ -1,12 +1,13 @@
 //! Which backend a request goes to.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::tables::Tables;
 use crate::fetch::FindTable;
 use crate::haproxy::AclCondition;
 use crate::haproxy::Format;
+use crate::haproxy::Mode;
 use crate::haproxy::config::{ConditionalRule, Finding, FindingKind, Proxy};
 use crate::message::Request;
 
@@ -17,8 +18,12 @@ pub struct Frontend {
     rules: Vec<Rule>,
     /// HAProxy: `default_backend`; for a `listen` section, itself.
     default: Option<String>,
-    backends: Arc<HashSet<String>>,
+    mode: Mode,
+    backends: Arc<Backends>,
 }
+
+/// All there are, by name.
+type Backends = HashMap<String, Mode>;
 
 /// HAProxy: `use_backend`.
 #[derive(Debug)]
@@ -38,7 +43,7 @@ impl Frontend {
     pub(super) fn new(
         proxy: &Proxy,
         tables: &Tables,
-        backends: &Arc<HashSet<String>>,
+        backends: &Arc<Backends>,
     ) -> Result<Self, Finding> {
         let front = &proxy.frontend;
         let find = tables.finder(&proxy.name.value);
@@ -50,6 +55,7 @@ impl Frontend {
             name: proxy.name.value.clone(),
             rules: rules?,
             default: default.map(|word| word.text().to_owned()).or(own),
+            mode: proxy.mode,
             backends: Arc::clone(backends),
         })
     }
@@ -63,12 +69,16 @@ impl Frontend {
     ///
     /// The first `use_backend` rule that holds decides, otherwise `default_backend`; a
     /// `listen` section without either is its own backend. A rule whose name is made for
-    /// the request, and is that of no backend, leaves it to `default_backend`, too.
+    /// the request, and is that of no backend, leaves it to `default_backend`, too; that of
+    /// one in mode tcp is none for a section in mode http.
     pub fn route(&self, request: &dyn Request) -> Option<&str> {
         let mut rules = self.rules.iter();
         let found = rules.find(|rule| rule.holds(request));
         let target = found.and_then(|rule| rule.target(request, &self.backends));
-        target.or(self.default.as_deref())
+        let name = target.or(self.default.as_deref())?;
+        let is_http = self.mode == Mode::Http;
+        let is_served = !is_http || self.backends.get(name) == Some(&Mode::Http);
+        is_served.then_some(name)
     }
 }
 
@@ -94,16 +104,12 @@ impl Rule {
         condition.is_none_or(|condition| condition.on_request(request))
     }
 
-    fn target<'r>(
-        &'r self,
-        request: &dyn Request,
-        backends: &'r HashSet<String>,
-    ) -> Option<&'r str> {
+    fn target<'r>(&'r self, request: &dyn Request, backends: &'r Backends) -> Option<&'r str> {
         match &self.target {
             Target::Fixed(name) => Some(name),
             Target::Dynamic(format) => {
                 let name = String::from_utf8(format.on_request(request)).ok()?;
-                backends.get(&name).map(String::as_str)
+                Some(backends.get_key_value(&name)?.0)
             }
         }
     }
