@@ -1,6 +1,7 @@
 //! From the files of `-f` to frontends and backends.
 
 pub(crate) mod fault;
+mod files;
 pub(crate) mod honour;
 pub(crate) mod network;
 pub(crate) mod rule_words;
@@ -10,16 +11,11 @@ pub(crate) mod told;
 pub(crate) mod words;
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use stickroute::haproxy::{
-    Bind, Configuration, ConfigurationError, ConfigurationReader, Finding, Location, Proxy,
-    Routing, Severity, Timeout,
+    Bind, Configuration, ConfigurationError, Finding, Location, Proxy, Routing, Severity, Timeout,
 };
 use tokio::sync::Semaphore;
 
@@ -48,34 +44,23 @@ pub(crate) struct Loaded {
 #[derive(Debug)]
 pub(crate) struct Refused;
 
+/// An enabled section, and what is done there beside routing.
+struct Part<'c> {
+    proxy: &'c Proxy,
+    rules: Arc<Rules>,
+    log: Log,
+}
+
 /// Reads the files, says what is wrong or odd, and builds it all.
 pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
-    let configuration = read(files)?;
-    let mut errors = honour::errors(&configuration);
-    let routing = configuration.routing().payload(|_, _| Pool::default());
-    // Clients choose keys, and must not know where in a table they end up, nor which
-    // server is drawn next.
-    let routing = routing.seed(RandomState::new().hash_one("routing"));
-    let routing = routing.build();
-    let built = routing.as_ref().ok();
-    let proxies: Vec<_> = sections(&configuration)
-        .map(|proxy| (proxy, Arc::new(Rules::of(proxy, built, &mut errors))))
-        .collect();
-    let logs = logs(&configuration, built, &mut errors);
-    let routing = tell(routing, &errors, files.voice)?;
-    let warnings = told::warnings(&configuration);
-    for fault in &warnings {
-        files.voice.warning(fault);
-    }
-    let mut findings = configuration.findings().iter();
-    let is_odd = findings.any(|finding| finding.severity() == Severity::Warning);
-    let has_warnings = is_odd || !warnings.is_empty();
+    let configuration = files::read(files)?;
+    let (routing, parts) = build(&configuration, files.voice)?;
+    let has_warnings = warn(&configuration, files.voice);
     let ledger = Ledger::new(&configuration);
-    let backs = proxies.iter().filter(|(proxy, _)| proxy.kind.is_backend());
-    let backs = backs.map(|(proxy, rules)| {
-        let name = proxy.name.value.clone();
-        let back = back(proxy, rules, (&routing, &ledger), log_of(&logs, proxy));
-        (name, Arc::new(back))
+    let backs = parts.iter().filter(|part| part.proxy.kind.is_backend());
+    let backs = backs.map(|part| {
+        let name = part.proxy.name.value.clone();
+        (name, Arc::new(back(part, &routing, &ledger)))
     });
     let backs: BTreeMap<_, _> = backs.collect();
     let site = Arc::new(Site {
@@ -83,10 +68,10 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
         backs,
         ledger,
     });
-    let fronts = proxies.iter().filter(|(proxy, _)| proxy.kind.is_frontend());
-    let fronts = fronts.map(|(proxy, rules)| {
-        let front = front(proxy, rules, &site, log_of(&logs, proxy));
-        (Arc::new(front), proxy.frontend.binds.clone())
+    let fronts = parts.iter().filter(|part| part.proxy.kind.is_frontend());
+    let fronts = fronts.map(|part| {
+        let binds = part.proxy.frontend.binds.clone();
+        (Arc::new(front(part, &site)), binds)
     });
     let fronts = fronts.collect();
     Ok(Loaded {
@@ -97,93 +82,45 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     })
 }
 
-/// A frontend and a backend of one name, which is not a `listen` section, are two.
-fn log_of(logs: &BTreeMap<String, Log>, proxy: &Proxy) -> Log {
-    let log = logs.get(&place_of(proxy));
-    log.cloned().unwrap_or(Log::Plain)
-}
-
-fn place_of(proxy: &Proxy) -> String {
-    proxy.name.location.to_string()
-}
-
-/// How each section tells of its requests and servers.
-fn logs(
+/// Builds what decides about routing, and what is done beside.
+fn build(
     configuration: &Configuration,
-    routing: Option<&Routing<Pool>>,
-    errors: &mut Vec<Fault>,
-) -> BTreeMap<String, Log> {
-    let told = sections(configuration).map(|proxy| {
+    voice: Voice,
+) -> Result<(Routing<Pool>, Vec<Part<'_>>), Refused> {
+    let mut errors = honour::errors(configuration);
+    let routing = configuration.routing().payload(|_, _| Pool::default());
+    // Clients choose keys, and must not know where in a table they end up, nor which
+    // server is drawn next.
+    let routing = routing.seed(RandomState::new().hash_one("routing"));
+    let routing = routing.build();
+    let built = routing.as_ref().ok();
+    let enabled = configuration.proxies.iter().filter(|proxy| !proxy.disabled);
+    let parts = enabled.map(|proxy| {
         let name = proxy.name.value.as_str();
-        let section = Section { name, routing };
-        let lines = Lines::of(configuration, proxy, section, errors);
-        (place_of(proxy), Log::Lines(Arc::new(lines)))
-    });
-    told.collect()
-}
-
-fn sections(configuration: &Configuration) -> impl Iterator<Item = &Proxy> {
-    let proxies = configuration.proxies.iter();
-    proxies.filter(|proxy| !proxy.disabled)
-}
-
-fn read(files: &Files) -> Result<Configuration, Refused> {
-    let mut reader = ConfigurationReader::new().environment(|name| std::env::var(name).ok());
-    if let Some(name) = &files.local_peer {
-        reader = reader.local_peer(name);
-    }
-    for path in all_files(files)? {
-        let text = fs::read(&path).map_err(|error| refuse(files, &path, &error))?;
-        reader = reader.file(path, text);
-    }
-    let read = reader.read();
-    let findings = read.as_ref();
-    let findings = findings.map_or_else(ConfigurationError::findings, Configuration::findings);
-    for finding in findings {
-        match finding.severity() {
-            Severity::Notice => files.voice.notice(finding),
-            Severity::Warning => files.voice.warning(finding),
-            Severity::Error => files.voice.alert(finding),
-        }
-    }
-    read.map_err(|_| Refused)
-}
-
-fn refuse(files: &Files, path: &str, error: &dyn Display) -> Refused {
-    files.voice.alert(format_args!("{path}: {error}"));
-    Refused
-}
-
-/// A folder stands for the files `*.cfg` in it, by name, without the hidden ones.
-fn all_files(files: &Files) -> Result<Vec<String>, Refused> {
-    let mut all = Vec::new();
-    for path in &files.paths {
-        let found = if Path::new(path).is_dir() {
-            configurations(path).map_err(|error| refuse(files, path, &error))?
-        } else {
-            vec![path.clone()]
+        let section = Section {
+            name,
+            routing: built,
         };
-        if found.is_empty() {
-            return Err(refuse(files, path, &"no file *.cfg in this folder"));
+        let lines = Lines::of(configuration, proxy, section, &mut errors);
+        Part {
+            proxy,
+            rules: Arc::new(Rules::of(proxy, built, &mut errors)),
+            log: Log::Lines(Arc::new(lines)),
         }
-        all.extend(found);
-    }
-    Ok(all)
+    });
+    let parts = parts.collect();
+    Ok((tell(routing, &errors, voice)?, parts))
 }
 
-fn configurations(folder: &str) -> io::Result<Vec<String>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let is_meant = path.extension().is_some_and(|end| end == "cfg");
-        let name = path.file_name().unwrap_or_default();
-        let is_hidden = name.as_encoded_bytes().starts_with(b".");
-        if is_meant && !is_hidden && path.is_file() {
-            found.extend(path.to_str().map(str::to_owned));
-        }
+/// Whether something about it is odd; what this program leaves undone is told.
+fn warn(configuration: &Configuration, voice: Voice) -> bool {
+    let warnings = told::warnings(configuration);
+    for fault in &warnings {
+        voice.warning(fault);
     }
-    found.sort();
-    Ok(found)
+    let mut findings = configuration.findings().iter();
+    let is_odd = findings.any(|finding| finding.severity() == Severity::Warning);
+    is_odd || !warnings.is_empty()
 }
 
 /// Says everything that keeps the configuration from being run, by place.
@@ -205,7 +142,8 @@ fn tell(
     routing.ok().filter(|_| all.is_empty()).ok_or(Refused)
 }
 
-fn front(proxy: &Proxy, rules: &Arc<Rules>, site: &Arc<Site>, log: Log) -> Front {
+fn front(part: &Part<'_>, site: &Arc<Site>) -> Front {
+    let proxy = part.proxy;
     let client = proxy.timeout(Timeout::Client);
     let head = proxy.timeout(Timeout::HttpRequest).or(client);
     let maxconn = proxy
@@ -219,7 +157,7 @@ fn front(proxy: &Proxy, rules: &Arc<Rules>, site: &Arc<Site>, log: Log) -> Front
         name: proxy.name.value.clone(),
         mode: proxy.mode,
         counters: counters.unwrap_or_default(),
-        rules: Arc::clone(rules),
+        rules: Arc::clone(&part.rules),
         patience: Patience {
             head,
             keep_alive: proxy.timeout(Timeout::HttpKeepAlive).or(head),
@@ -231,7 +169,7 @@ fn front(proxy: &Proxy, rules: &Arc<Rules>, site: &Arc<Site>, log: Log) -> Front
         keeps_alive: !proxy.is_on("httpclose"),
         closes_servers: closes_servers(proxy),
         route: Route::Rules(Arc::clone(site)),
-        log,
+        log: part.log.clone(),
     }
 }
 
@@ -248,12 +186,8 @@ pub(crate) fn room(limit: u32) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)))
 }
 
-fn back(
-    proxy: &Proxy,
-    rules: &Arc<Rules>,
-    (routing, ledger): (&Routing<Pool>, &Ledger),
-    log: Log,
-) -> Back {
+fn back(part: &Part<'_>, routing: &Routing<Pool>, ledger: &Ledger) -> Back {
+    let proxy = part.proxy;
     let connect = proxy.timeout(Timeout::Connect);
     let reuse = proxy.backend.http_reuse.as_ref();
     Back {
@@ -261,7 +195,7 @@ fn back(
         mode: proxy.mode,
         backend: routing.backend(&proxy.name.value).cloned(),
         numbers: ledger.back(&proxy.name.value).cloned().unwrap_or_default(),
-        rules: Arc::clone(rules),
+        rules: Arc::clone(&part.rules),
         timeouts: BackTimeouts {
             connect,
             server: proxy.timeout(Timeout::Server),
@@ -269,7 +203,7 @@ fn back(
             tunnel: proxy.timeout(Timeout::Tunnel),
             queue: proxy.timeout(Timeout::Queue).or(connect),
         },
-        log,
+        log: part.log.clone(),
         has_cookie: proxy.backend.cookie.is_some(),
         keeps_alive: !closes_servers(proxy),
         reuse: match reuse.and_then(|word| word.as_str()) {
