@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use stickroute::SimpleRequest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{self, Sleep};
 
@@ -24,6 +25,19 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 pub(crate) struct Ends {
     pub(crate) source: Option<SocketAddr>,
     pub(crate) destination: Option<SocketAddr>,
+}
+
+impl Ends {
+    /// A request between them.
+    pub(crate) fn describe(self, mut request: SimpleRequest) -> SimpleRequest {
+        if let Some(source) = self.source {
+            request = request.source(source.ip()).source_port(source.port());
+        }
+        match self.destination {
+            Some(destination) => request.destination(destination),
+            None => request,
+        }
+    }
 }
 
 impl fmt::Display for Ends {

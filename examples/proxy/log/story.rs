@@ -1,6 +1,5 @@
 //! What a line will say about one request or connection, noted while it is under way.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -11,7 +10,7 @@ use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::http::{Version, response};
 use stickroute::haproxy::{Cause, LogTimers, Phase};
-use stickroute::{Backend, Now, Request, Selection, Waiting};
+use stickroute::{Backend, Now, Request, Selection, SimpleRequest, Waiting};
 
 use super::Captured;
 use crate::client::stream::Ends;
@@ -129,8 +128,9 @@ impl Story {
         story.timers.idle = since(begun, heard);
         story.timers.request = Some(since(heard, story.last));
         let asked = Asked::new(ends, parts);
-        let words = [parts.method.as_str(), &asked.target, asked.version];
-        story.from_client.add(size(&words, &parts.headers));
+        let target = asked.request.target().len();
+        let words = [parts.method.as_str(), asked.version];
+        story.from_client.add(size(&words, &parts.headers) + target);
         story.asked = Some(asked);
         story
     }
@@ -218,21 +218,18 @@ fn size_of_connection(value: &[u8]) -> usize {
     name + lengths.iter().sum::<usize>() + (lengths.len() - 1) * ", ".len()
 }
 
-/// The request as it came.
+/// The request as it came, without its headers.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    ends: Ends,
-    method: String,
-    target: String,
+    pub(crate) request: SimpleRequest,
     pub(crate) version: &'static str,
 }
 
 impl Asked {
     fn new(ends: Ends, parts: &Parts) -> Self {
+        let target = parts.uri.to_string();
         Self {
-            ends,
-            method: parts.method.to_string(),
-            target: parts.uri.to_string(),
+            request: ends.describe(SimpleRequest::new(parts.method.as_str(), target)),
             version: match parts.version {
                 Version::HTTP_09 => "HTTP/0.9",
                 Version::HTTP_10 => "HTTP/1.0",
@@ -240,27 +237,5 @@ impl Asked {
                 _ => "HTTP/1.1",
             },
         }
-    }
-}
-
-impl Request for Asked {
-    fn source(&self) -> Option<IpAddr> {
-        self.ends.source.map(|source| source.ip())
-    }
-
-    fn source_port(&self) -> Option<u16> {
-        self.ends.source.map(|source| source.port())
-    }
-
-    fn destination(&self) -> Option<SocketAddr> {
-        self.ends.destination
-    }
-
-    fn method(&self) -> &[u8] {
-        self.method.as_bytes()
-    }
-
-    fn target(&self) -> &[u8] {
-        self.target.as_bytes()
     }
 }

@@ -14,7 +14,7 @@ impl Exchange {
         let story = &self.story;
         let mut record = LogRecord::default();
         if let Some(asked) = &story.asked {
-            record.request = Some(asked);
+            record.request = Some(&asked.request);
             record.version = asked.version;
         }
         record.status = self.status.map(|status| status.as_u16());
