@@ -7,8 +7,9 @@
 //! cargo run --example proxy -- --help    # all options
 //! ```
 //!
-//! The rooms, in the order a request passes them. Each is a folder, and its first file says
-//! what it is for; the five in bold are the afternoon.
+//! The rooms, in the order a request passes them. Each is a folder, and its `mod.rs` is the map
+//! of its files; the five in bold are the afternoon, and `http/forward.rs` its first ten
+//! minutes.
 //!
 //! * `command_line/`: what the program was asked to do;
 //! * `configuration/`: from the files of `-f` to a [`Routing`](stickroute::haproxy::Routing),
@@ -17,8 +18,8 @@
 //!   `graceful.rs` and `handover.rs` let them go; `control.rs` is the operator's port;
 //! * **`client/`**: who the client is, which of its bytes are a request, how long it may be
 //!   silent;
-//! * **`http/`**: `forward.rs` is the life of one request, with the crate's `select`,
-//!   `redispatch` and `respond`; beside it the rules on messages and the proxy's own answers;
+//! * **`http/`**: `forward.rs` is the life of one request, with all that the crate is asked on
+//!   the way; around it the rules on messages and the proxy's own answers;
 //! * **`tcp/`**: the life of one connection in mode tcp;
 //! * **`server/`**: slots, connections to servers, health checks, and the exchange that holds
 //!   a slot until the response has ended;

@@ -1,4 +1,11 @@
-//! A client's connection in mode http, as those who answer its requests see it.
+//! A client's connection in mode http: who it is, which of its bytes are a request, and how
+//! long it may be silent.
+//!
+//! * `proxy_protocol.rs`: who the client is, if another proxy stands between;
+//! * `stream.rs`: the connection as hyper sees it, with its timers;
+//! * `wire.rs`: its bytes before hyper sees them, a state at a time; `head.rs`: the head of a
+//!   request; `syntax.rs`: the pieces of a head;
+//! * `under_way.rs`: what the connection and those who answer its requests tell each other.
 
 pub(crate) mod head;
 pub(crate) mod proxy_protocol;

@@ -1,4 +1,11 @@
-//! From the files of `-f` to frontends and backends.
+//! From the files of `-f` to frontends and backends: the library reads and builds what is
+//! about routing, and what is left is read here.
+//!
+//! * `files.rs`: has the library read the files, and says what it finds;
+//! * `honour.rs`: what keeps this program from running a configuration; `told.rs`: what it
+//!   leaves undone and runs all the same; `fault.rs`: how both are told;
+//! * `rules.rs`: the rules of one section; `rule_words.rs`: those on HTTP messages;
+//! * `words.rs`, `network.rs`: the words of a rule, one after the other.
 
 pub(crate) mod fault;
 mod files;
@@ -6,7 +13,6 @@ pub(crate) mod honour;
 pub(crate) mod network;
 pub(crate) mod rule_words;
 pub(crate) mod rules;
-pub(crate) mod setup;
 pub(crate) mod told;
 pub(crate) mod words;
 

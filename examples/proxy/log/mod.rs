@@ -1,4 +1,7 @@
 //! What is told about requests and connections, and to whom: lines as HAProxy writes them.
+//!
+//! * `story.rs`: what is noted while a request is under way, and `captures.rs` of its headers;
+//! * `sink.rs`: where lines go.
 
 mod captures;
 mod sink;

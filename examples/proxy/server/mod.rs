@@ -1,5 +1,10 @@
-//! The side of the servers: slots, connections, checks, and what one exchange leaves
-//! behind.
+//! The side of the servers: a session holds a slot there from its selection to its end.
+//!
+//! * `queue.rs`: waits for a slot where all are taken;
+//! * `pool.rs`: connects, and keeps connections for further requests;
+//! * `exchange.rs`: holds the slot, and tells log and statistics what became of it, in the
+//!   words of `exchange/record.rs`;
+//! * `checks.rs`: asks servers how they are, and tells the library.
 
 pub(crate) mod checks;
 pub(crate) mod exchange;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use crate::command_line::options::Options;
-use crate::configuration::setup;
+use crate::command_line::setup;
 use crate::service::control::{self, Control};
 use crate::service::demo;
 use crate::service::graceful::{Guests, Orders};

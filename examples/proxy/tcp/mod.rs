@@ -1,4 +1,5 @@
-//! The life of one connection in mode tcp: bytes both ways.
+//! The life of one connection in mode tcp: bytes both ways. `inspect.rs` looks at the first
+//! of them for the rules, `relay.rs` carries them.
 //!
 //! The library is asked for a server ([`Backend::admit`]), for what to do when it cannot be
 //! reached ([`Backend::redispatch_or_wait`]), and told when it is ([`Backend::connected`]).
