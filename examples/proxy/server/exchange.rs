@@ -33,7 +33,7 @@ pub(crate) struct Exchange {
     request: String,
     /// Where it is balanced, once that is known.
     back: Option<Arc<Back>>,
-    pub(crate) outcome: Outcome,
+    outcome: Outcome,
     /// What the client is answered with, `None` as long as nothing is known.
     pub(crate) status: Option<StatusCode>,
     /// How it has ended if there was no status.
@@ -176,7 +176,15 @@ impl Exchange {
         }
     }
 
-    /// The server it has.
+    /// The server it has, if it has one.
+    pub(crate) fn selection(&self) -> Option<&Selection<Pool>> {
+        match &self.outcome {
+            Outcome::Selected(selection) => Some(selection),
+            Outcome::Unrouted | Outcome::NoServer(_) => None,
+        }
+    }
+
+    /// The same, to be told of the response.
     pub(crate) fn selected(&mut self) -> Result<&mut Selection<Pool>, NoServer> {
         match &mut self.outcome {
             Outcome::Selected(selection) => Ok(selection),
@@ -211,13 +219,6 @@ impl Exchange {
             (Cause::Server, Phase::Connect)
         };
         is_refused.then_some(ending)
-    }
-
-    pub(crate) fn selection(&self) -> Option<&Selection<Pool>> {
-        match &self.outcome {
-            Outcome::Selected(selection) => Some(selection),
-            Outcome::Unrouted | Outcome::NoServer(_) => None,
-        }
     }
 
     /// Writes the line of the log that is due at the beginning, or at the end.
