@@ -189,6 +189,9 @@ impl Way<'_> {
         if !front.keeps_alive && self.tunnel.is_none() {
             headers::close(&mut response);
         }
+        if matches!(response.body(), Either::Left(_)) {
+            self.exchange.begins(&response);
+        }
         Ok(response)
     }
 
@@ -536,6 +539,7 @@ impl Way<'_> {
             headers::add_upgrade(&mut parts.headers, protocol);
         }
         parts.version = Version::HTTP_11;
+        self.exchange.story.stripped(parts);
         if let Some(rules) = self.front.other_rules(back) {
             rules.filters.on_response(&self.exchange.record(), parts)?;
         }

@@ -8,19 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
-use hyper::StatusCode;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::response;
+use hyper::{Response, StatusCode};
 use stickroute::haproxy::{Cause, LogRecord, Mode, Phase};
 use stickroute::{Admission, Failure, Now, ResponseCookie, Retry, SelectError, Selection};
 
 use crate::client::Client;
+use crate::client::proxy_protocol;
 use crate::client::stream::{Beginning, Counted, Ends};
 use crate::http::answer::Answer;
 use crate::http::body::{BoxError, Patient, Silence};
-use crate::log::{Ending, Log, Story, Tried};
+use crate::log::{Ending, Lines, Log, Story, Tried};
 use crate::server::pool::Pool;
 use crate::server::queue::NoTurn;
 use crate::service::site::{Back, Front};
@@ -49,6 +50,10 @@ pub(crate) struct Exchange {
     /// As what the statistics count it; `None` is what its end says.
     pub(crate) blame: Option<Blame>,
     pub(crate) story: Story,
+    /// It could not be read.
+    is_unread: bool,
+    /// The line about it is written.
+    is_told: bool,
 }
 
 /// How far the request has come.
@@ -82,7 +87,7 @@ impl Exchange {
         if let Log::Lines(log) = &front.log {
             exchange.story.request = log.captures.of_request(&parts.headers);
             exchange.story.response = log.captures.of_none();
-            exchange.tell(false);
+            exchange.tell(Lines::begin);
         }
         exchange
     }
@@ -91,7 +96,7 @@ impl Exchange {
     pub(crate) fn tcp(front: &Arc<Front>, client: Ends) -> Self {
         let mut exchange = Self::begin(front, client, Story::of_connection());
         exchange.request.clone_from(&front.name);
-        exchange.tell(false);
+        exchange.tell(Lines::begin);
         exchange
     }
 
@@ -109,6 +114,8 @@ impl Exchange {
             answered: None,
             blame: None,
             story,
+            is_unread: false,
+            is_told: false,
         }
     }
 
@@ -192,19 +199,43 @@ impl Exchange {
         }
     }
 
-    /// Writes the line of the log that is due at the beginning, or at the end.
-    fn tell(&mut self, is_end: bool) {
+    /// Has the log told what there is to tell now, if it does not know yet.
+    fn tell(&mut self, tell: impl FnOnce(&Lines, &LogRecord<'_>) -> bool) {
         let front = Arc::clone(&self.front);
         let Log::Lines(log) = &front.log else {
             return;
         };
-        self.story.timers.total = self.taken();
-        let record = self.record();
-        if is_end {
-            log.end(&record);
-        } else {
-            log.begin(&record);
+        if self.is_told {
+            return;
         }
+        self.story.timers.total = self.taken();
+        let mut record = self.record();
+        record.is_unfinished = log.is_early();
+        self.is_told = tell(log, &record);
+    }
+
+    /// The head of the response is as the client gets it.
+    pub(crate) fn begins<B>(&mut self, response: &Response<B>) {
+        self.status = Some(response.status());
+        let more = self.story.growth(response);
+        self.tell_early(|record| record.bytes_read = record.bytes_read.saturating_add_signed(more));
+    }
+
+    /// There is a connection to a server, in mode tcp.
+    pub(crate) fn connected(&mut self) {
+        self.tell_early(|_| {});
+    }
+
+    /// HAProxy counts bytes of clients later, and the session among those there are.
+    fn tell_early(&mut self, change: impl FnOnce(&mut LogRecord<'_>)) {
+        self.tell(|log, record| {
+            let mut record = *record;
+            record.bytes_uploaded = 0;
+            record.backend_connections += 1;
+            record.server_connections += 1;
+            change(&mut record);
+            log.answer(&record)
+        });
     }
 
     /// Says how it has ended, if nobody has.
@@ -325,7 +356,10 @@ impl Drop for Exchange {
         match self.front.log {
             // A log that cannot be written must not take requests down.
             Log::Plain => drop(writeln!(std::io::stderr(), "{self}")),
-            Log::Lines(_) => self.tell(true),
+            Log::Lines(_) => {
+                let (is_unread, is_empty) = (self.is_unread, self.story.is_empty());
+                self.tell(|log, record| log.end(record, is_unread, is_empty));
+            }
         }
         if let Some(back) = &self.back {
             back.numbers.counters.leave();
@@ -377,10 +411,31 @@ pub(crate) fn unread(
 ) {
     let mut exchange = Exchange::begin(front, client, Story::of_unread(beginning));
     exchange.request = format!("<BADREQ> ({cause})");
-    exchange.tell(false);
+    exchange.is_unread = true;
     exchange.status = Some(status);
     exchange.story.ending = Some(ending);
     exchange.blame = Some(Blame::BadRequest);
+}
+
+/// Tells of a client that no PROXY header has announced.
+pub(crate) fn unannounced(
+    front: &Arc<Front>,
+    (client, begun): (Ends, Now),
+    door: &str,
+    error: &io::Error,
+) {
+    let beginning = Beginning { begun, heard: None };
+    let mut exchange = Exchange::begin(front, client, Story::of_unread(beginning));
+    exchange.request = format!("<BADREQ> ({})", proxy_protocol::reason(error));
+    exchange.story.ending = Some((Cause::Proxy, Phase::Request));
+    exchange.blame = Some(Blame::Unannounced);
+    let is_empty = error.kind() == io::ErrorKind::ConnectionAborted;
+    exchange.tell(|log, record| {
+        let mut record = *record;
+        record.status = Some(0);
+        log.turn_away(&record, door, proxy_protocol::reason(error), is_empty);
+        true
+    });
 }
 
 /// The body of a response on its way through; its end is the end of the exchange.

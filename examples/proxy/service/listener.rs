@@ -1,6 +1,7 @@
 //! Accepts clients, and speaks HTTP/1.1 and clear-text HTTP/2 with them.
 
 use std::future::ready;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use hyper::StatusCode;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use stickroute::Now;
 use stickroute::haproxy::{Cause, Mode, Phase};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::{task, time};
@@ -39,6 +41,8 @@ pub(crate) struct Door {
     pub(crate) front: Arc<Front>,
     /// Clients begin with a PROXY header. HAProxy: `accept-proxy`.
     pub(crate) accepts_proxy: bool,
+    /// What the log calls it.
+    pub(crate) name: String,
     /// Connections at a time, beside the frontend's own limit: those of the line, and
     /// those of the whole program.
     pub(crate) rooms: Vec<Arc<Semaphore>>,
@@ -91,7 +95,8 @@ async fn let_in_the_last(door: &Door, guest: &Guest) {
 /// Serves one client as soon as there is room for it, which is told.
 fn enter(door: &Door, stream: Box<dyn Stream>, ends: Ends, guest: &Guest) -> oneshot::Receiver<()> {
     let (entered, enters) = oneshot::channel();
-    let (front, accepts_proxy) = (Arc::clone(&door.front), door.accepts_proxy);
+    let front = Arc::clone(&door.front);
+    let proxy = door.accepts_proxy.then(|| door.name.clone());
     let (rooms, guest) = (door.rooms.clone(), guest.clone());
     tokio::spawn(async move {
         let mut places = Vec::new();
@@ -101,17 +106,17 @@ fn enter(door: &Door, stream: Box<dyn Stream>, ends: Ends, guest: &Guest) -> one
         }
         // Nobody may want to know any more.
         let _ = entered.send(());
-        greet(front, stream, ends, accepts_proxy, guest).await;
+        greet(front, stream, ends, proxy, guest).await;
     });
     enters
 }
 
-/// Serves one client.
+/// Serves one client. `proxy` is the name of a door where a proxy announces it.
 async fn greet(
     front: Arc<Front>,
     mut stream: Box<dyn Stream>,
     mut ends: Ends,
-    accepts_proxy: bool,
+    proxy: Option<String>,
     guest: Guest,
 ) {
     front.counters.add(Count::Connections, 1);
@@ -119,14 +124,12 @@ async fn greet(
         return front.counters.add(Count::DeniedConnections, 1);
     }
     let _visit = Visit::begin(&front.counters);
-    if accepts_proxy {
-        let header = proxy_protocol::read(&mut stream, ends);
-        let header = match front.client {
-            Some(limit) => time::timeout(limit, header).await,
-            None => Ok(header.await),
+    if let Some(door) = proxy {
+        let begun = Now::system();
+        ends = match announced(&mut stream, ends, front.client).await {
+            Ok(told) => told,
+            Err(error) => return exchange::unannounced(&front, (ends, begun), &door, &error),
         };
-        let Ok(Ok(told)) = header else { return };
-        ends = told;
     }
     if !is_welcome(&front.rules.session, ends) {
         return front.counters.add(Count::DeniedSessions, 1);
@@ -138,6 +141,18 @@ async fn greet(
             let _guest = guest;
             tcp::handle(front, ends, stream).await;
         }
+    }
+}
+
+async fn announced(
+    stream: &mut Box<dyn Stream>,
+    ends: Ends,
+    limit: Option<Duration>,
+) -> io::Result<Ends> {
+    let header = proxy_protocol::read(stream, ends);
+    match limit {
+        Some(limit) => time::timeout(limit, header).await?,
+        None => header.await,
     }
 }
 

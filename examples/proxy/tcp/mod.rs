@@ -153,6 +153,7 @@ impl Session {
                 Ok((server, ends)) => {
                     self.exchange.story.connected(ends);
                     self.exchange.outcome = Outcome::Selected(selection);
+                    self.exchange.connected();
                     return Ok(server);
                 }
                 Err(failure) => failure,
