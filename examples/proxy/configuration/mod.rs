@@ -3,6 +3,7 @@
 pub(crate) mod fault;
 pub(crate) mod honour;
 pub(crate) mod network;
+pub(crate) mod replies;
 pub(crate) mod rule_words;
 pub(crate) mod rules;
 pub(crate) mod setup;
@@ -59,7 +60,10 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     let routing = routing.build();
     let built = routing.as_ref().ok();
     let proxies: Vec<_> = sections(&configuration)
-        .map(|proxy| (proxy, Arc::new(Rules::of(proxy, built, &mut errors))))
+        .map(|proxy| {
+            let of = (proxy, &configuration.http_errors[..]);
+            (proxy, Arc::new(Rules::of(of, built, &mut errors)))
+        })
         .collect();
     let logs = logs(&configuration, built, &mut errors);
     let routing = tell(routing, &errors, files.voice)?;
@@ -115,7 +119,11 @@ fn logs(
 ) -> BTreeMap<String, Log> {
     let told = sections(configuration).map(|proxy| {
         let name = proxy.name.value.as_str();
-        let section = Section { name, routing };
+        let section = Section {
+            name,
+            routing,
+            errors: &configuration.http_errors,
+        };
         let lines = Lines::of(configuration, proxy, section, errors);
         (place_of(proxy), Log::Lines(Arc::new(lines)))
     });

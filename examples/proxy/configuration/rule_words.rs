@@ -6,10 +6,10 @@ use stickroute::{Moment, Origin};
 
 use crate::configuration::fault::Fault;
 use crate::configuration::network;
-use crate::configuration::words::{Read, Section, Words, literal};
-use crate::http::filters::{Action, Filters, HttpRule, Redirect, RedirectKind, Reply, TargetPart};
+use crate::configuration::replies;
+use crate::configuration::words::{Read, Section, Words};
+use crate::http::filters::{Action, Filters, HttpRule, Redirect, RedirectKind, TargetPart};
 use crate::http::forwardfor::ForwardFor;
-use crate::http::pages;
 use crate::log::Ending;
 
 /// The rules of a section on HTTP messages.
@@ -95,9 +95,8 @@ fn action(rule: &Rule, words: &mut Words<'_>) -> Read<Action> {
         "set-query" if is_request => Action::SetTarget(TargetPart::Query, words.format()?),
         "set-uri" if is_request => Action::SetTarget(TargetPart::Whole, words.format()?),
         "set-src" if is_request => Action::SetSource(words.expression()?),
-        "deny" if is_request => denial(words, StatusCode::FORBIDDEN)?,
-        "deny" if !is_after => denial(words, StatusCode::BAD_GATEWAY)?,
-        "return" if !is_after => returned(words)?,
+        "deny" if !is_after => answer(rule, words, denied(words.moment))?,
+        "return" if !is_after => answer(rule, words, LOCAL)?,
         "redirect" if is_request => {
             let kind = words.next("location, prefix or scheme")?;
             redirect(kind, words)?
@@ -112,6 +111,12 @@ fn action(rule: &Rule, words: &mut Words<'_>) -> Read<Action> {
     })
 }
 
+/// The library has read its words.
+fn answer(rule: &Rule, words: &mut Words<'_>, ending: Ending) -> Read<Action> {
+    words.rest = [].iter();
+    replies::action(rule, words.section, words.moment, ending)
+}
+
 fn set_status(words: &mut Words<'_>) -> Read<Action> {
     let status = words.status(100..=999)?;
     if let Some(word) = words.rest.next() {
@@ -122,60 +127,17 @@ fn set_status(words: &mut Words<'_>) -> Read<Action> {
     Ok(Action::SetStatus(status))
 }
 
-/// With nothing but a status it is the page of that.
-fn denial(words: &mut Words<'_>, status: StatusCode) -> Read<Action> {
-    let keyword = words.last;
-    let reply = reply(words, status)?;
-    let phase = match words.moment {
+/// How an exchange ends that a rule denies.
+fn denied(moment: Moment) -> Ending {
+    let phase = match moment {
         Moment::Response => Phase::Headers,
         Moment::Request => Phase::Request,
     };
-    let ending = (Cause::Proxy, phase);
-    if reply.is_bare() {
-        pages::check(reply.status, keyword)?;
-        return Ok(Action::Page(reply.status, ending));
-    }
-    Ok(Action::Answer(reply, ending))
+    (Cause::Proxy, phase)
 }
 
 /// How an exchange ends that the proxy answers by itself.
 const LOCAL: Ending = (Cause::Local, Phase::Request);
-
-fn returned(words: &mut Words<'_>) -> Read<Action> {
-    let keyword = words.last;
-    let asks = |word: &Word| word.as_str() == Some("default-errorfiles");
-    let wants_page = words.rest.clone().any(asks);
-    let reply = reply(words, StatusCode::OK)?;
-    if wants_page {
-        pages::check(reply.status, keyword)?;
-        return Ok(Action::Page(reply.status, LOCAL));
-    }
-    Ok(Action::Answer(reply, LOCAL))
-}
-
-/// What is behind `deny`, `return` and `http-error`.
-pub(crate) fn reply(words: &mut Words<'_>, status: StatusCode) -> Read<Reply> {
-    let mut reply = Reply::empty(status);
-    while let Some(word) = words.rest.next() {
-        words.last = word;
-        match word.as_str().unwrap_or_default() {
-            "status" | "deny_status" => reply.status = words.status(200..=599)?,
-            "content-type" => reply.content_type = Some(words.value()?),
-            "string" => reply.text = Some(words.literal()?),
-            "lf-string" => reply.text = Some(words.format()?),
-            "file" => reply.text = Some(literal(&pages::content(words.next("a file")?)?)),
-            "errorfile" => reply = pages::whole(words.next("a file")?)?,
-            "default-errorfiles" => {}
-            "hdr" => reply.headers.push((words.header()?, words.format()?)),
-            _ => {
-                let message = "not supported by this program; expected one of status, \
-                     content-type, string, lf-string, file, errorfile, default-errorfiles, hdr";
-                return Err(Fault::new(word, message));
-            }
-        }
-    }
-    Ok(reply)
-}
 
 fn redirect(kind: &Word, words: &mut Words<'_>) -> Read<Action> {
     let kind = match kind.as_str() {

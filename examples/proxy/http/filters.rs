@@ -57,6 +57,8 @@ pub(crate) enum Action {
     Answer(Reply, Ending),
     /// `deny` without: the page of a status.
     Page(StatusCode, Ending),
+    /// Neither: the connection is closed. HAProxy: an empty `errorfile`.
+    Silence(Ending),
     Redirect(Redirect),
 }
 
@@ -253,6 +255,7 @@ impl Action {
         let answer = match self {
             Self::Page(status, ending) => Answer::Page(*status, *ending),
             Self::Answer(reply, ending) => Answer::Made(reply.fill(fill), *ending),
+            Self::Silence(ending) => Answer::Silence(*ending),
             _ => return None,
         };
         let denies = answer.ending().0 == Cause::Proxy;
@@ -300,11 +303,6 @@ impl Reply {
             headers: Vec::new(),
             text: None,
         }
-    }
-
-    /// Whether it says nothing beyond its status.
-    pub(crate) fn is_bare(&self) -> bool {
-        self.text.is_none() && self.content_type.is_none() && self.headers.is_empty()
     }
 
     pub(crate) fn fill(&self, fill: impl Fn(&LogFormat) -> Vec<u8>) -> Made {

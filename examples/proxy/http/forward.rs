@@ -227,7 +227,7 @@ impl Way<'_> {
             Answer::Page(status, _) => status,
             Answer::Made(made, _) => return Ok(*made),
             Answer::Denied(answer) => return self.made(*answer),
-            Answer::Nothing => return Err(ClientLeft),
+            Answer::Silence(_) | Answer::Nothing => return Err(ClientLeft),
         };
         let back = self.back.as_ref().map(|back| &back.rules.pages);
         let pages = back.filter(|pages| pages.has(status));

@@ -53,14 +53,14 @@ impl Blame {
         match answer {
             Answer::Denied(_) => Some(Self::Denied),
             Answer::Nothing => Some(Self::ClientLeft),
-            Answer::Page(_, (Cause::Local, _)) | Answer::Made(_, (Cause::Local, _)) => {
-                Some(Self::Intercepted)
-            }
+            Answer::Page(_, (Cause::Local, _))
+            | Answer::Made(_, (Cause::Local, _))
+            | Answer::Silence((Cause::Local, _)) => Some(Self::Intercepted),
             Answer::Page(StatusCode::BAD_REQUEST | StatusCode::REQUEST_TIMEOUT, _) => {
                 Some(Self::BadRequest)
             }
             Answer::Page(_, (_, Phase::Headers)) => Some(Self::BadResponse),
-            Answer::Page(..) | Answer::Made(..) => None,
+            Answer::Page(..) | Answer::Made(..) | Answer::Silence(_) => None,
         }
     }
 

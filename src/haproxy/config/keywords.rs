@@ -7,7 +7,7 @@ use super::location::Word;
 use super::proxy::Proxy;
 use super::rules::Ruleset;
 use super::suggest::nearest;
-use super::{lines, log, options, stats, stick};
+use super::{lines, log, options, pages, stats, stick};
 
 /// What a line may change.
 pub(super) struct Scope<'s> {
@@ -74,10 +74,11 @@ const KEYWORDS: &[(&str, Side, Inherited, Handler)] = &[
     ("dynamic-cookie-key", Back, Yes, lines::dynamic_cookie_key),
     ("enabled", Any, Yes, |s, a| lines::disabled(s, a, false)),
     ("error-log-format", Front, Yes, log::error_log_format),
-    ("errorfile", Any, Yes, lines::error_page),
-    ("errorloc", Any, Yes, lines::error_page),
-    ("errorloc302", Any, Yes, lines::error_page),
-    ("errorloc303", Any, Yes, lines::error_page),
+    ("errorfile", Any, Yes, pages::line),
+    ("errorfiles", Any, Yes, pages::line),
+    ("errorloc", Any, Yes, pages::line),
+    ("errorloc302", Any, Yes, pages::line),
+    ("errorloc303", Any, Yes, pages::line),
     ("force-persist", Back, No, |s, a| {
         lines::persist_rule(s, a, true)
     }),
@@ -94,7 +95,7 @@ const KEYWORDS: &[(&str, Side, Inherited, Handler)] = &[
         lines::rule(s, a, Ruleset::HttpAfterResponse)
     }),
     ("http-check", Back, Yes, lines::http_check),
-    ("http-error", Any, Yes, lines::error_page),
+    ("http-error", Any, Yes, pages::line),
     ("http-request", Any, No, |s, a| {
         lines::rule(s, a, Ruleset::HttpRequest)
     }),
@@ -159,7 +160,6 @@ const NOT_SUPPORTED: &[&str] = &[
     "bind-process",
     "compression",
     "dispatch",
-    "errorfiles",
     "external-check",
     "filter",
     "http-send-name-header",
