@@ -203,6 +203,14 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             ":7:41: '200': expected a status from 301",
         ),
         (
+            " http-request redirect location /x code 304",
+            ":7:41: '304': expected one of 301",
+        ),
+        (
+            " http-response redirect prefix /x",
+            ":7:25: 'prefix': not supported here; expected location",
+        ),
+        (
             " http-response set-header X %[path]",
             ":7:29: '%[path]': not supported here",
         ),

@@ -55,6 +55,13 @@ pub(crate) fn configuration(server: SocketAddr, folder: &Folder) -> String {
          http-request set-method FOO if {{ path /set-method }}\n \
          http-request set-src hdr(x-src) if {{ path /set-src }}\n \
          http-request set-header X-Src %[src] if {{ path /set-src }}\n \
+         http-request redirect location %[req.hdr(none)] ignore-empty if {{ path_beg /to }}\n \
+         http-request redirect location /l%[path] code 301 if {{ path /to-location }}\n \
+         http-request redirect prefix /p append-slash drop-query code 308 set-cookie A=1 if \
+         {{ path /to-prefix }}\n \
+         http-request redirect scheme https append-slash if {{ path /to-scheme }}\n \
+         redirect location %[path] set-cookie A clear-cookie B= code 303 if {{ path /to-line }}\n \
+         http-response redirect location /r code 307 if {{ res.hdr(x-last) -m found }}\n \
          http-after-response set-header X-After 1\n \
          use_backend none if {{ path_beg /none }}\n use_backend own if {{ path /own }}\n \
          default_backend app\n\
@@ -66,7 +73,7 @@ pub(crate) fn configuration(server: SocketAddr, folder: &Folder) -> String {
 
 /// Requests, and what is answered: the status, the fields but for that of the length, and
 /// the body, which is left out of pages that each proxy has in its own words.
-pub(crate) const CASES: [(&str, &str); 29] = [
+pub(crate) const CASES: [(&str, &str); 35] = [
     (
         "/deny",
         "403 content-type: text/x, x-after: 1, x-h: GET: no /deny",
@@ -78,6 +85,27 @@ pub(crate) const CASES: [(&str, &str); 29] = [
     (
         "/deny429",
         "429 content-type: text/x, x-after: 1: %[path] as it is",
+    ),
+    ("/to-location", "301 location: /l/to-location, x-after: 1"),
+    (
+        "/to-prefix?q",
+        "308 location: /p/to-prefix/, set-cookie: A=1; path=/;, x-after: 1",
+    ),
+    (
+        "/to-scheme?q",
+        "302 cache-control: no-cache, location: https://h/to-scheme?q/, x-after: 1",
+    ),
+    (
+        "/to-line",
+        "303 cache-control: no-cache, location: %[path], set-cookie: B=; path=/; Max-Age=0;, x-after: 1",
+    ),
+    (
+        "/to-nowhere",
+        "200 x-after: 1: GET /to-nowhere host: h x-src: 192.0.2.9",
+    ),
+    (
+        "/last",
+        "307 cache-control: no-cache, location: /r, x-after: 1",
     ),
     ("/deny-status", "403 x-after: 1"),
     ("/deny421", "421 x-after: 1, x-b: 127.0.0.1"),

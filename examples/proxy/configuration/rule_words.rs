@@ -1,15 +1,17 @@
 //! From the words of rules to what they do; a rule this program cannot follow is refused.
 
 use hyper::StatusCode;
+use hyper::header::HeaderValue;
 use stickroute::haproxy::{AclCondition, Cause, ConditionWords, Phase, Proxy, Rule, Ruleset, Word};
 use stickroute::{Moment, Origin};
 
 use crate::configuration::fault::Fault;
 use crate::configuration::network;
 use crate::configuration::replies;
-use crate::configuration::words::{Read, Section, Words};
-use crate::http::filters::{Action, Filters, HttpRule, Redirect, RedirectKind, TargetPart};
+use crate::configuration::words::{Read, Section, Words, literal};
+use crate::http::filters::{Action, Filters, HttpRule, TargetPart};
 use crate::http::forwardfor::ForwardFor;
+use crate::http::redirect::{Redirect, RedirectKind};
 use crate::log::Ending;
 
 /// The rules of a section on HTTP messages.
@@ -52,7 +54,7 @@ fn http_rule(rule: &Rule, section: Section<'_>) -> Read<HttpRule> {
         moment,
     };
     let action = if rule.ruleset == Ruleset::Redirect {
-        redirect(&rule.action, &mut words)?
+        redirect(&rule.action, true, &mut words)?
     } else {
         action(rule, &mut words)?
     };
@@ -97,9 +99,9 @@ fn action(rule: &Rule, words: &mut Words<'_>) -> Read<Action> {
         "set-src" if is_request => Action::SetSource(words.expression()?),
         "deny" if !is_after => answer(rule, words, denied(words.moment))?,
         "return" if !is_after => answer(rule, words, LOCAL)?,
-        "redirect" if is_request => {
+        "redirect" if !is_after => {
             let kind = words.next("location, prefix or scheme")?;
-            redirect(kind, words)?
+            redirect(kind, false, words)?
         }
         _ => {
             let message = "this action is not supported by this program; expected one of allow, \
@@ -139,31 +141,58 @@ fn denied(moment: Moment) -> Ending {
 /// How an exchange ends that the proxy answers by itself.
 const LOCAL: Ending = (Cause::Local, Phase::Request);
 
-fn redirect(kind: &Word, words: &mut Words<'_>) -> Read<Action> {
+/// Where `redirect` lines lead is a text as it is, and elsewhere a format.
+fn redirect(kind: &Word, is_plain: bool, words: &mut Words<'_>) -> Read<Action> {
     let kind = match kind.as_str() {
         Some("location") => RedirectKind::Location,
-        Some("prefix") => RedirectKind::Prefix,
-        Some("scheme") => RedirectKind::Scheme,
+        Some("prefix") if words.moment == Moment::Request => RedirectKind::Prefix,
+        Some("scheme") if words.moment == Moment::Request => RedirectKind::Scheme,
+        _ if words.moment == Moment::Response => {
+            return Err(Fault::new(kind, "not supported here; expected location"));
+        }
         _ => return Err(Fault::new(kind, "expected one of location, prefix, scheme")),
     };
-    let mut redirect = Redirect {
-        kind,
-        target: words.format()?,
-        status: StatusCode::FOUND,
-        drops_query: false,
+    let target = if is_plain {
+        literal(words.next("a text")?.bytes())
+    } else {
+        words.format()?
     };
+    let mut redirect = Redirect::to(kind, target);
     while let Some(word) = words.rest.next() {
         words.last = word;
         match word.as_str() {
-            Some("code") => redirect.status = words.status(301..=308)?,
+            Some("code") => redirect.status = redirect_code(words)?,
             Some("drop-query") => redirect.drops_query = true,
+            Some("append-slash") => redirect.appends_slash = true,
+            Some("ignore-empty") => redirect.ignores_empty = true,
+            Some("set-cookie") => redirect.cookie = Some(cookie(words, "; path=/;")?),
+            Some("clear-cookie") => {
+                redirect.cookie = Some(cookie(words, "; path=/; Max-Age=0;")?);
+            }
             _ => {
-                let message = "not supported by this program; expected code or drop-query";
+                let message = "expected one of code, drop-query, append-slash, ignore-empty, \
+                     set-cookie, clear-cookie";
                 return Err(Fault::new(word, message));
             }
         }
     }
     Ok(Action::Redirect(redirect))
+}
+
+fn redirect_code(words: &mut Words<'_>) -> Read<StatusCode> {
+    let status = words.status(301..=308)?;
+    if matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(status);
+    }
+    let message = "expected one of 301, 302, 303, 307, 308";
+    Err(Fault::new(words.last, message))
+}
+
+fn cookie(words: &mut Words<'_>, attributes: &str) -> Read<HeaderValue> {
+    let word = words.next("a cookie")?;
+    let value = [word.bytes(), attributes.as_bytes()].concat();
+    let value = HeaderValue::from_bytes(&value);
+    value.map_err(|_| Fault::new(word, "expected a text without control characters"))
 }
 
 fn forwardfor(words: &[Word], section: Section<'_>) -> Read<ForwardFor> {

@@ -7,6 +7,7 @@ pub(crate) mod forward;
 pub(crate) mod forwardfor;
 pub(crate) mod headers;
 pub(crate) mod pages;
+pub(crate) mod redirect;
 pub(crate) mod replay;
 pub(crate) mod target;
 pub(crate) mod tunnel;
