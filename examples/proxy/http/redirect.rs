@@ -56,7 +56,7 @@ impl Redirect {
             _ => uri.path(),
         };
         match self.kind {
-            RedirectKind::Location => return self.answer(location),
+            RedirectKind::Location => return self.answer(&location),
             RedirectKind::Prefix => {
                 // HAProxy: with the prefix / nothing is put before the path.
                 if location == b"/" {
@@ -74,22 +74,22 @@ impl Redirect {
         if self.appends_slash && location.last() != Some(&b'/') {
             location.push(b'/');
         }
-        self.answer(location)
+        self.answer(&location)
     }
 
     /// The answer instead of a response, of which only a place is known to go to.
     pub(crate) fn of_response(&self, fill: impl Fn(&LogFormat) -> Vec<u8>) -> Option<Made> {
-        self.answer(fill(&self.target))
+        self.answer(&fill(&self.target))
     }
 
-    fn answer(&self, location: Vec<u8>) -> Option<Made> {
+    fn answer(&self, location: &[u8]) -> Option<Made> {
         if self.ignores_empty && location.is_empty() {
             return None;
         }
         let mut answer = Response::new(Full::default());
         *answer.status_mut() = self.status;
         let headers = answer.headers_mut();
-        if let Ok(value) = HeaderValue::from_bytes(&location) {
+        if let Ok(value) = HeaderValue::from_bytes(location) {
             headers.insert(header::LOCATION, value);
         }
         // What is not said for good is not to be kept.
