@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use stickroute::haproxy::{
-    Configuration, ConfigurationReader, Finding, FindingKind, Mode, Severity, Timeout, Word,
+    Configuration, ConfigurationReader, ErrorPage, Finding, FindingKind, Mode, Severity, Timeout,
 };
 use stickroute::hash::full_hash;
 use stickroute::{ConsistentHashRing, Failure, Now, RingKey, SimpleRequest, StickAction};
@@ -172,7 +172,6 @@ fn what_is_not_supported_is_refused_and_told_apart() {
         " option transparent",
         "resolvers r\n nameserver a 1.2.3.4:53",
         " filter compression",
-        " errorfiles pages 503",
         "userlist u",
     ] {
         let error = Configuration::parse("f", backend(line)).unwrap_err();
@@ -184,30 +183,31 @@ fn what_is_not_supported_is_refused_and_told_apart() {
 #[test]
 fn lines_about_error_pages_are_handed_over_with_those_of_the_defaults() {
     let text = "
+http-errors pages
+ errorfile 403 /etc/403.http
 defaults
  errorfile 503 /etc/503.http
 frontend f
  errorloc303 502 http://x/
- http-error status 403 string 'no if yes'
+ http-error status 403 content-type text/x string 'no if yes'
+ errorfiles pages
 backend b
 ";
     let configuration = Configuration::parse("f", text).unwrap();
-    let lines = |index: usize| -> Vec<String> {
-        let lines = configuration.proxies[index].error_pages.iter();
-        let text = |line: &Vec<Word>| {
-            let words: Vec<_> = line.iter().map(ToString::to_string).collect();
-            words.join("|")
-        };
-        lines.map(text).collect()
+    let [front, back] = &configuration.proxies[..] else {
+        panic!("{:?}", configuration.proxies);
     };
-    let of_all = "errorfile|503|/etc/503.http";
-    let expected = [
-        of_all,
-        "errorloc303|502|http://x/",
-        "http-error|status|403|string|no if yes",
-    ];
-    assert_eq!(lines(0), expected);
-    assert_eq!(lines(1), [of_all]);
+    let [of_all, location, reply, files] = &front.error_pages[..] else {
+        panic!("{:?}", front.error_pages);
+    };
+    assert!(matches!(of_all, ErrorPage::File(page) if page.status.value == 503));
+    let is_303 = |page: &ErrorPage| matches!(page, ErrorPage::Location { how: 303, .. });
+    assert!(is_303(location));
+    assert!(matches!(reply, ErrorPage::Reply(reply) if reply.status == 403));
+    assert!(matches!(files, ErrorPage::Files { section, .. } if section.to_string() == "pages"));
+    assert_eq!(back.error_pages, std::slice::from_ref(of_all));
+    let pages = &configuration.http_errors[0];
+    assert_eq!(pages.file(403).unwrap().to_string(), "/etc/403.http");
     let error = Configuration::parse("f", "frontend f\n errorfile\n").unwrap_err();
     assert!(error.to_string().contains("expected a status"), "{error}");
 }

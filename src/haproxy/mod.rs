@@ -29,11 +29,12 @@ pub use command::{
 };
 pub use config::{
     Acl, BackendSettings, Bind, CheckLine, ConditionWords, ConditionalRule, Configuration,
-    ConfigurationError, ConfigurationReader, CookieCapture, Endpoint, Finding, FindingKind,
-    FrontendSettings, Global, HeaderCapture, Host, Located, Location, LogLine, LogSettings,
-    LogStyle, LogTarget, Mode, Peer, Peers, PeersTable, PersistLine, Port, Proxy, ProxyKind, Rule,
-    Ruleset, ServerLine, ServerSettings, Severity, StatsAccount, StatsPage, StickLine, StoredData,
-    TableLine, Timeout, Word,
+    ConfigurationError, ConfigurationReader, CookieCapture, Endpoint, ErrorFile, ErrorPage,
+    Finding, FindingKind, FrontendSettings, Global, HeaderCapture, Host, HttpErrors, HttpReply,
+    Located, Location, LogLine, LogSettings, LogStyle, LogTarget, Mode, Peer, Peers, PeersTable,
+    PersistLine, Port, Proxy, ProxyKind, ReplyBody, ReplyContent, Rule, Ruleset, ServerLine,
+    ServerSettings, Severity, StatsAccount, StatsPage, StickLine, StoredData, TableLine, Timeout,
+    Word,
 };
 pub use error::DirectiveError;
 pub use expression::{ExpressionError, ExpressionProblem, expression};

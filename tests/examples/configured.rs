@@ -152,18 +152,29 @@ fn pages_that_cannot_be_are_refused_with_their_place() {
                 ":7:16: '/dev/zero/x': Not a directory",
             ),
             (
-                " http-error string x",
+                " http-error content-type a string x",
                 ":7:2: 'http-error': expected status behind it",
             ),
             (
                 " http-request deny deny_status 418",
-                ":7:15: 'deny': there is no page",
+                ":7:32: '418': there is no page",
+            ),
+            (
+                " http-request return file /etc/hostname",
+                ":7:27: '/etc/hostname': expected content-type",
             ),
             (
                 " http-request replace-path a b",
                 ":7:15: 'replace-path': this action is not supported",
             ),
-            (" errorfiles x", ":7:2: 'errorfiles': not supported"),
+            (
+                " errorfiles x",
+                ":7:13: 'x': there is no http-errors section",
+            ),
+            (
+                "http-errors x\n errorfile 503 /dev/zero/x\nlisten m\n errorfiles x",
+                ":8:16: '/dev/zero/x': Not a directory",
+            ),
         ],
     );
 }
@@ -190,6 +201,14 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
         (
             " http-request redirect location /x code 200",
             ":7:41: '200': expected a status from 301",
+        ),
+        (
+            " http-request redirect location /x code 304",
+            ":7:41: '304': expected one of 301",
+        ),
+        (
+            " http-response redirect prefix /x",
+            ":7:25: 'prefix': not supported here; expected location",
         ),
         (
             " http-response set-header X %[path]",

@@ -22,15 +22,31 @@ const LONGEST_BODY: usize = 4096;
 ///
 /// # Errors
 /// Anything but a whole and correct header; the connection is to be closed.
+/// [`reason`] says what it was.
 pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S, ends: Ends) -> io::Result<Ends> {
     let mut start = [0; SIGNATURE.len()];
-    stream.read_exact(&mut start).await?;
+    let count = stream.read(&mut start).await?;
+    if count == 0 {
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    }
+    stream.read_exact(&mut start[count..]).await?;
     let known = if start == SIGNATURE {
         second(stream).await?
     } else {
         first(stream, &start).await?
     };
     Ok(known.unwrap_or(ends))
+}
+
+/// What is told of a client whose header cannot be read.
+pub(crate) fn reason(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ConnectionAborted => "closed before its PROXY header",
+        io::ErrorKind::UnexpectedEof => "closed within its PROXY header",
+        io::ErrorKind::InvalidData => "no PROXY header, or none that can be read",
+        io::ErrorKind::TimedOut => "its PROXY header did not come in time",
+        _ => "its connection broke before its PROXY header",
+    }
 }
 
 fn malformed() -> io::Error {
@@ -206,9 +222,10 @@ mod tests {
             assert_eq!(read_from(bytes), refused, "{shown}");
         }
         let cut = Err(io::ErrorKind::UnexpectedEof);
+        assert_eq!(read_from(b""), Err(io::ErrorKind::ConnectionAborted));
         for bytes in [
-            &b""[..],
-            b"PROXY TCP4 1.2.3.4",
+            &b"PROXY TCP4 1.2.3.4"[..],
+            b"P",
             &SIGNATURE,
             &v2(0x21, 0x11, &[0; 12])[..20],
         ] {

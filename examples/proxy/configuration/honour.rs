@@ -94,7 +94,7 @@ fn rule_of(rule: &Rule, proxy: &Proxy) -> Option<Fault> {
 }
 
 /// Options that change what clients or servers get.
-const REFUSED: [&str; 12] = [
+const REFUSED: [&str; 11] = [
     "accept-invalid-http-request",
     "accept-invalid-http-response",
     "checkcache",
@@ -105,7 +105,6 @@ const REFUSED: [&str; 12] = [
     "http-ignore-probes",
     "http-restrict-req-hdr-names",
     "http-use-proxy-header",
-    "logasap",
     "prefer-last-server",
 ];
 

@@ -11,6 +11,7 @@ pub(crate) mod fault;
 mod files;
 pub(crate) mod honour;
 pub(crate) mod network;
+pub(crate) mod replies;
 pub(crate) mod rule_words;
 pub(crate) mod rules;
 pub(crate) mod told;
@@ -100,17 +101,19 @@ fn build(
     let routing = routing.seed(RandomState::new().hash_one("routing"));
     let routing = routing.build();
     let built = routing.as_ref().ok();
+    let pages = &configuration.http_errors[..];
     let enabled = configuration.proxies.iter().filter(|proxy| !proxy.disabled);
     let parts = enabled.map(|proxy| {
         let name = proxy.name.value.as_str();
         let section = Section {
             name,
             routing: built,
+            errors: pages,
         };
         let lines = Lines::of(configuration, proxy, section, &mut errors);
         Part {
             proxy,
-            rules: Arc::new(Rules::of(proxy, built, &mut errors)),
+            rules: Arc::new(Rules::of((proxy, pages), built, &mut errors)),
             log: Log::Lines(Arc::new(lines)),
         }
     });

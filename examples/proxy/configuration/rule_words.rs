@@ -1,15 +1,17 @@
 //! From the words of rules to what they do; a rule this program cannot follow is refused.
 
 use hyper::StatusCode;
+use hyper::header::HeaderValue;
 use stickroute::haproxy::{AclCondition, Cause, ConditionWords, Phase, Proxy, Rule, Ruleset, Word};
 use stickroute::{Moment, Origin};
 
 use crate::configuration::fault::Fault;
 use crate::configuration::network;
+use crate::configuration::replies;
 use crate::configuration::words::{Read, Section, Words, literal};
-use crate::http::filters::{Action, Filters, HttpRule, Redirect, RedirectKind, Reply, TargetPart};
+use crate::http::filters::{Action, Filters, HttpRule, TargetPart};
 use crate::http::forwardfor::ForwardFor;
-use crate::http::pages;
+use crate::http::redirect::{Redirect, RedirectKind};
 use crate::log::Ending;
 
 /// The rules of a section on HTTP messages.
@@ -52,7 +54,7 @@ fn http_rule(rule: &Rule, section: Section<'_>) -> Read<HttpRule> {
         moment,
     };
     let action = if rule.ruleset == Ruleset::Redirect {
-        redirect(&rule.action, &mut words)?
+        redirect(&rule.action, true, &mut words)?
     } else {
         action(rule, &mut words)?
     };
@@ -95,12 +97,11 @@ fn action(rule: &Rule, words: &mut Words<'_>) -> Read<Action> {
         "set-query" if is_request => Action::SetTarget(TargetPart::Query, words.format()?),
         "set-uri" if is_request => Action::SetTarget(TargetPart::Whole, words.format()?),
         "set-src" if is_request => Action::SetSource(words.expression()?),
-        "deny" if is_request => denial(words, StatusCode::FORBIDDEN)?,
-        "deny" if !is_after => denial(words, StatusCode::BAD_GATEWAY)?,
-        "return" if !is_after => returned(words)?,
-        "redirect" if is_request => {
+        "deny" if !is_after => answer(rule, words, denied(words.moment))?,
+        "return" if !is_after => answer(rule, words, LOCAL)?,
+        "redirect" if !is_after => {
             let kind = words.next("location, prefix or scheme")?;
-            redirect(kind, words)?
+            redirect(kind, false, words)?
         }
         _ => {
             let message = "this action is not supported by this program; expected one of allow, \
@@ -110,6 +111,12 @@ fn action(rule: &Rule, words: &mut Words<'_>) -> Read<Action> {
             return Err(Fault::new(&rule.action, message));
         }
     })
+}
+
+/// The library has read its words.
+fn answer(rule: &Rule, words: &mut Words<'_>, ending: Ending) -> Read<Action> {
+    words.rest = [].iter();
+    replies::action(rule, words.section, words.moment, ending)
 }
 
 fn set_status(words: &mut Words<'_>) -> Read<Action> {
@@ -122,86 +129,70 @@ fn set_status(words: &mut Words<'_>) -> Read<Action> {
     Ok(Action::SetStatus(status))
 }
 
-/// With nothing but a status it is the page of that.
-fn denial(words: &mut Words<'_>, status: StatusCode) -> Read<Action> {
-    let keyword = words.last;
-    let reply = reply(words, status)?;
-    let phase = match words.moment {
+/// How an exchange ends that a rule denies.
+fn denied(moment: Moment) -> Ending {
+    let phase = match moment {
         Moment::Response => Phase::Headers,
         Moment::Request => Phase::Request,
     };
-    let ending = (Cause::Proxy, phase);
-    if reply.is_bare() {
-        pages::check(reply.status, keyword)?;
-        return Ok(Action::Page(reply.status, ending));
-    }
-    Ok(Action::Answer(reply, ending))
+    (Cause::Proxy, phase)
 }
 
 /// How an exchange ends that the proxy answers by itself.
 const LOCAL: Ending = (Cause::Local, Phase::Request);
 
-fn returned(words: &mut Words<'_>) -> Read<Action> {
-    let keyword = words.last;
-    let asks = |word: &Word| word.as_str() == Some("default-errorfiles");
-    let wants_page = words.rest.clone().any(asks);
-    let reply = reply(words, StatusCode::OK)?;
-    if wants_page {
-        pages::check(reply.status, keyword)?;
-        return Ok(Action::Page(reply.status, LOCAL));
-    }
-    Ok(Action::Answer(reply, LOCAL))
-}
-
-/// What is behind `deny`, `return` and `http-error`.
-pub(crate) fn reply(words: &mut Words<'_>, status: StatusCode) -> Read<Reply> {
-    let mut reply = Reply::empty(status);
-    while let Some(word) = words.rest.next() {
-        words.last = word;
-        match word.as_str().unwrap_or_default() {
-            "status" | "deny_status" => reply.status = words.status(200..=599)?,
-            "content-type" => reply.content_type = Some(words.value()?),
-            "string" => reply.text = Some(words.literal()?),
-            "lf-string" => reply.text = Some(words.format()?),
-            "file" => reply.text = Some(literal(&pages::content(words.next("a file")?)?)),
-            "errorfile" => reply = pages::whole(words.next("a file")?)?,
-            "default-errorfiles" => {}
-            "hdr" => reply.headers.push((words.header()?, words.format()?)),
-            _ => {
-                let message = "not supported by this program; expected one of status, \
-                     content-type, string, lf-string, file, errorfile, default-errorfiles, hdr";
-                return Err(Fault::new(word, message));
-            }
-        }
-    }
-    Ok(reply)
-}
-
-fn redirect(kind: &Word, words: &mut Words<'_>) -> Read<Action> {
+/// Where `redirect` lines lead is a text as it is, and elsewhere a format.
+fn redirect(kind: &Word, is_plain: bool, words: &mut Words<'_>) -> Read<Action> {
     let kind = match kind.as_str() {
         Some("location") => RedirectKind::Location,
-        Some("prefix") => RedirectKind::Prefix,
-        Some("scheme") => RedirectKind::Scheme,
+        Some("prefix") if words.moment == Moment::Request => RedirectKind::Prefix,
+        Some("scheme") if words.moment == Moment::Request => RedirectKind::Scheme,
+        _ if words.moment == Moment::Response => {
+            return Err(Fault::new(kind, "not supported here; expected location"));
+        }
         _ => return Err(Fault::new(kind, "expected one of location, prefix, scheme")),
     };
-    let mut redirect = Redirect {
-        kind,
-        target: words.format()?,
-        status: StatusCode::FOUND,
-        drops_query: false,
+    let target = if is_plain {
+        literal(words.next("a text")?.bytes())
+    } else {
+        words.format()?
     };
+    let mut redirect = Redirect::to(kind, target);
     while let Some(word) = words.rest.next() {
         words.last = word;
         match word.as_str() {
-            Some("code") => redirect.status = words.status(301..=308)?,
+            Some("code") => redirect.status = redirect_code(words)?,
             Some("drop-query") => redirect.drops_query = true,
+            Some("append-slash") => redirect.appends_slash = true,
+            Some("ignore-empty") => redirect.ignores_empty = true,
+            Some("set-cookie") => redirect.cookie = Some(cookie(words, "; path=/;")?),
+            Some("clear-cookie") => {
+                redirect.cookie = Some(cookie(words, "; path=/; Max-Age=0;")?);
+            }
             _ => {
-                let message = "not supported by this program; expected code or drop-query";
+                let message = "expected one of code, drop-query, append-slash, ignore-empty, \
+                     set-cookie, clear-cookie";
                 return Err(Fault::new(word, message));
             }
         }
     }
     Ok(Action::Redirect(redirect))
+}
+
+fn redirect_code(words: &mut Words<'_>) -> Read<StatusCode> {
+    let status = words.status(301..=308)?;
+    if matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(status);
+    }
+    let message = "expected one of 301, 302, 303, 307, 308";
+    Err(Fault::new(words.last, message))
+}
+
+fn cookie(words: &mut Words<'_>, attributes: &str) -> Read<HeaderValue> {
+    let word = words.next("a cookie")?;
+    let value = [word.bytes(), attributes.as_bytes()].concat();
+    let value = HeaderValue::from_bytes(&value);
+    value.map_err(|_| Fault::new(word, "expected a text without control characters"))
 }
 
 fn forwardfor(words: &[Word], section: Section<'_>) -> Read<ForwardFor> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stickroute::haproxy::{Proxy, Routing, Rule, Ruleset, Word};
+use stickroute::haproxy::{HttpErrors, Proxy, Routing, Rule, Ruleset, Word};
 use stickroute::{Moment, Origin};
 
 use crate::configuration::fault::Fault;
@@ -34,13 +34,14 @@ pub(crate) struct Rules {
 impl Rules {
     /// `routing` is what was built of the configuration, if it could be.
     pub(crate) fn of(
-        proxy: &Proxy,
+        (proxy, errors): (&Proxy, &[HttpErrors]),
         routing: Option<&Routing<Pool>>,
         faults: &mut Vec<Fault>,
     ) -> Self {
         let section = Section {
             name: &proxy.name.value,
             routing,
+            errors,
         };
         let mut rules = Self {
             filters: rule_words::filters(proxy, section, faults),

@@ -4,9 +4,10 @@ use std::ops::RangeInclusive;
 use std::slice;
 
 use hyper::StatusCode;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::HeaderName;
 use stickroute::haproxy::{
-    AclCondition, ConditionWords, FormatError, LogFormat, Mode, Routing, Word, expression,
+    AclCondition, ConditionWords, FormatError, HttpErrors, LogFormat, Mode, Routing, Word,
+    expression,
 };
 use stickroute::{Expression, Moment, Origin};
 
@@ -21,6 +22,8 @@ pub(crate) struct Section<'s> {
     pub(crate) name: &'s str,
     /// `None` if it could not be built: then the rules are read for their mistakes only.
     pub(crate) routing: Option<&'s Routing<Pool>>,
+    /// Pages that rules may name. HAProxy: `http-errors`.
+    pub(crate) errors: &'s [HttpErrors],
 }
 
 impl Section<'_> {
@@ -84,26 +87,21 @@ impl<'w> Words<'w> {
         name.map_err(|_| Fault::new(word, "expected the name of a header"))
     }
 
-    pub(crate) fn value(&mut self) -> Read<HeaderValue> {
-        let word = self.next("a text")?;
-        let value = HeaderValue::from_bytes(word.bytes());
-        value.map_err(|_| Fault::new(word, "expected a text without control characters"))
-    }
-
     pub(crate) fn format(&mut self) -> Read<LogFormat> {
         let word = self.next("a text")?;
-        let format = self.section.argument(word.bytes(), Mode::Http);
+        self.format_of(word.bytes())
+    }
+
+    /// That of a text which the last word stands for.
+    pub(crate) fn format_of(&self, text: &[u8]) -> Read<LogFormat> {
+        let word = self.last;
+        let format = self.section.argument(text, Mode::Http);
         let format = format.map_err(|error| Fault::new(word, error.to_string()))?;
         if self.moment == Moment::Response && looks_at_the_request(&format) {
             let message = "not supported here: a sample of the request";
             return Err(Fault::new(word, message));
         }
         Ok(format)
-    }
-
-    /// A text without samples in it.
-    pub(crate) fn literal(&mut self) -> Read<LogFormat> {
-        Ok(literal(self.next("a text")?.bytes()))
     }
 
     /// A sample of a request.

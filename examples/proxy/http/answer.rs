@@ -21,6 +21,8 @@ pub(crate) enum Answer {
     Made(Made, Ending),
     /// What a rule says that denies.
     Denied(Box<Answer>),
+    /// Nothing, as a rule wants it.
+    Silence(Ending),
     /// Nothing: the client has gone.
     Nothing,
 }
@@ -29,7 +31,7 @@ impl Answer {
     /// How the exchange ends with it.
     pub(crate) fn ending(&self) -> Ending {
         match self {
-            Self::Page(_, ending) | Self::Made(_, ending) => *ending,
+            Self::Page(_, ending) | Self::Made(_, ending) | Self::Silence(ending) => *ending,
             Self::Denied(answer) => answer.ending(),
             Self::Nothing => (Cause::Client, Phase::Data),
         }

@@ -7,7 +7,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::http::{Method, Uri, response};
+use hyper::http::{Method, response};
 use hyper::{Response, StatusCode, Version};
 use stickroute::haproxy::{AclCondition, Cause, LogFormat, LogRecord, Phase};
 use stickroute::{Expression, HttpResponse, Request, Sample, SampleType};
@@ -17,6 +17,7 @@ use crate::http::answer::{Answer, Made};
 use crate::http::forward::view;
 use crate::http::forwardfor::ForwardFor;
 use crate::http::headers;
+use crate::http::redirect::Redirect;
 use crate::http::target;
 use crate::log::Ending;
 
@@ -57,6 +58,8 @@ pub(crate) enum Action {
     Answer(Reply, Ending),
     /// `deny` without: the page of a status.
     Page(StatusCode, Ending),
+    /// Neither: the connection is closed. HAProxy: an empty `errorfile`.
+    Silence(Ending),
     Redirect(Redirect),
 }
 
@@ -78,22 +81,6 @@ pub(crate) struct Reply {
     pub(crate) content_type: Option<HeaderValue>,
     pub(crate) headers: Vec<(HeaderName, LogFormat)>,
     pub(crate) text: Option<LogFormat>,
-}
-
-/// Where a client is sent.
-#[derive(Debug)]
-pub(crate) struct Redirect {
-    pub(crate) kind: RedirectKind,
-    pub(crate) target: LogFormat,
-    pub(crate) status: StatusCode,
-    pub(crate) drops_query: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RedirectKind {
-    Location,
-    Prefix,
-    Scheme,
 }
 
 impl Filters {
@@ -138,6 +125,12 @@ impl Filters {
             match &rule.action {
                 Action::Allow => break,
                 Action::SetStatus(status) => parts.status = *status,
+                Action::Redirect(redirect) => {
+                    let made = redirect.of_response(|format| on_response(format, record, &view));
+                    if let Some(made) = made {
+                        return Err(Answer::Made(made, (Cause::Local, Phase::Headers)));
+                    }
+                }
                 action => {
                     let fill = |format: &LogFormat| on_response(format, record, &view);
                     if let Some(answer) = action.answer(fill) {
@@ -186,8 +179,10 @@ impl HttpRule {
         match &self.action {
             Action::Redirect(redirect) => {
                 let (uri, headers) = (&parts.uri, &parts.headers);
-                let made = redirect.fill(uri, headers, |format| fill(format, parts));
-                return Err(Answer::Made(made, (Cause::Local, Phase::Request)));
+                let made = redirect.of_request(uri, headers, |format| fill(format, parts));
+                if let Some(made) = made {
+                    return Err(Answer::Made(made, (Cause::Local, Phase::Request)));
+                }
             }
             Action::SetMethod(format) => {
                 let method = Method::from_bytes(&fill(format, parts));
@@ -253,6 +248,7 @@ impl Action {
         let answer = match self {
             Self::Page(status, ending) => Answer::Page(*status, *ending),
             Self::Answer(reply, ending) => Answer::Made(reply.fill(fill), *ending),
+            Self::Silence(ending) => Answer::Silence(*ending),
             _ => return None,
         };
         let denies = answer.ending().0 == Cause::Proxy;
@@ -302,11 +298,6 @@ impl Reply {
         }
     }
 
-    /// Whether it says nothing beyond its status.
-    pub(crate) fn is_bare(&self) -> bool {
-        self.text.is_none() && self.content_type.is_none() && self.headers.is_empty()
-    }
-
     pub(crate) fn fill(&self, fill: impl Fn(&LogFormat) -> Vec<u8>) -> Made {
         let text = self.text.as_ref().map(&fill).unwrap_or_default();
         let mut answer = Response::new(Full::from(text));
@@ -322,39 +313,6 @@ impl Reply {
         }
         if self.version == Version::HTTP_10 {
             headers::close(&mut answer);
-        }
-        Box::new(answer)
-    }
-}
-
-impl Redirect {
-    fn fill(&self, uri: &Uri, headers: &HeaderMap, fill: impl Fn(&LogFormat) -> Vec<u8>) -> Made {
-        let mut answer = Response::new(Full::default());
-        *answer.status_mut() = self.status;
-        let mut location = fill(&self.target);
-        let path = match uri.path_and_query() {
-            Some(path) if !self.drops_query => path.as_str(),
-            _ => uri.path(),
-        };
-        match self.kind {
-            RedirectKind::Location => {}
-            RedirectKind::Prefix => {
-                // HAProxy: with the prefix / nothing is put before the path.
-                if location == b"/" {
-                    location.clear();
-                }
-                location.extend_from_slice(path.as_bytes());
-            }
-            RedirectKind::Scheme => {
-                let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
-                let host = host.or_else(|| Some(uri.authority()?.as_str().as_bytes()));
-                location.extend_from_slice(b"://");
-                location.extend_from_slice(host.unwrap_or_default());
-                location.extend_from_slice(path.as_bytes());
-            }
-        }
-        if let Ok(value) = HeaderValue::from_bytes(&location) {
-            answer.headers_mut().insert(header::LOCATION, value);
         }
         Box::new(answer)
     }

@@ -169,6 +169,7 @@ impl Way<'_, '_> {
         let view = HttpResponse::from_parts(parts);
         self.backend.answered(selection, &view, Now::system());
         headers::incoming(parts, self.request.upgrade.as_ref());
+        self.request.exchange.story.stripped(parts);
         let front = self.request.front;
         let other = front.other_rules(self.back);
         for rules in other.into_iter().chain([&*front.rules]) {

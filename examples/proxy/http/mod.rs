@@ -19,6 +19,7 @@ pub(crate) mod headers;
 pub(crate) mod interim;
 pub(crate) mod pages;
 pub(crate) mod reception;
+pub(crate) mod redirect;
 pub(crate) mod replay;
 pub(crate) mod streamed;
 pub(crate) mod target;

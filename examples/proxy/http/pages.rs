@@ -1,36 +1,28 @@
-//! Answers that a section has for statuses: `errorfile`, `errorloc`, `http-error`.
+//! Answers that a section has for statuses: `errorfile`, `errorfiles`,
+//! `errorloc`, `http-error`.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use http_body_util::Full;
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, Version};
-use stickroute::haproxy::{LogRecord, Proxy, Word};
+use stickroute::haproxy::{ErrorFile, ErrorPage, LogRecord, Proxy, Word};
 use stickroute::{Moment, Request};
 
 use crate::configuration::fault::Fault;
-use crate::configuration::rule_words;
-use crate::configuration::words::{Read, Section, Words, literal};
+use crate::configuration::replies::{self, Found};
+use crate::configuration::words::{Read, Section, literal};
 use crate::http::answer;
 use crate::http::filters::{self, Reply};
-
-/// The statuses that pages may be written for, as in HAProxy.
-const STATUSES: [u16; 19] = [
-    200, 400, 401, 403, 404, 405, 407, 408, 410, 413, 421, 422, 425, 429, 500, 501, 502, 503, 504,
-];
-
-/// The most bytes of a file. HAProxy: `tune.bufsize`.
-const LONGEST_FILE: usize = 16_384;
 
 /// The pages of one section.
 #[derive(Debug, Default)]
 pub(crate) struct Pages(BTreeMap<u16, Page>);
 
 #[derive(Debug)]
-enum Page {
+pub(crate) enum Page {
     /// An empty file: the client gets nothing at all.
     Nothing,
     Reply(Reply),
@@ -40,32 +32,52 @@ impl Pages {
     /// Those of a section and of its `defaults`.
     pub(crate) fn of(proxy: &Proxy, section: Section<'_>, faults: &mut Vec<Fault>) -> Self {
         let mut pages = Self::default();
-        for line in &proxy.error_pages {
-            if let Err(fault) = pages.add(line, section) {
+        for page in &proxy.error_pages {
+            if let Err(fault) = pages.add(page, section) {
                 faults.push(fault);
             }
         }
         pages
     }
 
-    fn add(&mut self, line: &[Word], section: Section<'_>) -> Read<()> {
-        let Some((keyword, rest)) = line.split_first() else {
-            return Ok(());
-        };
-        let mut words = Words {
-            section,
-            rest: rest.iter(),
-            last: keyword,
-            moment: Moment::Request,
-        };
-        let (status, page) = match keyword.as_str() {
-            Some("http-error") => http_error(&mut words)?,
-            Some("errorfile") => (status(&mut words)?, file(words.next("a file")?)?),
-            Some("errorloc303") => location(&mut words, StatusCode::SEE_OTHER)?,
-            _ => location(&mut words, StatusCode::FOUND)?,
-        };
-        words.end()?;
-        self.0.insert(status.as_u16(), page);
+    /// A later line takes the place of an earlier one.
+    fn add(&mut self, page: &ErrorPage, section: Section<'_>) -> Read<()> {
+        match page {
+            ErrorPage::File(file) => self.add_file(file)?,
+            ErrorPage::Files {
+                section: name,
+                statuses,
+            } => {
+                let is_meant = |file: &&ErrorFile| {
+                    let mut statuses = statuses.iter();
+                    statuses.len() == 0 || statuses.any(|status| status.value == file.status.value)
+                };
+                let section = replies::section_of(section.errors, name);
+                let mut files = section.files.iter().filter(is_meant);
+                files.try_for_each(|file| self.add_file(file))?;
+            }
+            ErrorPage::Location {
+                status,
+                how,
+                target,
+            } => {
+                let page = location(*how, target)?;
+                self.0.insert(status.value, page);
+            }
+            ErrorPage::Reply(reply) => {
+                match replies::page(reply, section, Moment::Request)? {
+                    Found::Default => self.0.remove(&reply.status),
+                    Found::Page(page) => self.0.insert(reply.status, page),
+                };
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add_file(&mut self, file: &ErrorFile) -> Read<()> {
+        self.0
+            .insert(file.status.value, replies::whole(&file.file)?);
         Ok(())
     }
 
@@ -97,79 +109,19 @@ impl Pages {
     }
 }
 
-fn status(words: &mut Words<'_>) -> Read<StatusCode> {
-    let status = words.status(200..=599)?;
-    check(status, words.last)?;
-    Ok(status)
-}
-
-/// HAProxy has pages for these only, its own as well as those of configurations.
-pub(crate) fn check(status: StatusCode, word: &Word) -> Read<()> {
-    if STATUSES.contains(&status.as_u16()) {
-        return Ok(());
-    }
-    let message = "there is no page for this status; expected one of 200, 400, 401, 403, 404, \
-         405, 407, 408, 410, 413, 421, 422, 425, 429, 500, 501, 502, 503, 504";
-    Err(Fault::new(word, message))
-}
-
-/// `http-error status N [content-type T] [...]`
-fn http_error(words: &mut Words<'_>) -> Read<(StatusCode, Page)> {
-    // That nobody can write.
-    const NONE: StatusCode = StatusCode::CONTINUE;
-    let keyword = words.last;
-    let reply = rule_words::reply(words, NONE)?;
-    let status = reply.status;
-    if status == NONE {
-        return Err(Fault::new(keyword, "expected status behind it"));
-    }
-    check(status, keyword)?;
-    Ok((status, Page::Reply(reply)))
-}
-
-fn location(words: &mut Words<'_>, how: StatusCode) -> Read<(StatusCode, Page)> {
-    let status = status(words)?;
+fn location(how: u16, target: &Word) -> Read<Page> {
     let fields = [
         (header::CACHE_CONTROL, literal(b"no-cache")),
-        (header::LOCATION, words.literal()?),
+        (header::LOCATION, literal(target.bytes())),
     ];
-    let reply = Reply {
+    Ok(Page::Reply(Reply {
         headers: fields.into(),
-        ..Reply::empty(how)
-    };
-    Ok((status, Page::Reply(reply)))
-}
-
-/// The content of a file of a configuration.
-pub(crate) fn content(word: &Word) -> Read<Vec<u8>> {
-    let path = word.to_string();
-    let content = fs::read(&path).map_err(|error| Fault::new(word, error.to_string()))?;
-    if content.len() > LONGEST_FILE {
-        let message = format!("the file is too long; expected at most {LONGEST_FILE} bytes");
-        return Err(Fault::new(word, message));
-    }
-    Ok(content)
-}
-
-fn file(word: &Word) -> Read<Page> {
-    let content = content(word)?;
-    if content.is_empty() {
-        return Ok(Page::Nothing);
-    }
-    let refuse = |problem: &str| Fault::new(word, format!("no HTTP response: {problem}"));
-    parse(&content).map(Page::Reply).map_err(refuse)
-}
-
-/// A file with a whole response.
-pub(crate) fn whole(word: &Word) -> Read<Reply> {
-    match file(word)? {
-        Page::Reply(reply) => Ok(reply),
-        Page::Nothing => Err(Fault::new(word, "the file is empty")),
-    }
+        ..Reply::empty(replies::status(how, target)?)
+    }))
 }
 
 /// A status line, fields and a body.
-fn parse(content: &[u8]) -> Result<Reply, &'static str> {
+pub(crate) fn parse(content: &[u8]) -> Result<Reply, &'static str> {
     let end =
         crate::client::syntax::end(content).ok_or("there is no empty line behind its head")?;
     let (head, body) = content.split_at(end);

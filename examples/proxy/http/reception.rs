@@ -108,6 +108,9 @@ impl<'a> Received<'a> {
         if !self.front.keeps_alive && self.tunnel.is_none() {
             headers::close(&mut response);
         }
+        if matches!(response.body(), Either::Left(_)) {
+            self.exchange.begins(&response);
+        }
         Ok(response)
     }
 
@@ -163,7 +166,7 @@ impl<'a> Received<'a> {
             Answer::Page(status, _) => status,
             Answer::Made(made, _) => return Ok(*made),
             Answer::Denied(answer) => return self.made(*answer),
-            Answer::Nothing => return Err(ClientLeft),
+            Answer::Silence(_) | Answer::Nothing => return Err(ClientLeft),
         };
         let back = self.exchange.back().map(|back| &back.rules.pages);
         let pages = back.filter(|pages| pages.has(status));

@@ -4,6 +4,7 @@
 //! * `sink.rs`: where lines go.
 
 mod captures;
+mod formats;
 mod sink;
 mod story;
 
@@ -11,13 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use stickroute::haproxy::{
-    Configuration, Global, LogFormat, LogLevel, LogRecord, LogStyle, Mode, Proxy, Word,
+    Configuration, Global, LogFormat, LogLevel, LogRecord, LogSettings, Proxy, Word,
 };
 
 use crate::configuration::fault::Fault;
 use crate::configuration::words::Section;
 pub(crate) use captures::Captured;
 use captures::Captures;
+use formats::{Due, Formats};
 use sink::{Sender, Sink};
 pub(crate) use story::{Ending, Place, Story, Tally, Tried};
 
@@ -34,9 +36,7 @@ pub(crate) enum Log {
 #[derive(Debug)]
 pub(crate) struct Lines {
     sinks: Vec<Sink>,
-    format: LogFormat,
-    /// Connections are told as soon as they are there, not at their end.
-    is_at_once: bool,
+    formats: Formats,
     pub(crate) captures: Captures,
     tag: String,
     host_name: Option<String>,
@@ -62,9 +62,8 @@ struct Choice {
 
 impl Choice {
     /// `None` is not at all.
-    fn level(self, record: &LogRecord<'_>) -> Option<LogLevel> {
+    fn level(self, record: &LogRecord<'_>, is_empty: bool) -> Option<LogLevel> {
         let has_failed = has_failed(record);
-        let is_empty = record.request.is_none() && record.bytes_uploaded == 0;
         if self.omits_normal && !has_failed || self.omits_empty && is_empty {
             return None;
         }
@@ -88,30 +87,15 @@ impl Lines {
         faults: &mut Vec<Fault>,
     ) -> Self {
         let (global, logs) = (&configuration.global, &proxy.logs);
-        let everywhere = global.logs.iter().filter(|_| logs.uses_global);
-        let opened = logs.lines.iter().chain(everywhere).map(Sink::open);
-        let mut sinks = Vec::new();
-        for sink in opened {
-            match sink {
-                Ok(sink) => sinks.push(sink),
-                Err(fault) => faults.push(fault),
-            }
-        }
-        let (format, is_at_once) = format(proxy, section, faults);
-        let unique_id = logs.unique_id_format.as_ref();
-        let unique_id = unique_id.map(|word| {
+        let unique_id = logs.unique_id_format.as_ref().and_then(|word| {
             let format = section.argument(word.bytes(), proxy.mode);
-            or_fault(
-                format.map_err(|error| Fault::new(word, error.to_string())),
-                faults,
-            )
+            formats::or_fault(format, word, faults)
         });
         let tag = logs.tag.as_ref().or(global.log_tag.as_ref());
         let tag = tag.and_then(|word| word.as_str()).unwrap_or(TAG);
         Self {
-            sinks,
-            format,
-            is_at_once,
+            sinks: sinks(global, logs, faults),
+            formats: Formats::of(proxy, section, faults),
             captures: Captures::of(logs),
             tag: tag.to_owned(),
             host_name: host_name(global),
@@ -121,38 +105,99 @@ impl Lines {
                 omits_normal: proxy.is_on("dontlog-normal"),
                 separates_errors: proxy.is_on("log-separate-errors"),
             },
-            unique_id: unique_id.flatten(),
+            unique_id,
             unique_id_header: logs.unique_id_header.clone(),
             told: AtomicU64::new(0),
         }
     }
 
-    /// A connection or a request has come.
-    pub(crate) fn begin(&self, record: &LogRecord<'_>) {
-        if self.is_at_once {
-            self.write(LogLevel::Info, record);
-        }
+    /// Whether what is told may still grow. HAProxy: `option logasap`.
+    pub(crate) fn is_early(&self) -> bool {
+        self.formats.due == Due::Early
     }
 
-    /// It has ended.
-    pub(crate) fn end(&self, record: &LogRecord<'_>) {
-        if let Some(level) = self.choice.level(record).filter(|_| !self.is_at_once) {
-            self.write(level, record);
+    /// A connection or a request has come; says whether that was told.
+    pub(crate) fn begin(&self, record: &LogRecord<'_>) -> bool {
+        let is_due = self.formats.due == Due::AtOnce;
+        if is_due {
+            // HAProxy: without structured data.
+            self.write(LogLevel::Info, record, (&self.formats.line, None));
         }
+        is_due
+    }
+
+    /// There is a response, or a server in mode tcp; says whether that was told.
+    pub(crate) fn answer(&self, record: &LogRecord<'_>) -> bool {
+        let level = self.choice.level(record, false);
+        let level = level.filter(|_| self.is_early());
+        let data = self.formats.data.as_ref();
+        if let Some(level) = level {
+            self.write(level, record, (&self.formats.line, data));
+        }
+        level.is_some()
+    }
+
+    /// It has ended, and nothing was told of it, perhaps because nothing could be read, or
+    /// has come at all; says whether that was told.
+    pub(crate) fn end(&self, record: &LogRecord<'_>, is_unread: bool, is_empty: bool) -> bool {
+        let Formats {
+            error,
+            line,
+            data,
+            due,
+            ..
+        } = &self.formats;
+        let format = match error {
+            Some(error) if is_unread => error,
+            // HAProxy: who has not asked for anything has not come.
+            None if is_unread && *due == Due::AtOnce => return false,
+            _ => line,
+        };
+        let level = self.choice.level(record, is_empty);
+        if let Some(level) = level {
+            self.write(level, record, (format, data.as_ref()));
+        }
+        level.is_some()
+    }
+
+    /// A client was turned away at a door before it could ask for anything, perhaps one
+    /// that has sent nothing.
+    pub(crate) fn turn_away(
+        &self,
+        record: &LogRecord<'_>,
+        door: &str,
+        reason: &str,
+        is_empty: bool,
+    ) {
+        let Some(level) = self.choice.level(record, is_empty) else {
+            return;
+        };
+        let Formats {
+            error,
+            client,
+            data,
+            ..
+        } = &self.formats;
+        if let Some(error) = error {
+            return self.write(level, record, (error, data.as_ref()));
+        }
+        let mut text = client.line(record);
+        text.extend_from_slice(format!("{}/{door}: {reason}", record.frontend).as_bytes());
+        self.send(level, &text, b"");
     }
 
     /// Says something that is about no request.
     pub(crate) fn say(&self, level: LogLevel, text: &str) {
-        let sender = Sender {
-            tag: &self.tag,
-            host_name: self.host_name.as_deref(),
-        };
-        for sink in &self.sinks {
-            sink.send(level, sender, text.as_bytes());
-        }
+        self.send(level, text.as_bytes(), b"");
     }
 
-    fn write(&self, level: LogLevel, record: &LogRecord<'_>) {
+    /// Writes a line and its structured data.
+    fn write(
+        &self,
+        level: LogLevel,
+        record: &LogRecord<'_>,
+        (format, data): (&LogFormat, Option<&LogFormat>),
+    ) {
         let told = self.told.fetch_add(1, Relaxed);
         if self.sinks.is_empty() {
             return;
@@ -160,15 +205,27 @@ impl Lines {
         let mut record = *record;
         record.log_counter = told;
         record.host_name = self.host_name.as_deref().unwrap_or(&self.machine);
-        let text = self.format.line(&record);
+        let data = data.map(|data| data.line(&record)).unwrap_or_default();
+        self.send(level, &format.line(&record), &data);
+    }
+
+    fn send(&self, level: LogLevel, text: &[u8], data: &[u8]) {
         let sender = Sender {
             tag: &self.tag,
             host_name: self.host_name.as_deref(),
         };
         for sink in &self.sinks {
-            sink.send(level, sender, &text);
+            sink.send(level, sender, text, data);
         }
     }
+}
+
+fn sinks(global: &Global, logs: &LogSettings, faults: &mut Vec<Fault>) -> Vec<Sink> {
+    let everywhere = global.logs.iter().filter(|_| logs.uses_global);
+    let opened = logs.lines.iter().chain(everywhere).map(Sink::open);
+    opened
+        .filter_map(|sink| sink.map_err(|fault| faults.push(fault)).ok())
+        .collect()
 }
 
 /// Whether something is told of that should not be.
@@ -177,29 +234,6 @@ fn has_failed(record: &LogRecord<'_>) -> bool {
     let is_ended = matches!(record.termination.cause, Cause::None | Cause::Local);
     let status = record.status.unwrap_or_default();
     !is_ended || record.retries > 0 || record.redispatched || (500..600).contains(&status)
-}
-
-fn format(proxy: &Proxy, section: Section<'_>, faults: &mut Vec<Fault>) -> (LogFormat, bool) {
-    let plain = || (LogFormat::connection(proxy.mode), true);
-    let Some(style) = &proxy.logs.style else {
-        return plain();
-    };
-    match (&style.value, proxy.mode) {
-        (LogStyle::Http, Mode::Http) => (LogFormat::http(), false),
-        (LogStyle::HttpCommon, Mode::Http) => (LogFormat::common(), false),
-        // HAProxy: in mode tcp all of them are tcplog.
-        (LogStyle::Tcp | LogStyle::Http | LogStyle::HttpCommon, _) => (LogFormat::tcp(), false),
-        (LogStyle::Format(word), mode) => {
-            let format = section.log_format(word.bytes(), mode);
-            let format = format.map_err(|error| Fault::new(word, error.to_string()));
-            or_fault(format, faults).map_or_else(plain, |format| (format, false))
-        }
-        _ => plain(),
-    }
-}
-
-fn or_fault<T>(result: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {
-    result.map_err(|fault| faults.push(fault)).ok()
 }
 
 /// What `log-send-hostname` has lines say.

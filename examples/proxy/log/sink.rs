@@ -45,9 +45,9 @@ impl Sink {
         Ok(Self { line, way })
     }
 
-    /// Sends a line, if it is urgent enough. One that cannot be sent is lost: a log must
-    /// not take requests down.
-    pub(super) fn send(&self, level: LogLevel, sender: Sender<'_>, text: &[u8]) {
+    /// Sends a line with its structured data, if it is urgent enough. One that cannot be
+    /// sent is lost: a log must not take requests down.
+    pub(super) fn send(&self, level: LogLevel, sender: Sender<'_>, text: &[u8], data: &[u8]) {
         if level > self.line.least {
             return;
         }
@@ -58,11 +58,8 @@ impl Sink {
             facility: self.line.facility,
         };
         let level = level.max(self.line.most);
-        let header = self
-            .line
-            .envelope
-            .header(level, &sender, Now::system().wall());
-        let mut line = header.into_bytes();
+        let (envelope, wall) = (self.line.envelope, Now::system().wall());
+        let mut line = envelope.header_with_data(level, &sender, wall, data);
         line.extend_from_slice(text);
         line.truncate(usize::from(self.line.max_length) - 1);
         line.push(b'\n');

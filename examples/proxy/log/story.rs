@@ -9,6 +9,7 @@ use hyper::body::{Body, Bytes};
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::http::{Version, response};
+use hyper::{Response, StatusCode};
 use stickroute::haproxy::{Cause, LogTimers, Phase};
 use stickroute::{Backend, Now, Request, Selection, SimpleRequest, Waiting};
 
@@ -22,6 +23,8 @@ use crate::server::queue::NoTurn;
 #[derive(Debug)]
 pub(crate) struct Story {
     pub(crate) asked: Option<Asked>,
+    /// Bytes have come that are no request.
+    was_heard: bool,
     /// When the connection was accepted, or the request before ended.
     pub(crate) begun: Now,
     /// When something last happened that is timed.
@@ -37,6 +40,8 @@ pub(crate) struct Story {
     pub(crate) place: Place,
     /// Its turn in a queue did not come in time.
     pub(crate) was_late: bool,
+    /// The bytes of the head of the response before rules and cookies change it.
+    head: usize,
     /// How it has ended; `None` is well.
     pub(crate) ending: Option<Ending>,
     /// Where the proxy connected from, and to.
@@ -96,6 +101,7 @@ impl Story {
         let now = Now::system();
         Self {
             asked: None,
+            was_heard: false,
             begun: now,
             last: now,
             timers: LogTimers::default(),
@@ -107,6 +113,7 @@ impl Story {
             tried: None,
             place: Place::default(),
             was_late: false,
+            head: 0,
             ending: None,
             server_ends: None,
         }
@@ -116,7 +123,13 @@ impl Story {
     pub(crate) fn of_unread(beginning: Beginning) -> Self {
         let mut story = Self::of_connection();
         story.begun = beginning.begun;
+        story.was_heard = beginning.heard.is_some();
         story
+    }
+
+    /// Whether the client has sent nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.asked.is_none() && !self.was_heard && self.from_client.bytes() == 0
     }
 
     /// Of a request whose head has just been read.
@@ -165,27 +178,37 @@ impl Story {
     /// The head of the server's response is there.
     pub(crate) fn answer(&mut self, parts: &response::Parts) {
         self.timers.response = Some(self.lap());
-        self.count(parts);
+        let head = size_of_response(parts.status, &parts.headers);
+        self.from_server.add(head);
+    }
+
+    /// What is of the server's connection has been taken from the head of its response.
+    pub(crate) fn stripped(&mut self, parts: &response::Parts) {
+        self.head = size_of_response(parts.status, &parts.headers);
+    }
+
+    /// How many bytes the head of the response has become longer since then.
+    pub(crate) fn growth<B>(&self, response: &Response<B>) -> i64 {
+        size_of_response(response.status(), response.headers()) as i64 - self.head as i64
     }
 
     /// The proxy answers by itself.
     pub(crate) fn made(&mut self, parts: &response::Parts, body: &Full<Bytes>) {
-        self.count(parts);
+        let head = size_of_response(parts.status, &parts.headers);
+        self.from_server.add(head);
         let length = body.size_hint().exact().unwrap_or_default();
         self.from_server
             .add(usize::try_from(length).unwrap_or(usize::MAX));
-    }
-
-    /// Counts the head of a response.
-    fn count(&mut self, parts: &response::Parts) {
-        let reason = parts.status.canonical_reason().unwrap_or_default();
-        let words = ["HTTP/1.1", parts.status.as_str(), reason];
-        self.from_server.add(size(&words, &parts.headers));
     }
 }
 
 fn since(earlier: Now, later: Now) -> Duration {
     later.mono().saturating_sub(earlier.mono())
+}
+
+fn size_of_response(status: StatusCode, headers: &HeaderMap) -> usize {
+    let reason = status.canonical_reason().unwrap_or_default();
+    size(&["HTTP/1.1", status.as_str(), reason], headers)
 }
 
 /// How HAProxy counts a head: the words of its first line and 20 bytes, names and values

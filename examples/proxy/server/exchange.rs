@@ -2,6 +2,7 @@
 //! the server, and feeds the log and the statistics at its end, however it ends.
 
 mod record;
+pub(crate) mod telling;
 
 use std::io::Write;
 use std::mem;
@@ -17,9 +18,9 @@ use stickroute::{Failure, Now, SelectError, Selection};
 
 use crate::client::Client;
 use crate::client::stream::Ends;
-use crate::client::under_way::{Beginning, Counted};
+use crate::client::under_way::Counted;
 use crate::http::answer::Answer;
-use crate::log::{Ending, Log, Place, Story, Tried};
+use crate::log::{Ending, Lines, Log, Place, Story, Tried};
 use crate::server::pool::Pool;
 use crate::server::queue::{NoServer, NoTurn};
 use crate::service::site::{Back, Front};
@@ -47,6 +48,10 @@ pub(crate) struct Exchange {
     /// As what the statistics count it; `None` is what its end says.
     pub(crate) blame: Option<Blame>,
     pub(crate) story: Story,
+    /// It could not be read.
+    is_unread: bool,
+    /// The line about it is written.
+    is_told: bool,
 }
 
 /// How far the request has come.
@@ -80,7 +85,7 @@ impl Exchange {
         if let Log::Lines(log) = &front.log {
             exchange.story.request = log.captures.of_request(&parts.headers);
             exchange.story.response = log.captures.of_none();
-            exchange.tell(false);
+            exchange.tell(Lines::begin);
         }
         exchange
     }
@@ -89,7 +94,7 @@ impl Exchange {
     pub(crate) fn tcp(front: &Arc<Front>, client: Ends) -> Self {
         let mut exchange = Self::begin(front, client, Story::of_connection());
         exchange.request.clone_from(&front.name);
-        exchange.tell(false);
+        exchange.tell(Lines::begin);
         exchange
     }
 
@@ -107,6 +112,8 @@ impl Exchange {
             answered: None,
             blame: None,
             story,
+            is_unread: false,
+            is_told: false,
         }
     }
 
@@ -221,21 +228,6 @@ impl Exchange {
         is_refused.then_some(ending)
     }
 
-    /// Writes the line of the log that is due at the beginning, or at the end.
-    fn tell(&mut self, is_end: bool) {
-        let front = Arc::clone(&self.front);
-        let Log::Lines(log) = &front.log else {
-            return;
-        };
-        self.story.timers.total = self.taken();
-        let record = self.record();
-        if is_end {
-            log.end(&record);
-        } else {
-            log.begin(&record);
-        }
-    }
-
     /// Says how it has ended, if nobody has.
     fn close(&mut self) {
         let is_over = self.status.is_some() || self.story.ending.is_some();
@@ -285,25 +277,13 @@ impl Drop for Exchange {
         match self.front.log {
             // A log that cannot be written must not take requests down.
             Log::Plain => drop(writeln!(std::io::stderr(), "{self}")),
-            Log::Lines(_) => self.tell(true),
+            Log::Lines(_) => {
+                let (is_unread, is_empty) = (self.is_unread, self.story.is_empty());
+                self.tell(|log, record| log.end(record, is_unread, is_empty));
+            }
         }
         if let Some(back) = &self.back {
             back.numbers.counters.leave();
         }
     }
-}
-
-/// Tells of a request that was refused before it could be read, and why.
-pub(crate) fn unread(
-    front: &Arc<Front>,
-    (client, beginning): (Ends, Beginning),
-    status: StatusCode,
-    (cause, ending): (&'static str, Ending),
-) {
-    let mut exchange = Exchange::begin(front, client, Story::of_unread(beginning));
-    exchange.request = format!("<BADREQ> ({cause})");
-    exchange.tell(false);
-    exchange.status = Some(status);
-    exchange.story.ending = Some(ending);
-    exchange.blame = Some(Blame::BadRequest);
 }

@@ -1,6 +1,7 @@
 //! Accepts clients, and speaks HTTP/1.1 and clear-text HTTP/2 with them.
 
 use std::future::ready;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use hyper::StatusCode;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use stickroute::Now;
 use stickroute::haproxy::{Cause, Mode, Phase};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::{task, time};
@@ -20,7 +22,7 @@ use crate::client::wire::Refusal;
 use crate::http::answer;
 use crate::http::reception;
 use crate::log::Ending;
-use crate::server::exchange;
+use crate::server::exchange::telling;
 use crate::server::pool::Pool;
 use crate::service::graceful::{self, Guest};
 use crate::service::site::Front;
@@ -40,6 +42,8 @@ pub(crate) struct Door {
     pub(crate) front: Arc<Front>,
     /// Clients begin with a PROXY header. HAProxy: `accept-proxy`.
     pub(crate) accepts_proxy: bool,
+    /// What the log calls it.
+    pub(crate) name: String,
     /// Connections at a time, beside the frontend's own limit: those of the line, and
     /// those of the whole program.
     pub(crate) rooms: Vec<Arc<Semaphore>>,
@@ -92,7 +96,8 @@ async fn let_in_the_last(door: &Door, guest: &Guest) {
 /// Serves one client as soon as there is room for it, which is told.
 fn enter(door: &Door, stream: Box<dyn Stream>, ends: Ends, guest: &Guest) -> oneshot::Receiver<()> {
     let (entered, enters) = oneshot::channel();
-    let (front, accepts_proxy) = (Arc::clone(&door.front), door.accepts_proxy);
+    let front = Arc::clone(&door.front);
+    let proxy = door.accepts_proxy.then(|| door.name.clone());
     let (rooms, guest) = (door.rooms.clone(), guest.clone());
     tokio::spawn(async move {
         let mut places = Vec::new();
@@ -102,17 +107,17 @@ fn enter(door: &Door, stream: Box<dyn Stream>, ends: Ends, guest: &Guest) -> one
         }
         // Nobody may want to know any more.
         let _ = entered.send(());
-        greet(front, stream, ends, accepts_proxy, guest).await;
+        greet(front, stream, ends, proxy, guest).await;
     });
     enters
 }
 
-/// Serves one client.
+/// Serves one client. `proxy` is the name of a door where a proxy announces it.
 async fn greet(
     front: Arc<Front>,
     mut stream: Box<dyn Stream>,
     mut ends: Ends,
-    accepts_proxy: bool,
+    proxy: Option<String>,
     guest: Guest,
 ) {
     front.counters.add(Count::Connections, 1);
@@ -120,14 +125,12 @@ async fn greet(
         return front.counters.add(Count::DeniedConnections, 1);
     }
     let _visit = Visit::begin(&front.counters);
-    if accepts_proxy {
-        let header = proxy_protocol::read(&mut stream, ends);
-        let header = match front.client {
-            Some(limit) => time::timeout(limit, header).await,
-            None => Ok(header.await),
+    if let Some(door) = proxy {
+        let begun = Now::system();
+        ends = match announced(&mut stream, ends, front.client).await {
+            Ok(told) => told,
+            Err(error) => return telling::unannounced(&front, (ends, begun), &door, &error),
         };
-        let Ok(Ok(told)) = header else { return };
-        ends = told;
     }
     if !is_welcome(&front.rules.session, ends) {
         return front.counters.add(Count::DeniedSessions, 1);
@@ -139,6 +142,18 @@ async fn greet(
             let _guest = guest;
             tcp::handle(front, ends, stream).await;
         }
+    }
+}
+
+async fn announced(
+    stream: &mut Box<dyn Stream>,
+    ends: Ends,
+    limit: Option<Duration>,
+) -> io::Result<Ends> {
+    let header = proxy_protocol::read(stream, ends);
+    match limit {
+        Some(limit) => time::timeout(limit, header).await?,
+        None => header.await,
     }
 }
 
@@ -171,7 +186,7 @@ async fn http(front: Arc<Front>, stream: Box<dyn Stream>, ends: Ends, guest: Gue
     let _ = guest.serve(connection, &begun).await;
     if shared.has_said_nothing() {
         let who = (ends, shared.beginning());
-        exchange::unread(&told, who, StatusCode::BAD_REQUEST, LEFT);
+        telling::unread(&told, who, StatusCode::BAD_REQUEST, LEFT);
     }
 }
 
@@ -182,7 +197,7 @@ fn refusals(front: &Arc<Front>, ends: Ends, under_way: UnderWay) -> Refuse {
     Box::new(move |refusal| {
         let who = (ends, under_way.beginning());
         let (status, cause) = reasons(refusal);
-        exchange::unread(&front, who, status, cause);
+        telling::unread(&front, who, status, cause);
         if refusal == Refusal::Cut || front.rules.pages.is_silent(status) {
             return Vec::new();
         }

@@ -41,6 +41,7 @@ pub(crate) async fn run(options: &mut Options) -> Result<(), Box<dyn Error>> {
         listener: Arc::new(Listener::tcp(listener)),
         front: Arc::new(Front::plain(Arc::new(back))),
         accepts_proxy: false,
+        name: String::new(),
         rooms: Vec::new(),
     };
     tokio::spawn(door.open(guest));

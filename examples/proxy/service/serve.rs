@@ -111,10 +111,14 @@ async fn doors(loaded: &Loaded, flags: &Flags, opener: &mut Opener) -> Result<Ve
     let everywhere = room(limit.unwrap_or(0));
     let mut doors = Vec::new();
     for (front, binds) in &loaded.fronts {
+        let mut number = 0;
         for bind in binds {
             let rooms = [room(bind.maxconn.unwrap_or(0)), Arc::clone(&everywhere)];
             for listener in opener.open(bind).await? {
+                number += 1;
+                let name = bind.name.as_ref().map(ToString::to_string);
                 doors.push(Door {
+                    name: name.unwrap_or_else(|| number.to_string()),
                     listener: Arc::new(listener),
                     front: Arc::clone(front),
                     accepts_proxy: bind.accept_proxy,

@@ -35,6 +35,8 @@ pub(crate) enum Blame {
     Denied,
     /// A rule or the page of statistics answered.
     Intercepted,
+    /// No PROXY header has announced the client: it is not counted at all.
+    Unannounced,
     /// The request did not end, or was none.
     BadRequest,
     /// The response was none, or late.
@@ -51,14 +53,14 @@ impl Blame {
         match answer {
             Answer::Denied(_) => Some(Self::Denied),
             Answer::Nothing => Some(Self::ClientLeft),
-            Answer::Page(_, (Cause::Local, _)) | Answer::Made(_, (Cause::Local, _)) => {
-                Some(Self::Intercepted)
-            }
+            Answer::Page(_, (Cause::Local, _))
+            | Answer::Made(_, (Cause::Local, _))
+            | Answer::Silence((Cause::Local, _)) => Some(Self::Intercepted),
             Answer::Page(StatusCode::BAD_REQUEST | StatusCode::REQUEST_TIMEOUT, _) => {
                 Some(Self::BadRequest)
             }
             Answer::Page(_, (_, Phase::Headers)) => Some(Self::BadResponse),
-            Answer::Page(..) | Answer::Made(..) => None,
+            Answer::Page(..) | Answer::Made(..) | Answer::Silence(_) => None,
         }
     }
 
@@ -76,6 +78,9 @@ impl Blame {
 impl Account<'_> {
     /// Adds it all up, once.
     pub(crate) fn settle(&self) {
+        if self.blame == Some(Blame::Unannounced) {
+            return;
+        }
         self.settle_front(&self.front.counters);
         match (self.back, self.front.own_back()) {
             (Some(back), _) => self.settle_back(back),

@@ -151,6 +151,7 @@ impl Session {
             match pool::connect(&address, farm.back.timeouts.connect).await {
                 Ok((server, ends)) => {
                     self.exchange.story.connected(ends);
+                    self.exchange.connected();
                     return Ok(server);
                 }
                 Err(failure) => self.redispatch(farm, failure).await?,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::finding::{Finding, FindingKind};
 use super::location::Word;
+use super::pages::{self, HttpErrors};
 use super::peers::Peers;
 use super::proxy::{Mode, Proxy, Timeout};
 use super::stats::StatsPage;
@@ -32,6 +33,19 @@ pub(super) fn all(
         unique_peers(section, findings);
         local(section, local_peer, findings);
     }
+}
+
+/// Checks the sections of error pages, and those who name them.
+pub(super) fn pages(proxies: &[Proxy], sections: &[HttpErrors], findings: &mut Vec<Finding>) {
+    let mut names = Names::default();
+    for section in sections {
+        let name = Word {
+            bytes: section.name.value.clone().into_bytes(),
+            location: section.name.location.clone(),
+        };
+        names.is_taken(&name, "http-errors section", findings);
+    }
+    pages::check(proxies, sections, findings);
 }
 
 /// Frontends and backends may share a name; two of a kind may not.

@@ -7,7 +7,7 @@ use super::location::Word;
 use super::proxy::Proxy;
 use super::rules::Ruleset;
 use super::suggest::nearest;
-use super::{lines, log, options, stats, stick};
+use super::{lines, log, options, pages, stats, stick};
 
 /// What a line may change.
 pub(super) struct Scope<'s> {
@@ -73,10 +73,12 @@ const KEYWORDS: &[(&str, Side, Inherited, Handler)] = &[
     ("disabled", Any, Yes, |s, a| lines::disabled(s, a, true)),
     ("dynamic-cookie-key", Back, Yes, lines::dynamic_cookie_key),
     ("enabled", Any, Yes, |s, a| lines::disabled(s, a, false)),
-    ("errorfile", Any, Yes, lines::error_page),
-    ("errorloc", Any, Yes, lines::error_page),
-    ("errorloc302", Any, Yes, lines::error_page),
-    ("errorloc303", Any, Yes, lines::error_page),
+    ("error-log-format", Front, Yes, log::error_log_format),
+    ("errorfile", Any, Yes, pages::line),
+    ("errorfiles", Any, Yes, pages::line),
+    ("errorloc", Any, Yes, pages::line),
+    ("errorloc302", Any, Yes, pages::line),
+    ("errorloc303", Any, Yes, pages::line),
     ("force-persist", Back, No, |s, a| {
         lines::persist_rule(s, a, true)
     }),
@@ -93,7 +95,7 @@ const KEYWORDS: &[(&str, Side, Inherited, Handler)] = &[
         lines::rule(s, a, Ruleset::HttpAfterResponse)
     }),
     ("http-check", Back, Yes, lines::http_check),
-    ("http-error", Any, Yes, lines::error_page),
+    ("http-error", Any, Yes, pages::line),
     ("http-request", Any, No, |s, a| {
         lines::rule(s, a, Ruleset::HttpRequest)
     }),
@@ -113,6 +115,7 @@ const KEYWORDS: &[(&str, Side, Inherited, Handler)] = &[
     ),
     ("log", Any, Yes, log::log),
     ("log-format", Front, Yes, log::log_format),
+    ("log-format-sd", Front, Yes, log::log_format_sd),
     ("log-tag", Any, Yes, log::log_tag),
     ("maxconn", Front, Yes, lines::maxconn),
     ("mode", Any, Yes, lines::mode),
@@ -146,8 +149,6 @@ const NO_EFFECT: &[&str] = &[
     "declare",
     "description",
     "email-alert",
-    "error-log-format",
-    "log-format-sd",
     "max-keep-alive-queue",
     "srvtcpka-cnt",
     "srvtcpka-idle",
@@ -159,7 +160,6 @@ const NOT_SUPPORTED: &[&str] = &[
     "bind-process",
     "compression",
     "dispatch",
-    "errorfiles",
     "external-check",
     "filter",
     "http-send-name-header",

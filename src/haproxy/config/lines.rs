@@ -118,7 +118,9 @@ pub(super) fn acl(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
 }
 
 pub(super) fn rule(scope: &mut Scope<'_>, args: &mut Args<'_>, ruleset: Ruleset) -> Done {
-    scope.proxy.rules.push(rules::rule(ruleset, args)?);
+    let (rule, findings) = rules::rule(ruleset, args)?;
+    scope.findings.extend(findings);
+    scope.proxy.rules.push(rule);
     Ok(())
 }
 
@@ -155,6 +157,7 @@ fn inspect_delay(scope: &mut Scope<'_>, args: &mut Args<'_>, ruleset: Ruleset) -
         ruleset,
         action,
         arguments,
+        reply: None,
         condition: None,
     });
     Ok(())
@@ -375,15 +378,5 @@ fn check_rule(scope: &mut Scope<'_>, args: &mut Args<'_>, names: &[&str]) -> Don
     words.push(word.clone());
     words.extend_from_slice(args.rest());
     scope.proxy.backend.check_rules.push(words);
-    Ok(())
-}
-
-/// `errorfile` and its kin; what is answered is the proxy's affair.
-pub(super) fn error_page(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
-    let keyword = args.current().clone();
-    args.required("a status or status N, and what is answered")?;
-    let mut line = vec![keyword, args.current().clone()];
-    line.extend(args.rest().to_vec());
-    scope.proxy.error_pages.push(line);
     Ok(())
 }

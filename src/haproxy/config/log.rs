@@ -92,6 +92,12 @@ pub struct LogSettings {
     /// HAProxy: `log-format`, `option httplog`, `option tcplog`; `None` tells of
     /// connections alone.
     pub style: Option<Located<LogStyle>>,
+    /// How it is written of clients that ask for nothing that can be read; default as
+    /// [`style`](Self::style) says. HAProxy: `error-log-format`.
+    pub error_format: Option<Word>,
+    /// The structured data of lines (RFC 5424 section 6.3); default none. HAProxy:
+    /// `log-format-sd`.
+    pub structured_data: Option<Word>,
     /// HAProxy: `log-tag`; default the name of the program.
     pub tag: Option<Word>,
     /// HAProxy: `capture request header`, in order.
@@ -207,9 +213,24 @@ pub(super) fn none(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
     args.end()
 }
 
-pub(super) fn log_format(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
+pub(super) fn error_log_format(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
+    scope.proxy.logs.error_format = Some(format(args)?);
+    Ok(())
+}
+
+pub(super) fn log_format_sd(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
+    scope.proxy.logs.structured_data = Some(format(args)?);
+    Ok(())
+}
+
+fn format(args: &mut Args<'_>) -> Result<Word, Finding> {
     let text = args.required("a format")?;
     args.end()?;
+    Ok(text.clone())
+}
+
+pub(super) fn log_format(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
+    let text = format(args)?;
     let style = LogStyle::Format(text.clone());
     scope.proxy.logs.style = Some(text.located(style));
     Ok(())
@@ -290,9 +311,7 @@ fn length(args: &mut Args<'_>) -> Result<u32, Finding> {
 }
 
 pub(super) fn unique_id_format(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
-    let text = args.required("a format")?;
-    args.end()?;
-    scope.proxy.logs.unique_id_format = Some(text.clone());
+    scope.proxy.logs.unique_id_format = Some(format(args)?);
     Ok(())
 }
 
@@ -376,6 +395,8 @@ mod tests {
             ("log 127.0.0.1:+9 local0", "'127.0.0.1:+9'"),
             ("log-format", "expected a format"),
             ("log-format a b", "'b'"),
+            ("error-log-format", "expected a format"),
+            ("log-format-sd a b", "'b'"),
             ("log-tag", "expected a name"),
             ("option httplog foo", "'foo'"),
             ("capture request header X", "expected one of len"),
@@ -395,7 +416,8 @@ mod tests {
     fn the_last_style_counts_and_captures_add_up() {
         let lines = "option httplog clf\n option tcplog\n option httplog\n log global\n \
             capture request header Host len 10\n capture request header X-A len 5\n \
-            capture response header Server len 8\n capture cookie S= len 6\n log-tag tag";
+            capture response header Server len 8\n capture cookie S= len 6\n log-tag tag\n \
+            error-log-format x%ci\n log-format-sd [x]";
         let logs = frontend(lines).unwrap();
         assert_eq!(logs.style.unwrap().value, LogStyle::Http);
         assert!(logs.uses_global && logs.lines.is_empty());
@@ -405,6 +427,8 @@ mod tests {
         assert_eq!(logs.response_captures[0].length, 8);
         assert_eq!(logs.cookie_capture.unwrap().name.text(), "S=");
         assert_eq!(logs.tag.unwrap().text(), "tag");
+        assert_eq!(logs.error_format.unwrap().text(), "x%ci");
+        assert_eq!(logs.structured_data.unwrap().text(), "[x]");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! HAProxy's configuration text: sections `global`, `defaults`, `frontend`, `backend`,
-//! `listen` and `peers`, as plain typed values.
+//! `listen`, `peers` and `http-errors`, as plain typed values.
 //!
 //! [`Configuration::parse`] reads one text without an environment;
 //! [`ConfigurationReader`] reads several files, with variables.
@@ -21,9 +21,11 @@ mod lines;
 mod location;
 mod log;
 mod options;
+mod pages;
 mod peers;
 mod proxy;
 mod reader;
+mod reply;
 mod rules;
 mod section;
 mod server;
@@ -43,12 +45,14 @@ pub use finding::{ConfigurationError, Finding, FindingKind, Severity};
 pub use global::Global;
 pub use location::{Located, Location, Word};
 pub use log::{CookieCapture, HeaderCapture, LogLine, LogSettings, LogStyle, LogTarget};
+pub use pages::{ErrorFile, ErrorPage, HttpErrors};
 pub use peers::{Peer, Peers, PeersTable};
 pub use proxy::{
     Acl, BackendSettings, CheckLine, FrontendSettings, Mode, PersistLine, Proxy, ProxyKind,
     StickLine, Timeout,
 };
 pub use reader::ConfigurationReader;
+pub use reply::{HttpReply, ReplyBody, ReplyContent};
 pub use rules::{ConditionWords, ConditionalRule, Rule, Ruleset};
 pub use server::{ServerLine, ServerSettings};
 pub use stats::{StatsAccount, StatsPage};
@@ -79,6 +83,8 @@ pub struct Configuration {
     pub proxies: Vec<Proxy>,
     /// `peers` sections, in order.
     pub peers: Vec<Peers>,
+    /// `http-errors` sections, in order.
+    pub http_errors: Vec<HttpErrors>,
     findings: Vec<Finding>,
 }
 

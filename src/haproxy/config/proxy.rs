@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::bind::Bind;
 use super::location::{Located, Location, Word};
 use super::log::LogSettings;
+use super::pages::ErrorPage;
 use super::rules::{ConditionWords, ConditionalRule, Rule};
 use super::server::{ServerLine, ServerSettings};
 use super::stats::StatsPage;
@@ -118,9 +119,9 @@ pub struct Proxy {
     pub switches: BTreeMap<&'static str, Located<bool>>,
     /// HAProxy: `option forwardfor`, the words behind it.
     pub forwardfor: Option<Located<Vec<Word>>>,
-    /// HAProxy: `errorfile`, `errorloc`, `errorloc302`, `errorloc303` and `http-error`, the
-    /// words of each line, keyword included.
-    pub error_pages: Vec<Vec<Word>>,
+    /// HAProxy: `errorfile`, `errorfiles`, `errorloc`, `errorloc302`, `errorloc303` and
+    /// `http-error`, in order.
+    pub error_pages: Vec<ErrorPage>,
     /// HAProxy: `log`, `log-format`, `capture` and the like.
     pub logs: LogSettings,
     /// HAProxy: `stats`, all lines together; `None` if there are none.

@@ -16,6 +16,7 @@ use super::global::{self, Change, Effect, Global};
 use super::keywords::{self, Scope};
 use super::line::Line;
 use super::location::{Location, Word};
+use super::pages::HttpErrors;
 use super::peers::Peers;
 use super::proxy::Proxy;
 use super::section::{self, Defaults, Section};
@@ -136,6 +137,7 @@ struct Reading<'r> {
     defaults: Defaults,
     proxies: Vec<Proxy>,
     peers: Vec<Peers>,
+    http_errors: Vec<HttpErrors>,
     findings: Vec<Finding>,
     no_effect: Vec<Word>,
     budget: Budget,
@@ -158,6 +160,7 @@ impl<'r> Reading<'r> {
             defaults: Defaults::default(),
             proxies: Vec::new(),
             peers: Vec::new(),
+            http_errors: Vec::new(),
             findings: Vec::new(),
             no_effect: Vec::new(),
             budget: Budget::default(),
@@ -244,6 +247,10 @@ impl<'r> Reading<'r> {
                 self.peers.push(*peers);
                 self.section = Section::LastPeers;
             }
+            Some(Section::HttpErrors(section)) => {
+                self.http_errors.push(*section);
+                self.section = Section::LastHttpErrors;
+            }
             Some(section) => self.section = section,
             None => self.setting(&mut args, length),
         }
@@ -264,12 +271,15 @@ impl<'r> Reading<'r> {
         let proxy = match self.section {
             Section::Global => return self.global_setting(args),
             Section::LastPeers => return self.peers_setting(args),
+            Section::LastHttpErrors => return self.page_setting(args),
             Section::LastProxy => self.proxies.last_mut(),
             Section::LastDefaults => {
                 self.defaults.count(length);
                 self.defaults.current()
             }
-            Section::Skipped | Section::Proxy(_) | Section::Peers(_) => return,
+            Section::Skipped | Section::Proxy(_) | Section::Peers(_) | Section::HttpErrors(_) => {
+                return;
+            }
             Section::None => None,
         };
         let Some(proxy) = proxy else {
@@ -301,6 +311,12 @@ impl<'r> Reading<'r> {
             Ok(no_effect) => self.no_effect.extend(no_effect),
             Err(finding) => self.findings.push(finding),
         }
+    }
+
+    fn page_setting(&mut self, args: &mut Args<'_>) {
+        let section = self.http_errors.last_mut();
+        let section = section.expect("its section has begun");
+        self.findings.extend(section.follow(args).err());
     }
 
     fn change(&mut self, change: Change) {
@@ -343,6 +359,7 @@ impl<'r> Reading<'r> {
             let reads = compile::all(&mut self.proxies, &mut self.findings);
             let findings = &mut self.findings;
             check::all(&mut self.proxies, &self.peers, &reads, local, findings);
+            check::pages(&self.proxies, &self.http_errors, findings);
         }
         self.findings.extend(no_effect(&self.no_effect));
         self.findings.sort_by(|a, b| a.location.cmp(&b.location));
@@ -357,6 +374,7 @@ impl<'r> Reading<'r> {
             global: self.global,
             proxies: self.proxies,
             peers: self.peers,
+            http_errors: self.http_errors,
             findings,
         })
     }

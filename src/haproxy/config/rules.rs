@@ -3,6 +3,7 @@
 use super::args::{Args, argument, missing};
 use super::finding::{Finding, FindingKind};
 use super::location::Word;
+use super::reply::{self, HttpReply};
 use super::suggest::expected_one_of;
 use crate::fetch::FindTable;
 use crate::haproxy::AclCondition;
@@ -111,6 +112,8 @@ pub struct Rule {
     pub action: Word,
     /// The words behind the action.
     pub arguments: Vec<Word>,
+    /// What is answered, where the action is `deny` or `return`.
+    pub reply: Option<HttpReply>,
     /// When it applies; `None` is always.
     pub condition: Option<ConditionWords>,
 }
@@ -328,8 +331,9 @@ impl Ruleset {
     }
 }
 
-/// Reads an action, its arguments and its condition.
-pub(super) fn rule(ruleset: Ruleset, args: &mut Args<'_>) -> Result<Rule, Finding> {
+/// Reads an action, its arguments and its condition; what has no effect is told in the
+/// findings.
+pub(super) fn rule(ruleset: Ruleset, args: &mut Args<'_>) -> Result<(Rule, Vec<Finding>), Finding> {
     let actions = ruleset.actions();
     let action = args.required(&format!("an action: one of {}", actions.join(", ")))?;
     let text = action.text();
@@ -339,12 +343,31 @@ pub(super) fn rule(ruleset: Ruleset, args: &mut Args<'_>) -> Result<Rule, Findin
         return Err(Finding::error(FindingKind::Unknown, action, message));
     }
     let (arguments, condition) = split(args)?;
-    Ok(Rule {
+    let (reply, findings) = reply(ruleset, action, &arguments)?.unzip();
+    let rule = Rule {
         ruleset,
         action: action.clone(),
         arguments,
+        reply,
         condition,
-    })
+    };
+    Ok((rule, findings.unwrap_or_default()))
+}
+
+/// What `deny` and `return` answer.
+fn reply(
+    ruleset: Ruleset,
+    action: &Word,
+    words: &[Word],
+) -> Result<Option<(HttpReply, Vec<Finding>)>, Finding> {
+    let status = match (action.text(), ruleset) {
+        ("deny", Ruleset::HttpResponse) => 502,
+        ("deny", _) => 403,
+        ("return", _) => 200,
+        _ => return Ok(None),
+    };
+    let read = reply::read(action, words, status)?;
+    Ok(Some((read.reply, read.findings)))
 }
 
 /// The words up to `if` or `unless`, and the condition behind it.

@@ -4,6 +4,7 @@ use super::args::Args;
 use super::budget::Budget;
 use super::finding::{Finding, FindingKind};
 use super::location::{Located, Word};
+use super::pages::HttpErrors;
 use super::peers::Peers;
 use super::proxy::{Proxy, ProxyKind};
 use super::server::is_name;
@@ -25,6 +26,10 @@ pub(super) enum Section {
     Peers(Box<Peers>),
     /// The one that was read last.
     LastPeers,
+    /// An `http-errors` section that begins.
+    HttpErrors(Box<HttpErrors>),
+    /// The one that was read last.
+    LastHttpErrors,
     /// One whose head is wrong: its lines are not looked at.
     Skipped,
 }
@@ -81,15 +86,20 @@ impl Defaults {
     }
 }
 
-const SECTIONS: [&str; 6] = [
-    "global", "defaults", "frontend", "backend", "listen", "peers",
+const SECTIONS: [&str; 7] = [
+    "global",
+    "defaults",
+    "frontend",
+    "backend",
+    "listen",
+    "peers",
+    "http-errors",
 ];
 
-const NOT_SUPPORTED: [&str; 11] = [
+const NOT_SUPPORTED: [&str; 10] = [
     "cache",
     "crt-list",
     "fcgi-app",
-    "http-errors",
     "log-forward",
     "mailers",
     "program",
@@ -123,6 +133,10 @@ pub(super) fn begin(
         "frontend" => begin_proxy(args, ProxyKind::Frontend, defaults, budget),
         "backend" => begin_proxy(args, ProxyKind::Backend, defaults, budget),
         "listen" => begin_proxy(args, ProxyKind::Listen, defaults, budget),
+        "http-errors" => name(args).and_then(|name| {
+            args.end()?;
+            Ok(Section::HttpErrors(Box::new(HttpErrors::new(name))))
+        }),
         "peers" => name(args).map(|name| Section::Peers(Box::new(Peers::new(name)))),
         text if NOT_SUPPORTED.contains(&text) => {
             let message = format!(

@@ -230,6 +230,7 @@ fn rule(args: &mut Args<'_>) -> Result<Rule, Finding> {
         ruleset: Ruleset::StatsHttpRequest,
         action,
         arguments,
+        reply: None,
         condition,
     })
 }

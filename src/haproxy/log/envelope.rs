@@ -77,7 +77,7 @@ pub enum Envelope {
     Local,
     /// `rfc3164`: the same with the name of the machine.
     Rfc3164,
-    /// `rfc5424`: version 1, without structured data.
+    /// `rfc5424`: version 1, with structured data if there are some.
     Rfc5424,
     /// `priority`: the priority alone.
     Priority,
@@ -138,6 +138,32 @@ impl Envelope {
     /// assert_eq!(header, "<134>Nov 21 14:18:20 haproxy[4195]: ");
     /// ```
     pub fn header(self, level: LogLevel, sender: &LogSender<'_>, wall: Duration) -> String {
+        let dash = if self == Self::Rfc5424 { "- " } else { "" };
+        self.named(level, sender, wall) + dash
+    }
+
+    /// The same with structured data, `[id name="value"]` for example, where the format has
+    /// a place for them (RFC 5424 section 6.3); no data are a dash. HAProxy: `log-format-sd`.
+    ///
+    /// Their form is not looked at: quotes, backslashes and brackets in values are to be
+    /// escaped, which `%{+E}` does in formats.
+    pub fn header_with_data(
+        self,
+        level: LogLevel,
+        sender: &LogSender<'_>,
+        wall: Duration,
+        data: &[u8],
+    ) -> Vec<u8> {
+        let mut header = self.named(level, sender, wall).into_bytes();
+        if self == Self::Rfc5424 {
+            header.extend_from_slice(if data.is_empty() { b"-" } else { data });
+            header.push(b' ');
+        }
+        header
+    }
+
+    /// Up to the structured data, if there is a place for them.
+    fn named(self, level: LogLevel, sender: &LogSender<'_>, wall: Duration) -> String {
         let date = Date::of(wall);
         let LogSender {
             tag, process_id, ..
@@ -154,7 +180,7 @@ impl Envelope {
             Self::Rfc5424 => {
                 let host = sender.host_name.unwrap_or("-");
                 let date = date.iso();
-                format!("<{priority}>1 {date} {host} {tag} {process_id} - - ")
+                format!("<{priority}>1 {date} {host} {tag} {process_id} - ")
             }
             Self::Priority => format!("<{priority}>"),
             Self::Short => format!("<{level}>"),
@@ -217,6 +243,31 @@ mod tests {
         ] {
             let header = envelope.header(LogLevel::Info, &sender, wall);
             assert_eq!(header, expected, "{envelope:?}");
+        }
+    }
+
+    // Observed on HAProxy 2.6.12.
+    #[test]
+    fn only_rfc_5424_has_structured_data() {
+        let sender = LogSender {
+            tag: "tg",
+            host_name: None,
+            process_id: 7,
+            facility: Facility::of("local2").unwrap(),
+        };
+        let header = |envelope: Envelope, data: &[u8]| {
+            let header = envelope.header_with_data(LogLevel::Info, &sender, Duration::ZERO, data);
+            String::from_utf8(header).unwrap()
+        };
+        let start = "<150>1 1970-01-01T00:00:00.000000+00:00 - tg 7 - ";
+        let data = b"[a b=\"1\"]";
+        let expected = format!("{start}[a b=\"1\"] ");
+        assert_eq!(header(Envelope::Rfc5424, data), expected);
+        assert_eq!(header(Envelope::Rfc5424, b""), format!("{start}- "));
+        for envelope in Envelope::ALL {
+            let plain = envelope.header(LogLevel::Info, &sender, Duration::ZERO);
+            assert_eq!(header(envelope, b""), plain);
+            assert!(envelope == Envelope::Rfc5424 || header(envelope, data) == plain);
         }
     }
 

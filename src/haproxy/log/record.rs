@@ -81,6 +81,9 @@ pub struct LogRecord<'r> {
     pub response_captures: &'r [Option<Vec<u8>>],
     /// How it ended.
     pub termination: Termination,
+    /// Whether lines are written before the end: a `+` is before `%B`, `%Ta`, `%Tt` and
+    /// `%Tu`, which may still grow. HAProxy: `option logasap`.
+    pub is_unfinished: bool,
     /// Connections of all clients. HAProxy: `%ac`.
     pub connections: u64,
     /// Connections of clients to the frontend. HAProxy: `%fc`.

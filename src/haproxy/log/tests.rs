@@ -236,3 +236,13 @@ fn what_haproxy_refuses_is_refused() {
         assert!(LogFormat::parse(format, Mode::Http).is_ok(), "{format}");
     }
 }
+
+// Observed on HAProxy 2.6.12 with `option logasap`.
+#[test]
+fn what_may_still_grow_has_a_plus() {
+    let request = request();
+    let mut record = served(&request, &[None, None, None]);
+    record.is_unfinished = true;
+    let found = line("%Tt %Ta %Tu %Td %B %U %ST %Tr %{+X}Tt %{+Q}B", &record);
+    assert_eq!(found, "+3 +3 +3 0 +89 86 200 1 +3 +89");
+}

@@ -1,6 +1,7 @@
 //! What a variable says about a session.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -122,6 +123,9 @@ impl Variable {
             Self::RequestDateInUtc | Self::RequestDateLocal => zone(request),
             Self::Seconds => return Some(Value::Number(begun.as_secs())),
             Self::Milliseconds => format!("{:03}", begun.subsec_millis()),
+            Self::TotalTime | Self::UserTime | Self::ActiveTime => {
+                growing(record, self.timer(timers)?)
+            }
             _ => self.timer(timers)?.to_string(),
         }))
     }
@@ -185,7 +189,7 @@ impl Variable {
             Self::ProcessId => return Value::Number(record.process_id.into()),
             Self::RequestCounter => return Value::Number(record.request_counter),
             Self::LogCounter => record.log_counter.to_string(),
-            Self::BytesRead => record.bytes_read.to_string(),
+            Self::BytesRead => growing(record, record.bytes_read),
             Self::BytesUploaded => record.bytes_uploaded.to_string(),
             Self::ActiveConnections => record.connections.to_string(),
             Self::FrontendConnections => record.frontend_connections.to_string(),
@@ -201,6 +205,12 @@ impl Variable {
             _ => record.termination.all_letters(),
         })
     }
+}
+
+/// A number that is not the last word, if the session is not over.
+fn growing(record: &LogRecord<'_>, number: impl Display) -> String {
+    let mark = if record.is_unfinished { "+" } else { "" };
+    format!("{mark}{number}")
 }
 
 fn milliseconds(time: Duration) -> i64 {
