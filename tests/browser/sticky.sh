@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.."
 need() {
     command -v "$1" > /dev/null && return
     if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
-        { apt-get install -qy "$2" || { apt-get update -q && apt-get install -qy "$2"; }; } >&2 || true
+        { apt-get update -q && apt-get install -qy "$2"; } >&2 || true
     fi
     command -v "$1" > /dev/null && return
     echo "!!! $1 is not here and cannot be installed: Chromium was NOT sent through the proxy" >&2

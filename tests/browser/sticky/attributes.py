@@ -4,10 +4,9 @@ import re
 import time
 
 from driver import wait_until
+from pages import REQUESTS
 
 LOADS = 4
-# Of a page: itself, four images and four requests of its script.
-REQUESTS = 9
 
 # site, its cookie, the form of its value, and what it is beside a session cookie for "/"
 KINDS = [
@@ -48,6 +47,8 @@ def first_path(site):
 def stored_cookie(facts, browser, site, name, value, stored):
     cookie = browser.cookie(site, name)
     facts.holds("its value is as it should be", cookie and re.fullmatch(value, cookie["value"]))
+    if not cookie:
+        return
     facts.same("its attributes are those configured", about(cookie), about(stored))
     readable = name + "=" in browser.script("return document.cookie")
     hidden = bool(stored.get("httpOnly"))
@@ -92,7 +93,7 @@ def untrustworthy(facts, browser, journal):
 
 
 def dates(facts, browser, journal):
-    """Dates in cookies count in units of four seconds, so that eight are enough for four."""
+    """Dates in cookies are in units of four seconds: four of them may take eight."""
     start, first = time.monotonic(), browser.open("idle")
     outlived(facts, browser, journal)
     facts.about("a cookie with maxidle 4s")

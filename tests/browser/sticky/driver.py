@@ -111,7 +111,7 @@ class Browser:
         return wait_until(lambda: self.script(script), "the page is loaded")[0]
 
     def told(self, what):
-        """What the page says of the request it answers: server, sent, received, connection."""
+        """What the page says of the request it answers: server, sent, received."""
         return self.script("return document.body.dataset[arguments[0]]", what)
 
     def script(self, text, *arguments):

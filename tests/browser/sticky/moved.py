@@ -1,6 +1,7 @@
 """Servers that are drained, stopped and started again."""
 
 from driver import Browser
+from sites import SEND
 
 
 def drained_and_stopped(facts, browser, journal, proxy, origins):
@@ -41,7 +42,8 @@ def moved_at_once(facts, browser, journal, site, home):
     """Pages of the proxy's own have no server, and would not be the end of the load."""
     mark = len(journal)
     server = browser.open(site)
-    facts.holds("one page load moves the browser, without an error page", server not in [home, "none"])
+    moved = server not in [home, "none"]
+    facts.holds("one page load moves the browser, without an error page", moved)
     facts.same("all of that page is from the new server", journal.servers(mark, site), {server})
     facts.same("the cookie names it", browser.value(site), server)
     stays(facts, browser, site, server, "it is kept")
@@ -62,7 +64,7 @@ def form_to_a_stopped_server(facts, browser, journal, origins, home):
     browser.open("unchecked", "/ways?to=/")
     origins[home].stop()
     mark = len(journal)
-    server = browser.leave_by("document.querySelector('button').click()")
+    server = browser.leave_by(SEND)
     origins[home].start()
     posts = [v.server for v in journal.since(mark, "unchecked") if v.method == "POST"]
     facts.holds("a form is not lost either", server not in [home, "none"])

@@ -65,17 +65,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(pages.full(self.visit()), "text/html")
 
     def text(self, visit, path, query):
-        kinds = {"/ways": pages.ways_to, "/images": pages.with_images_of, "/frame": pages.with_frame_of}
         if path == "/held":
             self.hold(int(query["until"]))
-        if path in kinds:
-            return kinds[path](visit, query["to"])
+        if path in pages.LEADING:
+            return pages.LEADING[path](visit, query["to"])
         return pages.full(visit) if path == "/" else pages.page(visit)
 
     def hold(self, number):
         """Answers when so many are under way, so that none knows of the other's answer."""
-        journal = self.server.journal
-        wait_until(lambda: len([v for v in journal if v.path.startswith("/held")]) >= number, "a crowd")
+        held = lambda: [v for v in self.server.journal if v.path.startswith("/held")]
+        wait_until(lambda: len(held()) >= number, "a crowd")
 
     def visit(self):
         field = lambda name: self.headers.get(name, "")

@@ -3,17 +3,21 @@
 import html
 import json
 
+# Of a full page: itself, four images and four requests of its script.
+REQUESTS = 9
+
 PAGE = """<!doctype html>
 <html lang="en">
 <head><title>{server}</title><link rel="icon" href="data:,"></head>
-<body data-server="{server}" data-sent="{sent}" data-received="{received}" data-connection="{connection}">
+<body data-server="{server}" data-sent="{sent}" data-received="{received}">
 <h1>{server}</h1>
 <p>The browser sent: {sent}</p>
 <p>The server received: {received}</p>
 {content}
 <script>
 addEventListener('load', async () => {{
-    await Promise.all({fetched}.map(path => fetch(path, {{mode: 'no-cors', credentials: 'include'}})))
+    const how = {{mode: 'no-cors', credentials: 'include'}}
+    await Promise.all({fetched}.map(address => fetch(address, how)))
     document.body.dataset.done = 'yes'
 }})
 </script>
@@ -50,3 +54,6 @@ def with_images_of(visit, address):
 
 def with_frame_of(visit, address):
     return page(visit, '<iframe src="%s"></iframe>' % html.escape(address))
+
+
+LEADING = {"/ways": ways_to, "/images": with_images_of, "/frame": with_frame_of}

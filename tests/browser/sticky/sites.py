@@ -1,6 +1,7 @@
 """What a cookie is worth when a page of another site asks."""
 
 from driver import wait_until
+from pages import REQUESTS
 
 # site: does the browser send its cookie when a page of another site loads images and fetches,
 # when it follows a link from there, and when it sends a form from there
@@ -9,6 +10,9 @@ EXPECTED = {
     "strict": (False, False, False),
     "none": (True, True, True),
 }
+
+FOLLOW = "document.querySelector('a').click()"
+SEND = "document.querySelector('button').click()"
 
 
 def same_site(facts, browser, journal):
@@ -36,7 +40,7 @@ def asked_for_images(facts, browser, journal, site, expected):
 def visited_by_link(facts, browser, site, expected):
     home = browser.open(site)
     browser.open("other", "/ways?to=" + browser.url(site))
-    server = browser.leave_by("document.querySelector('a').click()")
+    server = browser.leave_by(FOLLOW)
     facts.same("a link sends the cookie", sends(browser.told("sent")), expected)
     kept_or_moved(facts, browser, site, expected, home, server)
 
@@ -44,7 +48,7 @@ def visited_by_link(facts, browser, site, expected):
 def visited_by_form(facts, browser, site, expected):
     home = browser.open(site)
     browser.open("other", "/ways?to=" + browser.url(site))
-    server = browser.leave_by("document.querySelector('button').click()")
+    server = browser.leave_by(SEND)
     facts.same("a form sends the cookie", sends(browser.told("sent")), expected)
     kept_or_moved(facts, browser, site, expected, home, server)
 
@@ -68,10 +72,12 @@ def partitions(facts, browser, journal):
         mark = len(journal)
         browser.open(top, "/frame?to=" + browser.url("partitioned"))
         # The page is there before the requests of the script within the iframe.
-        wait_until(lambda: len(journal.since(mark, "partitioned")) == 9, "the iframe is loaded")
+        requests = lambda: len(journal.since(mark, "partitioned"))
+        wait_until(lambda: requests() == REQUESTS, "the iframe is loaded")
         servers[top] |= journal.servers(mark, "partitioned")
     every = {alone} | servers["one"] | servers["two"]
-    facts.same("the iframe keeps one server below each", [len(s) for s in servers.values()], [1, 1])
+    numbers = [len(each) for each in servers.values()]
+    facts.same("the iframe keeps one server below each", numbers, [1, 1])
     facts.same("these two and that of the site alone are", every, {"s1", "s2", "s3"})
     cookies = browser.cookies("partitioned", "SRV")
     tops = {c["partitionKey"]["topLevelSite"] for c in cookies}

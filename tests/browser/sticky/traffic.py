@@ -1,6 +1,7 @@
 """Connections, forms, tabs and WebSockets: what a browser does beside loading a page."""
 
 from driver import wait_until
+from sites import SEND
 
 
 def keep_alive(facts, browser, journal):
@@ -11,7 +12,8 @@ def keep_alive(facts, browser, journal):
         servers.append(browser.open("plain", "/bare"))
         browser.delete_cookie()
     visits = journal.since(mark, "plain", "/bare")
-    facts.holds("there are fewer than page loads", len({v.connection for v in visits}) < len(visits))
+    connections = {v.connection for v in visits}
+    facts.holds("there are fewer than page loads", len(connections) < len(visits))
     pairs = zip(visits, visits[1:])
     moved = [a for a, b in pairs if a.connection == b.connection and a.server != b.server]
     facts.holds("one leads to several servers, by the cookie of each request", moved)
@@ -35,7 +37,7 @@ def forms(facts, browser, journal):
 
 def send_form(browser, site):
     browser.open(site, "/ways?to=/")
-    return browser.leave_by("document.querySelector('button').click()")
+    return browser.leave_by(SEND)
 
 
 def tabs(facts, browser, journal):
@@ -81,7 +83,7 @@ def server_in(browser, tab):
 
 
 def web_socket(facts, browser, journal):
-    facts.about("a WebSocket of a page")
+    facts.about("WebSockets of a page")
     home = browser.open("plain")
     address = browser.url("plain", "/socket").replace("http:", "ws:")
     browser.script(
@@ -89,5 +91,6 @@ def web_socket(facts, browser, journal):
         "new WebSocket(arguments[0]).onmessage = said => heard.push(said.data)",
         address,
     )
-    heard = wait_until(lambda: (said := browser.script("return heard")) and len(said) == 4 and said, "four greetings")
-    facts.same("four are with the server of the page", set(heard), {home})
+    heard = lambda: browser.script("return heard")
+    wait_until(lambda: len(heard()) == 4, "four servers have said their names")
+    facts.same("four of them are with the server of the page", heard(), [home] * 4)
