@@ -1,12 +1,14 @@
 """Every kind of cookie: Chromium keeps its server, and has stored what was configured."""
 
+import os
 import re
 import time
 
 from driver import wait_until
 from pages import REQUESTS
 
-LOADS = 4
+# Of each kind; more, to be left alone for longer: LOADS=50 tests/browser/sticky.sh
+LOADS = int(os.environ.get("LOADS", 4))
 
 # site, its cookie, the form of its value, and what it is beside a session cookie for "/"
 KINDS = [

@@ -13,10 +13,9 @@ def drained_and_stopped(facts, browser, journal, proxy, origins):
     proxy.wait_for_state("checked", home, "DRAIN")
     stays(facts, browser, "checked", home, "it stays while it is drained")
     strangers_go_elsewhere(facts, browser, journal, home)
-    origins[home].stop()
-    proxy.wait_for_state("checked", home, "DOWN")
-    server = moved_at_once(facts, browser, journal, "checked", home)
-    origins[home].start()
+    with origins[home].stopped():
+        proxy.wait_for_state("checked", home, "DOWN")
+        server = moved_at_once(facts, browser, journal, "checked", home)
     proxy.command("set server checked/%s state ready" % home)
     proxy.wait_for_state("checked", home, "UP")
     stays(facts, browser, "checked", server, "it stays where it is when the old server is back")
@@ -53,19 +52,17 @@ def moved_at_once(facts, browser, journal, site, home):
 def stopped_unseen(facts, browser, journal, proxy, origins):
     facts.about("a server that stops unseen, with option redispatch")
     home = browser.open("unchecked")
-    origins[home].stop()
-    server = moved_at_once(facts, browser, journal, "unchecked", home)
-    origins[home].start()
+    with origins[home].stopped():
+        server = moved_at_once(facts, browser, journal, "unchecked", home)
     stays(facts, browser, "unchecked", server, "it stays where it is when the old server is back")
     form_to_a_stopped_server(facts, browser, journal, origins, server)
 
 
 def form_to_a_stopped_server(facts, browser, journal, origins, home):
     browser.open("unchecked", "/ways?to=/")
-    origins[home].stop()
     mark = len(journal)
-    server = browser.leave_by(SEND)
-    origins[home].start()
+    with origins[home].stopped():
+        server = browser.leave_by(SEND)
     posts = [v.server for v in journal.since(mark, "unchecked") if v.method == "POST"]
     facts.holds("a form is not lost either", server not in [home, "none"])
     facts.same("it is sent to one server, once", posts, [server])

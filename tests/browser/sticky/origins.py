@@ -1,6 +1,7 @@
 """The servers behind the proxy, and the journal of all they were asked."""
 
 import base64
+import contextlib
 import hashlib
 import http.server
 import socket
@@ -134,6 +135,14 @@ class Origin:
     def start(self):
         self.server = Server(self.name, self.journal, self.sock)
         threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True).start()
+
+    @contextlib.contextmanager
+    def stopped(self):
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
 
     def stop(self):
         """As if it was killed: it is cut off from everybody, and refuses who comes."""
