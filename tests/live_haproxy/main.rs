@@ -28,6 +28,7 @@
 //! status 400 before routing sees them; `wire.rs` has those.
 
 mod balance;
+mod changes;
 mod client;
 #[cfg(feature = "haproxy")]
 mod commands;

@@ -1,19 +1,18 @@
 //! Health checks: asks every server that is to be checked how it is. What the answers
 //! mean, and when to ask again, the library knows.
 
-use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stickroute::haproxy::{BackendCheck, CheckKind, LogLevel};
+use stickroute::haproxy::{BackendCheck, CheckKind};
 use stickroute::health::{CheckStatus, HttpCheck};
 use stickroute::{Backend, Failure, FarmServer, Now, OperationalState, ServerId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::client::stream::Stream;
-use crate::log::Log;
+use crate::server::changes::Before;
 use crate::server::pool::{self, Pool};
 use crate::service::site::{Back, Site};
 
@@ -97,52 +96,15 @@ impl Watch {
     }
 
     fn report(&self, status: CheckStatus, taken: Duration) {
+        let before = self.backend.server(self.server);
+        let before = before.as_ref().map(Before::of);
         let change = self
             .backend
             .report_check(self.server, status, Now::system());
-        let server = self.backend.server(self.server);
-        if let (Ok(Some(state)), Some(server)) = (change, server) {
-            self.tell(&server, state, status, taken);
-        }
-    }
-
-    /// Tells of a server that has come, is leaving or has gone.
-    fn tell(
-        &self,
-        server: &FarmServer,
-        state: OperationalState,
-        why: CheckStatus,
-        taken: Duration,
-    ) {
-        let (level, word, left) = match state {
-            OperationalState::Stopped => (LogLevel::Alert, "DOWN", "left"),
-            OperationalState::Stopping => (LogLevel::Notice, "stopping", "online"),
-            _ => (LogLevel::Notice, "UP", "online"),
-        };
-        let usable = |is_backup: bool| {
-            let farm = self.backend.farm();
-            let servers = farm.servers().iter();
-            let usable = servers.filter(|server| server.is_usable());
-            usable
-                .filter(|server| server.is_backup() == is_backup)
-                .count()
-        };
-        let mut text = format!("Server {}/{} is {word}", self.back.name, server.name());
-        // A string takes everything.
-        let _ = write!(
-            text,
-            ", reason: {}, check duration: {}ms. {} active and {} backup servers {left}. \
-             {} sessions active, {} remaining in queue.",
-            reason(why),
-            taken.as_millis(),
-            usable(false),
-            usable(true),
-            server.in_flight(),
-            server.queued(),
-        );
-        eprintln!("[WARNING] {text}");
-        if let Log::Lines(log) = &self.back.log {
-            log.say(level, &text);
+        if let (Ok(Some(_)), Some(before)) = (change, before) {
+            let (reason, taken) = (reason(status), taken.as_millis());
+            let why = format!(", reason: {reason}, check duration: {taken}ms");
+            before.tell(&self.back, &self.backend.farm(), &why);
         }
     }
 }

@@ -6,6 +6,7 @@
 //!   words of `exchange/record.rs`;
 //! * `checks.rs`: asks servers how they are, and tells the library.
 
+pub(crate) mod changes;
 pub(crate) mod checks;
 pub(crate) mod exchange;
 pub(crate) mod pool;

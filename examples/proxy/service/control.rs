@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time;
 
 use crate::client::stream::Stream;
+use crate::server::changes::Standing;
 use crate::server::pool::Pool;
 use crate::service::graceful::{Guest, Phase};
 use crate::service::site::Site;
@@ -67,8 +68,15 @@ impl Control {
             Subject::Backend(backend) => Runtime::new(self.started).backend(PROXY, backend),
             Subject::Site(site) => site.routing.runtime(self.started).statistics(&**site),
         };
+        let mut standing = match &self.subject {
+            Subject::Backend(_) => None,
+            Subject::Site(site) => Some(Standing::of(site)),
+        };
         let mut wish = None;
         for answer in runtime.level(self.level).answers(line, Now::system()) {
+            if let Some(standing) = &mut standing {
+                standing.tell();
+            }
             send(writer, answer.text().as_bytes(), self.timeout).await?;
             wish = answer.wish().or(wish);
         }

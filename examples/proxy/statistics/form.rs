@@ -11,6 +11,7 @@ use stickroute::AdminState;
 use super::page::{Page, plain};
 use super::secret;
 use crate::http::answer::Made;
+use crate::server::changes::Standing;
 use crate::service::site::Site;
 
 /// More than any form of the page.
@@ -116,8 +117,11 @@ impl Form {
         let Some(backend) = site.routing.backend(&self.backend).filter(|_| is_shown) else {
             return Outcome::Wrong;
         };
+        let mut standing = Standing::of(site);
         let set = |name: &&String| backend.set_admin_state(name.as_str(), state).is_ok();
-        match (self.servers.iter().filter(set).count(), self.servers.len()) {
+        let done = self.servers.iter().filter(set).count();
+        standing.tell();
+        match (done, self.servers.len()) {
             (_, 0) => Outcome::Nothing,
             (0, _) => Outcome::Wrong,
             (done, all) if done < all => Outcome::Partly,
