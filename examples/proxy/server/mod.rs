@@ -4,7 +4,8 @@
 //! * `pool.rs`: connects, and keeps connections for further requests;
 //! * `exchange.rs`: holds the slot, and tells log and statistics what became of it, in the
 //!   words of `exchange/record.rs`;
-//! * `checks.rs`: asks servers how they are, and tells the library.
+//! * `checks.rs`: asks servers how they are, and tells the library;
+//! * `changes.rs`: tells people of servers that come and go.
 
 pub(crate) mod changes;
 pub(crate) mod checks;
