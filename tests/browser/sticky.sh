@@ -22,19 +22,19 @@ need python3 python3
 need chromium chromium
 need chromedriver chromium-driver
 
-ours() {
+add_ours() {
     cargo build --quiet --example proxy
     programs+=("${CARGO_TARGET_DIR:-target}/debug/examples/proxy")
 }
-haproxy() {
+add_haproxy() {
     need haproxy haproxy
-    programs+=("$(type -P haproxy)")
+    programs+=("$(command -v haproxy)")
 }
 
 programs=()
 case ${1:-both} in
-    ours | haproxy) "$1" ;;
-    both) haproxy; ours ;;
+    ours | haproxy) "add_$1" ;;
+    both) add_haproxy; add_ours ;;
     *) sed -n '2,7s/^# \?//p' "$0" >&2; exit 2 ;;
 esac
 exec python3 -u tests/browser/sticky "${programs[@]}"

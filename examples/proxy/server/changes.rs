@@ -222,3 +222,73 @@ fn is_stopped(server: &FarmServer) -> bool {
 fn notice(text: String) -> (LogLevel, String) {
     (LogLevel::Notice, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use stickroute::{Backend, BackendBuilder, Server};
+
+    use super::*;
+
+    fn backend() -> Backend {
+        let servers = [
+            Server::new("a", "127.0.0.1:1"),
+            Server::new("b", "127.0.0.1:2").backup(),
+        ];
+        let builder = servers
+            .into_iter()
+            .fold(Backend::builder("app"), BackendBuilder::server);
+        builder.build().expect("it is a backend")
+    }
+
+    /// What is told of the first server when this happens to it.
+    fn told(backend: &Backend, happens: impl FnOnce(&Backend)) -> (Vec<(LogLevel, String)>, bool) {
+        let before = Before::of(&backend.farm().servers()[0]);
+        happens(backend);
+        let farm = backend.farm();
+        let change = Change {
+            before: &before,
+            server: &farm.servers()[0],
+            farm: &farm,
+            why: ", changed from CLI",
+        };
+        (change.texts(), change.leaves_nobody())
+    }
+
+    fn order(state: AdminState) -> impl FnOnce(&Backend) {
+        move |backend| backend.set_admin_state("a", state).expect("it is there")
+    }
+
+    #[test]
+    fn losses_are_urgent() {
+        let (texts, leaves_nobody) = told(&backend(), order(AdminState::Maintenance));
+        let text = "is going DOWN for maintenance. 0 active and 1 backup servers left. Running on \
+                    backup. 0 sessions active, 0 requeued, 0 remaining in queue.";
+        assert_eq!(texts, [(LogLevel::Alert, text.to_owned())]);
+        assert!(!leaves_nobody, "the backup serves");
+    }
+
+    #[test]
+    fn a_drained_server_is_told_to_be_so_whatever_its_health() {
+        let backend = backend();
+        let (texts, _) = told(&backend, order(AdminState::Drain));
+        assert!(texts[0].1.starts_with("enters drain state. 0 active"));
+        let (texts, _) = told(&backend, |backend| {
+            let down = OperationalState::Stopped;
+            backend
+                .set_operational_state("a", down)
+                .expect("it is there");
+        });
+        assert!(texts[0].1.starts_with("is DOWN, changed from CLI. "));
+        assert_eq!(texts[1], notice("remains in forced drain mode.".to_owned()));
+    }
+
+    #[test]
+    fn nobody_left_is_told_once() {
+        let backend = backend();
+        backend
+            .set_admin_state("b", AdminState::Maintenance)
+            .expect("it is there");
+        assert!(told(&backend, order(AdminState::Drain)).1);
+        assert!(!told(&backend, order(AdminState::Maintenance)).1);
+    }
+}
