@@ -1,6 +1,7 @@
 //! Tells of servers that come and go, whoever made them: operators on the standard error,
 //! and whoever reads the log of the backend. The words are HAProxy's.
 
+use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use stickroute::haproxy::LogLevel;
@@ -39,18 +40,18 @@ impl Before {
         let kind = if server.is_backup() { "Backup " } else { "" };
         for (level, text) in change.texts() {
             let text = format!("{kind}Server {}/{} {text}", back.name, server.name());
-            eprintln!("[WARNING] {text}");
-            say(back, level, &text);
+            say(back, level, "WARNING", &text);
         }
         if change.leaves_nobody() {
-            eprintln!("[ALERT] backend '{}' has no server available!", back.name);
             let text = format!("backend {} has no server available!", back.name);
-            say(back, LogLevel::Emergency, &text);
+            say(back, LogLevel::Emergency, "ALERT", &text);
         }
     }
 }
 
-fn say(back: &Back, level: LogLevel, text: &str) {
+fn say(back: &Back, level: LogLevel, severity: &str, text: &str) {
+    // Nobody may be there to read it.
+    let _ = writeln!(io::stderr(), "[{severity}] {text}");
     if let Log::Lines(log) = &back.log {
         log.say(level, text);
     }
