@@ -60,6 +60,7 @@ fn values_are_typed() {
 global
  maxconn 100
  hard-stop-after 30s
+ nbthread 2
  noreuseport
  stats socket /tmp/s mode 660 level admin
 defaults base
@@ -91,6 +92,7 @@ backend be
     let hard_stop = global.hard_stop_after.as_ref().unwrap().value;
     assert_eq!(hard_stop, Duration::from_secs(30));
     assert!(global.no_reuse_port);
+    assert_eq!(global.threads.as_ref().unwrap().value, 2);
     assert_eq!(global.stats_sockets[0].mode, Some(0o660));
     let [front, back] = &configuration.proxies[..] else {
         panic!("two sections")
@@ -152,13 +154,13 @@ backend be
 #[test]
 fn keywords_without_effect_are_named_in_one_warning() {
     let text = format!(
-        "global\n daemon\n tune.bufsize 3\n nbthread 2\n{}",
+        "global\n daemon\n tune.bufsize 3\n cpu-map 1 0\n{}",
         backend(" description app")
     );
     let found = findings(&text);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(
-        found[0].ends_with("daemon, description, nbthread, tune.bufsize"),
+        found[0].ends_with("cpu-map, daemon, description, tune.bufsize"),
         "{found:?}"
     );
 }

@@ -38,7 +38,7 @@ mod tcp;
 use std::error::Error;
 use std::process::ExitCode;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 
 use command_line::daemon;
 use command_line::flags::{Background, Flags};
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         Ok(Order::Version { is_long }) => print!("{}", version(is_long)),
         Ok(Order::Configured(flags)) => return follow(&flags, &arguments),
         Ok(Order::Plain(mut options)) => {
-            let served = start(plain::run(&mut options));
+            let served = start(None, plain::run(&mut options));
             return served.unwrap_or_else(|error| refuse(&error));
         }
         Err(problem) => return refuse(&problem),
@@ -95,11 +95,26 @@ fn load(flags: &Flags) -> Result<ExitCode, String> {
     if flags.background == Background::Is {
         daemon::leave_terminal().map_err(|error| format!("-D: {error}"))?;
     }
-    start(serve::run(loaded, descriptors, flags))
+    let threads = &loaded.configuration.global.threads;
+    let threads = threads.as_ref().map(|threads| threads.value as usize);
+    start(threads, serve::run(loaded, descriptors, flags))
 }
 
-fn start(served: impl Future<Output = Result<(), Box<dyn Error>>>) -> Result<ExitCode, String> {
-    let runtime = Runtime::new().map_err(|error| error.to_string())?;
+/// Runs on so many threads; `None` is as many as there are processors.
+fn start(
+    threads: Option<usize>,
+    served: impl Future<Output = Result<(), Box<dyn Error>>>,
+) -> Result<ExitCode, String> {
+    let mut builder = match threads {
+        // Nothing has to be told to another thread then.
+        Some(1) => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    if let Some(threads) = threads {
+        builder.worker_threads(threads);
+    }
+    let runtime = builder.enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
     let served = runtime.block_on(served);
     served.map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)

@@ -15,6 +15,9 @@ use super::suggest::nearest;
 pub struct Global {
     /// HAProxy: `maxconn`.
     pub maxconn: Option<Located<u32>>,
+    /// How many threads serve, 1 to 64; without it, as many as there are processors.
+    /// HAProxy: `nbthread`.
+    pub threads: Option<Located<u32>>,
     /// HAProxy: `stats socket`, in order.
     pub stats_sockets: Vec<Bind>,
     /// HAProxy: `stats timeout`.
@@ -40,13 +43,14 @@ pub struct Global {
     pub no_reuse_port: bool,
 }
 
-const KEYWORDS: [&str; 14] = [
+const KEYWORDS: [&str; 15] = [
     "hard-stop-after",
     "localpeer",
     "log",
     "log-send-hostname",
     "log-tag",
     "maxconn",
+    "nbthread",
     "noreuseport",
     "presetenv",
     "resetenv",
@@ -89,7 +93,6 @@ const NO_EFFECT: &[&str] = &[
     "maxsslrate",
     "maxzlibmem",
     "mworker-max-reloads",
-    "nbthread",
     "no-memory-trimming",
     "node",
     "noepoll",
@@ -168,6 +171,7 @@ pub(super) fn follow(global: &mut Global, args: &mut Args<'_>) -> Result<Effect,
     let keyword = args.current();
     match keyword.text() {
         "maxconn" => global.maxconn = Some(count(args)?),
+        "nbthread" => global.threads = Some(threads(args)?),
         "stats" => stats(global, args)?,
         "log" => logs(global, args)?,
         "log-tag" => global.log_tag = Some(log::tag(args)?),
@@ -195,6 +199,16 @@ fn count(args: &mut Args<'_>) -> Result<Located<u32>, Finding> {
     let word = args.current();
     args.end()?;
     Ok(word.located(count))
+}
+
+/// HAProxy's limit on machines of 64 bits.
+const MOST_THREADS: i64 = 64;
+
+fn threads(args: &mut Args<'_>) -> Result<Located<u32>, Finding> {
+    let count = args.number(1, MOST_THREADS)?;
+    let word = args.current();
+    args.end()?;
+    Ok(word.located(count as u32))
 }
 
 fn time(args: &mut Args<'_>) -> Result<Located<Duration>, Finding> {
