@@ -120,6 +120,7 @@ under() {
     "$2" $((port + $1)) >"$out" || fail "$name: the load of $2 failed"
     echo "cpu_ms: $(awk -v a="$before" -v b="$(cpu_ms "$process")" 'BEGIN { print b - a }')" >>"$out"
     kill "$watcher"
+    sed "s/^/$name: /" "$folder/events" >>"$folder/all_events"
     echo "kills: $(grep -c down "$folder/events" || true)" >>"$out"
     dismiss
     await 30 is_back "$process" "$opened" || fail "$name keeps descriptors open"

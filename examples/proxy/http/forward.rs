@@ -26,7 +26,7 @@ use crate::http::body::{self, Patient, Pulse};
 use crate::http::headers;
 use crate::http::interim;
 use crate::http::reception::Received;
-use crate::http::replay::{Copy, Recorded};
+use crate::http::replay::Recorded;
 use crate::http::tunnel::Tunnel;
 use crate::server::pool::{self, Connection, Pool, RequestBody};
 use crate::server::queue::{self, Admitted, NoServer};
@@ -79,26 +79,29 @@ impl Way<'_, '_> {
     /// any more.
     async fn obtain(&mut self, body: Incoming) -> Result<Response<Incoming>, Answer> {
         let body = self.recorded(body);
-        let copy = body.copy();
+        let copy = body.clone();
         let mut body = Either::Left(body);
         loop {
             let sent = self.send(body).await;
-            let Some((failure, whole)) = self.retries(&sent, &copy) else {
+            if let Some(failure) = self.retries(&sent)
+                && let Some(whole) = copy.whole().await
+            {
+                self.redispatch(failure).await?;
+                body = Either::Right(whole);
+            } else {
                 return sent.map_err(|lost| lost.answer);
-            };
-            self.redispatch(failure).await?;
-            body = Either::Right(whole);
+            }
         }
     }
 
-    /// Why it is sent again, and with which body; `None` if it is not.
-    fn retries(&self, sent: &Sent, copy: &Copy) -> Option<(Failure, Full<Bytes>)> {
+    /// Why it may be sent again; `None` if it may not.
+    fn retries(&self, sent: &Sent) -> Option<Failure> {
         let failure = match sent {
             Ok(response) => Failure::Status(response.status().as_u16()),
             Err(lost) => lost.failure?,
         };
         let may_retry = self.backend.may_retry(self.selection().ok()?, failure);
-        Some((failure, copy.whole().filter(|_| may_retry)?))
+        may_retry.then_some(failure)
     }
 
     /// Sends the request once, on an idle connection if it may be sent twice: the server may

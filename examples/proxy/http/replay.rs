@@ -1,12 +1,15 @@
 //! Copies of requests' bodies, for requests that may have to be sent once more.
 
+use std::future::poll_fn;
 use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
+use tokio::time::timeout;
 
 use crate::http::body::{BoxError, Patient};
 
@@ -14,23 +17,28 @@ use crate::http::body::{BoxError, Patient};
 /// the head, too.
 const LONGEST: usize = 16 * 1024;
 
-/// What has been seen of a body.
-#[derive(Clone, Debug)]
-pub(crate) struct Copy(Arc<Mutex<Seen>>);
+/// How long the rest of a body is waited for that has to be sent once more. It has most
+/// likely come already, and nobody has asked for it.
+const REST: Duration = Duration::from_millis(200);
 
+/// A body on its way through, of which a copy is kept. Its clones are the same body: what
+/// one who has given up has left of it, another can still have.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorded(Arc<Mutex<Recording>>);
+
+#[derive(Debug)]
+struct Recording {
+    body: Patient,
+    seen: Seen,
+}
+
+/// What has been seen of a body.
 #[derive(Debug)]
 enum Seen {
     Some(Vec<u8>),
     All(Bytes),
     /// It is too long, has trailers, broke off, or nobody wants it.
     Nothing,
-}
-
-/// A body on its way through that leaves a copy.
-#[derive(Debug)]
-pub(crate) struct Recorded {
-    body: Patient,
-    copy: Copy,
 }
 
 impl Recorded {
@@ -41,27 +49,43 @@ impl Recorded {
             (true, false) => Seen::Some(Vec::new()),
             (false, _) => Seen::Nothing,
         };
-        let copy = Copy(Arc::new(Mutex::new(seen)));
-        Self { body, copy }
+        Self(Arc::new(Mutex::new(Recording { body, seen })))
     }
 
-    pub(crate) fn copy(&self) -> Copy {
-        self.copy.clone()
+    /// The body once more, if all of it is there.
+    pub(crate) async fn whole(&self) -> Option<Full<Bytes>> {
+        let whole = poll_fn(|context| self.lock().poll_whole(context));
+        timeout(REST, whole).await.ok()?.map(Full::new)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recording> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Copy {
-    /// The body once more, if all of it is there.
-    pub(crate) fn whole(&self) -> Option<Full<Bytes>> {
-        match &*self.lock() {
-            Seen::All(bytes) => Some(Full::new(bytes.clone())),
-            Seen::Some(_) | Seen::Nothing => None,
+impl Recording {
+    fn poll_whole(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            match &self.seen {
+                Seen::All(bytes) => return Poll::Ready(Some(bytes.clone())),
+                Seen::Nothing => return Poll::Ready(None),
+                Seen::Some(_) => drop(ready!(self.poll_frame(context))),
+            }
         }
     }
 
-    fn see(&self, frame: Option<&Result<Frame<Bytes>, BoxError>>, is_last: bool) {
-        let mut seen = self.lock();
-        let Seen::Some(bytes) = &mut *seen else {
+    fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        // Nobody asks for more behind the last byte, if that is known to be it.
+        self.see(frame.as_ref(), self.body.is_end_stream());
+        Poll::Ready(frame)
+    }
+
+    fn see(&mut self, frame: Option<&Result<Frame<Bytes>, BoxError>>, is_last: bool) {
+        let Seen::Some(bytes) = &mut self.seen else {
             return;
         };
         let is_known = match frame {
@@ -75,14 +99,10 @@ impl Copy {
             },
         };
         if !is_known {
-            *seen = Seen::Nothing;
+            self.seen = Seen::Nothing;
         } else if is_last || frame.is_none() {
-            *seen = Seen::All(mem::take(bytes).into());
+            self.seen = Seen::All(mem::take(bytes).into());
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -91,20 +111,17 @@ impl Body for Recorded {
     type Error = BoxError;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        // Nobody asks for more behind the last byte, if that is known to be it.
-        self.copy.see(frame.as_ref(), self.body.is_end_stream());
-        Poll::Ready(frame)
+        self.lock().poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.lock().body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.lock().body.size_hint()
     }
 }

@@ -24,6 +24,19 @@ const PAUSE: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(15);
 /// So many requests of a session go over one connection.
 const MOST: u64 = 40;
+/// What is asked for, one after the other.
+const KINDS: [&str; 10] = [
+    "GET /",
+    "GET /think",
+    "GET /",
+    "POST /",
+    "GET /10k",
+    "GET /slow",
+    "GET /",
+    "GET /think",
+    "POST /think",
+    "GET /",
+];
 
 struct Seen {
     /// When the answers before and this one were there.
@@ -162,7 +175,7 @@ impl Session {
         sleep(PAUSE * (self.number % 32) as u32 / 16).await;
         while Instant::now() < end {
             let Ok(mut stream) = TcpStream::connect(self.address).await else {
-                self.count("lost", "cannot connect");
+                self.lose("cannot connect");
                 sleep(PAUSE).await;
                 continue;
             };
@@ -182,6 +195,13 @@ impl Session {
         counts.add(format!("{what}: {why}"));
     }
 
+    fn lose(&self, why: &str) {
+        self.count("lost", why);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = self.kind();
+        counts.tell(format!("{} {kind}: {why}, last at {:?}", now(), self.server));
+    }
+
     /// One request; whether the connection can take another.
     async fn ask(&mut self, stream: &mut TcpStream) -> bool {
         self.asked += 1;
@@ -196,7 +216,7 @@ impl Session {
         match got {
             Got::Whole(answer) => self.check(&answer),
             Got::Nothing(why) => {
-                self.count("lost", why);
+                self.lose(why);
                 false
             }
             Got::Cut => {
@@ -206,21 +226,13 @@ impl Session {
         }
     }
 
-    /// The same for each run: nothing is random.
+    /// What is asked for now. The same for each run: nothing is random.
+    fn kind(&self) -> &'static str {
+        KINDS[((self.number + self.asked) % 10) as usize]
+    }
+
     fn request(&self) -> String {
-        const KINDS: [&str; 10] = [
-            "GET /",
-            "GET /think",
-            "GET /",
-            "POST /",
-            "GET /10k",
-            "GET /slow",
-            "GET /",
-            "GET /think",
-            "POST /think",
-            "GET /",
-        ];
-        let kind = KINDS[((self.number + self.asked) % 10) as usize];
+        let kind = self.kind();
         let mut text = format!(
             "{kind} HTTP/1.1\r\nHost: load\r\nX-Session: {}\r\n",
             self.number
@@ -241,7 +253,7 @@ impl Session {
 
     fn check(&mut self, answer: &Answer) -> bool {
         if answer.status() != "200" {
-            self.count("lost", answer.status());
+            self.lose(answer.status());
             return answer.field("connection") != Some("close");
         }
         let number = self.number.to_string();
