@@ -10,8 +10,8 @@
 //! | `redispatch` | where the request goes next: [`Backend::redispatch_or_wait`] |
 //! | `respond` | what is learned from the response ([`Backend::answered`]), and what becomes of its cookies ([`Backend::respond`]) |
 
-use http_body_util::{Either, Full};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::Either;
+use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::http::response;
 use hyper::{Request, Response};
