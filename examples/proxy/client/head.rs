@@ -3,6 +3,7 @@
 //! Stricter than HAProxy: what hyper cannot carry is no request, which is control
 //! characters in values, and targets that the `http` crate knows as none.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use hyper::Version;
@@ -30,7 +31,7 @@ pub(crate) struct Head<'h> {
     /// HTTP/1.0 or HTTP/1.1.
     version: Version,
     /// Its length and encoding are written from `framing`.
-    fields: Vec<(&'h [u8], Vec<u8>)>,
+    fields: Vec<(&'h [u8], Cow<'h, [u8]>)>,
     length: Option<u64>,
     is_chunked: bool,
     pub(crate) framing: Framing,
@@ -87,7 +88,7 @@ impl<'h> Head<'h> {
             method,
             target,
             version,
-            fields: Vec::new(),
+            fields: Vec::with_capacity(16),
             length: None,
             is_chunked: false,
             framing: Framing::Length(0),
@@ -101,6 +102,7 @@ impl<'h> Head<'h> {
         if let [b' ' | b'\t', ..] = line {
             // A line that goes on, of which the end and the start become spaces.
             let (_, value) = self.fields.last_mut().ok_or(Refusal::Malformed)?;
+            let value = value.to_mut();
             if !value.is_empty() {
                 value.extend(b"   ");
             }
@@ -110,7 +112,7 @@ impl<'h> Head<'h> {
         let colon = line.iter().position(|byte| *byte == b':');
         let (name, value) = line.split_at(colon.ok_or(Refusal::Malformed)?);
         check(syntax::is_token(name))?;
-        self.fields.push((name, value[1..].trim_ascii().to_vec()));
+        self.fields.push((name, value[1..].trim_ascii().into()));
         Ok(())
     }
 
@@ -193,8 +195,7 @@ impl<'h> Head<'h> {
     /// There is one host at most, and it is that of the target.
     fn host(&mut self) -> Read<()> {
         let mut hosts = self.values("host");
-        let host = hosts.next().map(<[u8]>::to_vec);
-        if let Some(host) = &host {
+        if let Some(host) = hosts.next() {
             check(hosts.all(|other| other == host))?;
             let authority = syntax::authority(self.method, self.target);
             check(authority.is_none_or(|authority| syntax::is_same_host(authority, host)))?;
@@ -214,13 +215,14 @@ impl<'h> Head<'h> {
 
     /// Writes it in the only form that is handed on.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        out.extend([self.method, b" ", self.target].concat());
-        out.extend(match self.version {
+        let version = match self.version {
             Version::HTTP_10 => b" HTTP/1.0\r\n",
             _ => b" HTTP/1.1\r\n",
-        });
+        };
+        let mut write = |words: [&[u8]; 4]| words.map(|word| out.extend_from_slice(word));
+        write([self.method, b" ", self.target, version]);
         for (name, value) in &self.fields {
-            out.extend([name, &b": "[..], value, b"\r\n"].concat());
+            write([name, b": ", value, b"\r\n"]);
         }
         if self.closes {
             out.extend(b"Connection: close\r\n");

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::mem::{self, MaybeUninit};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use stickroute::SimpleRequest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{self, Sleep};
+use tokio::time::{self, Instant, Sleep};
 
 use crate::client::under_way::UnderWay;
 use crate::client::wire::{Refusal, Wire};
@@ -76,8 +77,8 @@ pub(crate) struct PatientStream {
     last_words: Vec<u8>,
     is_at_end: bool,
     waiting: Waiting,
-    reading: Option<Pin<Box<Sleep>>>,
-    writing: Option<Pin<Box<Sleep>>>,
+    reading: Timer,
+    writing: Timer,
 }
 
 /// What of a client is waited for.
@@ -107,8 +108,8 @@ impl PatientStream {
             last_words: Vec::new(),
             is_at_end: false,
             waiting: Waiting::Head,
-            reading: None,
-            writing: None,
+            reading: Timer::default(),
+            writing: Timer::default(),
         }
     }
 
@@ -116,7 +117,7 @@ impl PatientStream {
     fn wait_for(&mut self, waiting: Waiting) {
         if self.waiting != waiting {
             self.waiting = waiting;
-            self.reading = None;
+            self.reading.stop();
         }
     }
 
@@ -133,7 +134,7 @@ impl PatientStream {
             Waiting::Next => self.patience.keep_alive,
             Waiting::Response => None,
         };
-        has_expired(&mut self.reading, limit, context)
+        self.reading.has_expired(limit, context)
     }
 
     /// Moves bytes from the client to `wire`.
@@ -141,8 +142,8 @@ impl PatientStream {
         if self.wire.is_undecided() {
             return self.poll_decision(context);
         }
-        let mut bytes = [0; 8192];
-        let mut bytes = ReadBuf::new(&mut bytes);
+        let mut bytes = [const { MaybeUninit::uninit() }; 8192];
+        let mut bytes = ReadBuf::uninit(&mut bytes);
         let read = Pin::new(&mut self.stream).poll_read(context, &mut bytes);
         match read {
             Poll::Ready(Ok(())) if bytes.filled().is_empty() => {
@@ -214,18 +215,35 @@ impl PatientStream {
     }
 }
 
-/// Starts the timer, if it does not run, and asks it.
-pub(crate) fn has_expired(
-    timer: &mut Option<Pin<Box<Sleep>>>,
-    limit: Option<Duration>,
-    context: &mut Context<'_>,
-) -> bool {
-    let Some(limit) = limit else {
-        *timer = None;
-        return false;
-    };
-    let timer = timer.get_or_insert_with(|| Box::pin(time::sleep(limit)));
-    timer.as_mut().poll(context).is_ready()
+/// Runs while somebody is waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Timer {
+    /// Stays when the timer is stopped: to put it off costs much less than to make another.
+    sleep: Option<Pin<Box<Sleep>>>,
+    is_running: bool,
+}
+
+impl Timer {
+    pub(crate) fn stop(&mut self) {
+        self.is_running = false;
+    }
+
+    /// Starts it, if it does not run, and asks whether `limit` is over; `None` stops it.
+    pub(crate) fn has_expired(
+        &mut self,
+        limit: Option<Duration>,
+        context: &mut Context<'_>,
+    ) -> bool {
+        let was_running = mem::replace(&mut self.is_running, limit.is_some());
+        let Some(limit) = limit else { return false };
+        match &mut self.sleep {
+            Some(_) if was_running => {}
+            Some(sleep) => sleep.as_mut().reset(Instant::now() + limit),
+            None => self.sleep = Some(Box::pin(time::sleep(limit))),
+        }
+        let mut sleep = self.sleep.iter_mut();
+        sleep.any(|sleep| sleep.as_mut().poll(context).is_ready())
+    }
 }
 
 impl AsyncRead for PatientStream {
@@ -252,8 +270,8 @@ impl PatientStream {
         // A tunnel has its own idea of silence.
         let limit = self.patience.write.filter(|_| !self.under_way.is_tunnel());
         if written.is_ready() {
-            self.writing = None;
-        } else if has_expired(&mut self.writing, limit, context) {
+            self.writing.stop();
+        } else if self.writing.has_expired(limit, context) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         written

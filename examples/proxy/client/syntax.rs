@@ -48,6 +48,11 @@ pub(super) fn is_in_value(byte: u8) -> bool {
 }
 
 pub(super) fn is_target(method: &[u8], target: &[u8]) -> bool {
+    let is_usual = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-._~?=&%+".contains(byte);
+    if target.starts_with(b"/") && target.iter().all(is_usual) {
+        // Nothing in it that anybody could read in another way.
+        return method != b"CONNECT";
+    }
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
     if !target.iter().all(is_plain) {
         return false;

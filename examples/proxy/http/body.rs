@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
-use crate::client::stream::has_expired;
+use crate::client::stream::Timer;
 use crate::log::Tally;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
@@ -23,22 +23,27 @@ pub(crate) struct Patient {
     /// What has been looked at ahead of time.
     first: Option<Frame<Bytes>>,
     limit: Option<Duration>,
-    timer: Option<Pin<Box<Sleep>>>,
-    pulse: Pulse,
+    timer: Timer,
+    pulse: Option<Pulse>,
     tally: Option<Tally>,
 }
 
 impl Patient {
-    /// `pulse` is told of what arrives.
-    pub(crate) fn new(body: Incoming, limit: Option<Duration>, pulse: Pulse) -> Self {
+    pub(crate) fn new(body: Incoming, limit: Option<Duration>) -> Self {
         Self {
             body,
             first: None,
             limit,
-            timer: None,
-            pulse,
+            timer: Timer::default(),
+            pulse: None,
             tally: None,
         }
+    }
+
+    /// Tells `pulse` of what arrives.
+    pub(crate) fn felt(mut self, pulse: &Pulse) -> Self {
+        self.pulse = Some(pulse.clone());
+        self
     }
 
     /// Counts the bytes.
@@ -81,15 +86,15 @@ impl Body for Patient {
         }
         match Pin::new(&mut this.body).poll_frame(context) {
             Poll::Ready(frame) => {
-                this.timer = None;
-                this.pulse.beat();
+                this.timer.stop();
+                this.pulse.iter().for_each(Pulse::beat);
                 if let Some(Ok(frame)) = &frame {
                     this.count(frame);
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
-            Poll::Pending if has_expired(&mut this.timer, this.limit, context) => {
-                this.pulse.stop();
+            Poll::Pending if this.timer.has_expired(this.limit, context) => {
+                this.pulse.iter().for_each(Pulse::stop);
                 Poll::Ready(Some(Err(Silence.into())))
             }
             Poll::Pending => Poll::Pending,

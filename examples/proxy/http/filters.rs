@@ -33,6 +33,9 @@ pub(crate) struct Filters {
     pub(crate) forwardfor: Option<ForwardFor>,
 }
 
+/// Tells what is known of the exchange, for rules that say something of it.
+type Recorder<'f, 'r> = &'f dyn Fn() -> LogRecord<'r>;
+
 /// What is done, and when.
 #[derive(Debug)]
 pub(crate) struct HttpRule {
@@ -85,11 +88,9 @@ pub(crate) struct Reply {
 
 impl Filters {
     /// Follows the rules on requests. An error is the answer that one of them gives.
-    ///
-    /// `record` is what is known of the exchange.
     pub(crate) fn on_request(
         &self,
-        record: &LogRecord<'_>,
+        record: Recorder<'_, '_>,
         ends: &mut Ends,
         parts: &mut Parts,
     ) -> Result<(), Answer> {
@@ -114,7 +115,7 @@ impl Filters {
     /// gives instead.
     pub(crate) fn on_response(
         &self,
-        record: &LogRecord<'_>,
+        record: Recorder<'_, '_>,
         parts: &mut response::Parts,
     ) -> Result<(), Answer> {
         for rule in &self.response {
@@ -126,13 +127,13 @@ impl Filters {
                 Action::Allow => break,
                 Action::SetStatus(status) => parts.status = *status,
                 Action::Redirect(redirect) => {
-                    let made = redirect.of_response(|format| on_response(format, record, &view));
+                    let made = redirect.of_response(|format| on_response(format, &record(), &view));
                     if let Some(made) = made {
                         return Err(Answer::Made(made, (Cause::Local, Phase::Headers)));
                     }
                 }
                 action => {
-                    let fill = |format: &LogFormat| on_response(format, record, &view);
+                    let fill = |format: &LogFormat| on_response(format, &record(), &view);
                     if let Some(answer) = action.answer(fill) {
                         return Err(answer);
                     }
@@ -145,7 +146,7 @@ impl Filters {
     }
 
     /// Follows the rules on every response.
-    pub(crate) fn after_response<B>(&self, record: &LogRecord<'_>, response: &mut Response<B>) {
+    pub(crate) fn after_response<B>(&self, record: Recorder<'_, '_>, response: &mut Response<B>) {
         for rule in &self.after {
             let view = HttpResponse::new(response);
             if !rule.holds(|condition| condition.on_response(&view)) {
@@ -153,7 +154,7 @@ impl Filters {
             }
             let value = rule
                 .action
-                .value(|format| on_response(format, record, &view));
+                .value(|format| on_response(format, &record(), &view));
             match &rule.action {
                 Action::Allow => break,
                 Action::SetStatus(status) => *response.status_mut() = *status,
@@ -170,12 +171,12 @@ impl HttpRule {
 
     fn on_request(
         &self,
-        record: &LogRecord<'_>,
+        record: Recorder<'_, '_>,
         parts: &mut Parts,
         ends: &mut Ends,
     ) -> Result<(), Answer> {
         let fill =
-            |format: &LogFormat, parts: &Parts| on_request(format, record, &view(parts, *ends));
+            |format: &LogFormat, parts: &Parts| on_request(format, &record(), &view(parts, *ends));
         match &self.action {
             Action::Redirect(redirect) => {
                 let (uri, headers) = (&parts.uri, &parts.headers);

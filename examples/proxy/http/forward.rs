@@ -10,7 +10,7 @@
 //! | `redispatch` | where the request goes next: [`Backend::redispatch_or_wait`] |
 //! | `respond` | what is learned from the response ([`Backend::answered`]), and what becomes of its cookies ([`Backend::respond`]) |
 
-use http_body_util::Either;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::http::response;
@@ -107,13 +107,15 @@ impl Way<'_, '_> {
     /// Sends the request once, on an idle connection if it may be sent twice: the server may
     /// have closed that just now, and then a new one takes the request.
     async fn send(&mut self, body: RequestBody) -> Sent {
-        let request = self.outgoing(body)?;
-        if let Some(copy) = headers::copy_if_repeatable(&request)
+        if headers::is_repeatable(&self.request.parts.method, &body)
             && let Some(idle) = self.idle()?
-            && let Ok(response) = self.send_on(idle, copy).await
         {
-            return response.ok_or_else(Lost::late);
+            let copy = self.outgoing(Either::Right(Full::default()))?;
+            if let Ok(response) = self.send_on(idle, copy).await {
+                return response.ok_or_else(Lost::late);
+            }
         }
+        let request = self.outgoing(body)?;
         let connection = self.connect().await?;
         match self.send_on(connection, request).await {
             Ok(response) => response.ok_or_else(Lost::late),
@@ -156,7 +158,7 @@ impl Way<'_, '_> {
         self.request.tunnel = Tunnel::agreed(self.request, self.back, &mut response)?;
         let (mut parts, body) = response.into_parts();
         let exchange = &mut self.request.exchange;
-        let body = Patient::new(body, self.back.timeouts.server, Pulse::default());
+        let body = Patient::new(body, self.back.timeouts.server);
         let mut body = body.counted(&exchange.story.from_server);
         let broken = |_| answer::bad_answer(Cause::Proxy);
         body.peek().await.map_err(broken)?;
@@ -176,8 +178,8 @@ impl Way<'_, '_> {
         let front = self.request.front;
         let other = front.other_rules(self.back);
         for rules in other.into_iter().chain([&*front.rules]) {
-            let record = self.request.exchange.record();
-            rules.filters.on_response(&record, parts)?;
+            let exchange = &self.request.exchange;
+            rules.filters.on_response(&|| exchange.record(), parts)?;
         }
         let selection = self.request.exchange.selected()?;
         let view = HttpResponse::from_parts(parts);
@@ -211,7 +213,7 @@ impl Way<'_, '_> {
 
     /// The body of the client, of which a copy is kept if it may have to be sent again.
     fn recorded(&self, body: Incoming) -> Recorded {
-        let body = Patient::new(body, self.request.front.client, self.pulse.clone());
+        let body = Patient::new(body, self.request.front.client).felt(&self.pulse);
         let body = body.counted(&self.request.exchange.story.from_client);
         Recorded::new(body, self.backend.retries_responses())
     }

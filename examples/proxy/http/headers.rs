@@ -1,27 +1,26 @@
 //! What a proxy takes off a message and puts on it.
 
-use http_body_util::{Either, Full};
 use hyper::body::Body;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::http::{Uri, Version, response};
+use hyper::http::{Method, Uri, Version, response};
 use hyper::{Request, Response, StatusCode};
 use stickroute::RequestEdits;
 
 use crate::server::pool::RequestBody;
 
 /// Fields that concern one connection only (RFC 9110 section 7.6.1).
-pub(crate) const HOP_BY_HOP: [&str; 6] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
+pub(crate) static HOP_BY_HOP: [HeaderName; 6] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
 ];
 
 /// What every recipient needs, so that it cannot be listed (RFC 9110 section 7.6.1).
-const NOT_LISTED: [&str; 2] = ["content-length", "host"];
+static NOT_LISTED: [HeaderName; 2] = [header::CONTENT_LENGTH, header::HOST];
 
 /// Removes what `Connection` lists. Do it before anything is added: a client must not be
 /// able to have a field removed that this proxy tells the server.
@@ -31,7 +30,7 @@ pub(crate) fn remove_listed(headers: &mut HeaderMap) {
         if !NOT_LISTED
             .iter()
             .chain(&HOP_BY_HOP)
-            .any(|kept| name.eq_ignore_ascii_case(kept))
+            .any(|kept| name.eq_ignore_ascii_case(kept.as_str()))
         {
             headers.remove(name);
         }
@@ -44,7 +43,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         headers.remove(header::CONTENT_LENGTH);
     }
-    for name in HOP_BY_HOP {
+    for name in &HOP_BY_HOP {
         headers.remove(name);
     }
 }
@@ -92,18 +91,10 @@ pub(crate) fn incoming(parts: &mut response::Parts, upgrade: Option<&HeaderValue
     parts.version = Version::HTTP_11;
 }
 
-/// The same request once more, if it may be sent twice: it has no body and the server
-/// does the same however often it gets it (RFC 9110 section 9.2.2).
-pub(crate) fn copy_if_repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !request.method().is_idempotent() || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(Either::Right(Full::default()));
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
-    Some(copy)
+/// Whether a request may be sent twice: it has no body and the server does the same however
+/// often it gets it (RFC 9110 section 9.2.2).
+pub(crate) fn is_repeatable(method: &Method, body: &RequestBody) -> bool {
+    method.is_idempotent() && body.is_end_stream()
 }
 
 /// As the client has sent it; that of HTTP/2 without scheme and authority (RFC 9112 section

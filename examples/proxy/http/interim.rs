@@ -1,6 +1,6 @@
 //! Responses before the response, `100 Continue` and the like.
 
-use hyper::header::HeaderMap;
+use hyper::header::{self, HeaderMap};
 use hyper::{Request, StatusCode, Version};
 
 use crate::client::under_way::UnderWay;
@@ -22,9 +22,8 @@ fn head(status: StatusCode, fields: &HeaderMap) -> Vec<u8> {
     let reason = status.canonical_reason().unwrap_or_default();
     let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
     for (name, value) in fields {
-        let name = name.as_str();
-        if !headers::HOP_BY_HOP.contains(&name) && name != "content-length" {
-            head.extend([name.as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        if !headers::HOP_BY_HOP.contains(name) && name != header::CONTENT_LENGTH {
+            head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
         }
     }
     head.extend(b"\r\n");

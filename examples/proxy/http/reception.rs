@@ -101,8 +101,8 @@ impl<'a> Received<'a> {
         };
         let back = self.exchange.back();
         let other = back.and_then(|back| self.front.other_rules(back));
-        let record = self.exchange.record();
         for rules in other.into_iter().chain([&*self.front.rules]) {
+            let record = || self.exchange.record();
             rules.filters.after_response(&record, &mut response);
         }
         if !self.front.keeps_alive && self.tunnel.is_none() {
@@ -144,7 +144,7 @@ impl<'a> Received<'a> {
     }
 
     fn follow(&mut self, rules: &Rules) -> Result<(), Answer> {
-        let record = self.exchange.record();
+        let record = || self.exchange.record();
         rules
             .filters
             .on_request(&record, &mut self.ends, &mut self.parts)

@@ -111,6 +111,11 @@ impl Lines {
         }
     }
 
+    /// Whether nobody wants to know anything.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.sinks.is_empty()
+    }
+
     /// Whether what is told may still grow. HAProxy: `option logasap`.
     pub(crate) fn is_early(&self) -> bool {
         self.formats.due == Due::Early

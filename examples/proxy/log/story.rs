@@ -250,7 +250,11 @@ pub(crate) struct Asked {
 
 impl Asked {
     fn new(ends: Ends, parts: &Parts) -> Self {
-        let target = parts.uri.to_string();
+        let target = match (parts.uri.authority(), parts.uri.path_and_query()) {
+            // As nearly all are.
+            (None, Some(path)) => path.as_str().to_owned(),
+            _ => parts.uri.to_string(),
+        };
         Self {
             request: ends.describe(SimpleRequest::new(parts.method.as_str(), target)),
             version: match parts.version {

@@ -79,13 +79,15 @@ impl Exchange {
         let client = client.ends;
         let story = Story::of_request(beginning, client, parts);
         let mut exchange = Self::begin(front, client, story);
-        exchange.request = format!("{} {}", parts.method, parts.uri);
         exchange.otherwise = "client left";
         exchange.counted = Some(counted);
-        if let Log::Lines(log) = &front.log {
-            exchange.story.request = log.captures.of_request(&parts.headers);
-            exchange.story.response = log.captures.of_none();
-            exchange.tell(Lines::begin);
+        match &front.log {
+            Log::Plain => exchange.request = format!("{} {}", parts.method, parts.uri),
+            Log::Lines(log) => {
+                exchange.story.request = log.captures.of_request(&parts.headers);
+                exchange.story.response = log.captures.of_none();
+                exchange.tell(Lines::begin);
+            }
         }
         exchange
     }
@@ -261,6 +263,7 @@ impl Exchange {
             blame: self.blame.or_else(by_ending),
             bytes_in: story.from_client.bytes(),
             bytes_out: story.from_server.bytes(),
+            at: Now::system(),
         }
     }
 

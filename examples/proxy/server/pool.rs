@@ -107,21 +107,33 @@ impl Reuse {
 }
 
 impl Pool {
-    /// The connection last used, if the server has not closed it; those to another address
-    /// than this are closed.
+    /// The connection last used, if the server has not closed it. Those that turn out to be
+    /// closed, or to lead to another address than this, are taken away.
     fn idle(&self, address: &Address, only_proven: bool) -> Option<Connection> {
         let mut idle = self.lock();
-        idle.retain(|idle| idle.address == *address && idle.connection.is_ready());
-        let is_good = |idle: &Idle| idle.connection.is_reused || !only_proven;
-        let found = idle.iter().rposition(is_good);
-        let mut connection = idle.remove(found?).connection;
-        connection.is_reused = true;
-        Some(connection)
+        for place in (0..idle.len()).rev() {
+            if only_proven && !idle[place].connection.is_reused {
+                continue;
+            }
+            let mut found = idle.remove(place);
+            if found.address == *address && found.connection.is_ready() {
+                found.connection.is_reused = true;
+                return Some(found.connection);
+            }
+        }
+        None
     }
 
     /// Takes a connection back once the response has been read from it; one that is
     /// broken off before is closed.
     fn keep(&self, address: Address, mut connection: Connection) {
+        if connection.is_ready() {
+            // The response came in one piece.
+            return self.put(Idle {
+                address,
+                connection,
+            });
+        }
         let pool = self.clone();
         tokio::spawn(async move {
             if connection.sender.ready().await.is_ok() {
@@ -135,7 +147,9 @@ impl Pool {
 
     fn put(&self, kept: Idle) {
         let mut idle = self.lock();
-        idle.retain(|idle| idle.connection.is_ready());
+        if idle.len() == MOST_IDLE {
+            idle.retain(|idle| idle.connection.is_ready());
+        }
         if idle.len() < MOST_IDLE {
             idle.push(kept);
         }

@@ -26,6 +26,8 @@ pub(crate) struct Account<'e> {
     pub(crate) blame: Option<Blame>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    /// When it ended.
+    pub(crate) at: Now,
 }
 
 /// As what the statistics count it, if not as one that went well.
@@ -136,7 +138,7 @@ impl Account<'_> {
             let count = [Count::DeniedRequests, Count::DeniedResponses];
             counters.add(count[usize::from(is_response)], 1);
         }
-        counters.touch(Now::system());
+        counters.touch(self.at);
     }
 
     fn add_bytes(&self, counters: &Counters) {

@@ -1,12 +1,17 @@
 //! What an exchange has to tell: to `log-format`, and in this program's own words.
 
 use std::fmt;
+use std::process;
+use std::sync::LazyLock;
 
 use stickroute::ResponseCookie;
 use stickroute::haproxy::LogRecord;
 
 use super::{Exchange, Outcome};
 use crate::statistics::counters::{self, Count};
+
+/// The number of this process, which the operating system need not be asked for again.
+static PROCESS: LazyLock<u32> = LazyLock::new(process::id);
 
 impl Exchange {
     /// What there is to say.
@@ -31,7 +36,7 @@ impl Exchange {
         record.response_captures = &story.response.headers;
         record.unique_id = &story.unique_id;
         record.request_counter = self.number;
-        record.process_id = std::process::id();
+        record.process_id = *PROCESS;
         record.frontend_connections = self.front.counters.get(Count::Current);
         record.connections = counters::clients();
         self.add_backend(&mut record);

@@ -23,7 +23,7 @@ impl Exchange {
         let Log::Lines(log) = &front.log else {
             return;
         };
-        if self.is_told {
+        if self.is_told || log.is_unheard() {
             return;
         }
         self.story.timers.total = self.taken();
@@ -46,6 +46,9 @@ impl Exchange {
 
     /// HAProxy counts bytes of clients later, and the session among those there are.
     fn tell_early(&mut self, change: impl FnOnce(&mut LogRecord<'_>)) {
+        if !matches!(&self.front.log, Log::Lines(log) if log.is_early()) {
+            return;
+        }
         self.tell(|log, record| {
             let mut record = *record;
             record.bytes_uploaded = 0;
