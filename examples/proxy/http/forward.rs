@@ -26,7 +26,7 @@ use crate::http::body::{self, Patient, Pulse};
 use crate::http::headers;
 use crate::http::interim;
 use crate::http::reception::Received;
-use crate::http::replay::Recorded;
+use crate::http::replay::{self, Recorded};
 use crate::http::tunnel::Tunnel;
 use crate::server::pool::{self, Connection, Pool, RequestBody};
 use crate::server::queue::{self, Admitted, NoServer};
@@ -107,16 +107,20 @@ impl Way<'_, '_> {
     /// Sends the request once, on an idle connection if it may be sent twice: the server may
     /// have closed that just now, and then a new one takes the request.
     async fn send(&mut self, body: RequestBody) -> Sent {
-        if headers::is_repeatable(&self.request.parts.method, &body)
-            && let Some(idle) = self.idle()?
-        {
+        let is_repeatable = headers::is_repeatable(&self.request.parts.method, &body);
+        let may_be_lost = is_repeatable || self.may_be_lost(&body)?;
+        let mut idle = if may_be_lost { self.idle()? } else { None };
+        if let Some(idle) = idle.take_if(|_| is_repeatable) {
             let copy = self.outgoing(Either::Right(Full::default()))?;
             if let Ok(response) = self.send_on(idle, copy).await {
                 return response.ok_or_else(Lost::late);
             }
         }
         let request = self.outgoing(body)?;
-        let connection = self.connect().await?;
+        let connection = match idle {
+            Some(idle) => idle,
+            None => self.connect().await?,
+        };
         match self.send_on(connection, request).await {
             Ok(response) => response.ok_or_else(Lost::late),
             Err(error) => Err(self.lost(&error)),
@@ -234,6 +238,14 @@ impl Way<'_, '_> {
     /// Whether a connection to a server is kept for further requests.
     fn keeps(&self) -> bool {
         self.back.keeps_alive && !self.request.front.closes_servers
+    }
+
+    /// Whether the configuration has it sent once more if its connection breaks off, although
+    /// the server may not do the same then.
+    fn may_be_lost(&self, body: &RequestBody) -> Result<bool, NoServer> {
+        let failure = Failure::EmptyResponse;
+        let may_retry = self.backend.may_retry(self.selection()?, failure);
+        Ok(may_retry && replay::is_short(body))
     }
 
     fn idle(&self) -> Result<Option<Connection>, NoServer> {

@@ -17,6 +17,12 @@ use crate::http::body::{BoxError, Patient};
 /// the head, too.
 const LONGEST: usize = 16 * 1024;
 
+/// Whether a body is not too long for a copy.
+pub(crate) fn is_short(body: &impl Body) -> bool {
+    let length = body.size_hint().exact();
+    length.is_some_and(|length| length <= LONGEST as u64)
+}
+
 /// How long the rest of a body is waited for that has to be sent once more. It has most
 /// likely come already, and nobody has asked for it.
 const REST: Duration = Duration::from_millis(200);

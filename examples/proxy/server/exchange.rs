@@ -47,7 +47,7 @@ pub(crate) struct Exchange {
     answered: Option<StatusCode>,
     /// As what the statistics count it; `None` is what its end says.
     pub(crate) blame: Option<Blame>,
-    pub(crate) story: Story,
+    pub(crate) story: Box<Story>,
     /// It could not be read.
     is_unread: bool,
     /// The line about it is written.
@@ -113,7 +113,7 @@ impl Exchange {
             number: REQUESTS.fetch_add(1, Relaxed),
             answered: None,
             blame: None,
-            story,
+            story: Box::new(story),
             is_unread: false,
             is_told: false,
         }
