@@ -29,6 +29,7 @@ end() {
 
 fail() {
     printf '!!! %s\n' "$*"
+    tail -n 20 "$folder"/*.log
     failed=1
 }
 failed=0
@@ -36,7 +37,7 @@ failed=0
 need() {
     command -v "$1" >/dev/null && return
     { apt-get update -q && apt-get install -qy "$1"; } >&2 ||
-        { echo "!!! $1 cannot be installed here: NOTHING was measured"; exit 1; }
+        { echo "!!! $1 cannot be installed here: NOTHING was measured"; exit 77; }
 }
 
 prepare() {
