@@ -574,6 +574,19 @@ fn limits_and_queues_are_as_the_lines_say() {
     assert_eq!(admitted(&text("maxconn 2 maxqueue 1"), 5), (2, 1));
 }
 
+#[test]
+fn there_are_1_to_64_threads() {
+    let threads = |word: &str| {
+        let text = format!("global\n nbthread {word}\n");
+        let configuration = Configuration::parse("f", &text).ok()?;
+        Some(configuration.global.threads?.value)
+    };
+    assert_eq!((threads("1"), threads("64")), (Some(1), Some(64)));
+    for word in ["", "0", "65", "-1", "x", "2 3"] {
+        assert_eq!(threads(word), None, "{word}");
+    }
+}
+
 // Observed on HAProxy 2.6.12 with three requests.
 #[test]
 fn fullconn_is_a_tenth_of_what_the_frontends_let_in_unless_it_is_given() {

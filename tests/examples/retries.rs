@@ -101,3 +101,13 @@ fn bodies_are_sent_once_more_while_a_copy_of_them_is_kept() {
         assert_eq!(tried.send("POST", &body), expected, "{length} bytes");
     }
 }
+
+#[test]
+fn a_body_that_nobody_has_read_is_sent_once_more() {
+    let lines = " retry-on empty-response\n option redispatch 1";
+    let servers = [("gone", Manner::Leaves), ("good", Manner::Answers(200))];
+    let tried = Tried::start("retries-unread", lines, &servers);
+    for _ in 0..20 {
+        assert_eq!(tried.send("POST", "body"), seen("200", &["good"]));
+    }
+}
