@@ -578,7 +578,7 @@ fn limits_and_queues_are_as_the_lines_say() {
 fn there_are_1_to_64_threads() {
     let threads = |word: &str| {
         let text = format!("global\n nbthread {word}\n");
-        let configuration = Configuration::parse("f", &text).ok()?;
+        let configuration = Configuration::parse("f", text).ok()?;
         Some(configuration.global.threads?.value)
     };
     assert_eq!((threads("1"), threads("64")), (Some(1), Some(64)));

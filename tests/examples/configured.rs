@@ -736,6 +736,26 @@ fn silence_has_its_limits() {
 }
 
 #[test]
+fn a_client_that_goes_on_asking_may_stay() {
+    let text = format!(
+        "defaults\n timeout http-request 4s\n timeout http-keep-alive 4s\n\
+         listen web\n bind LISTEN\n server s {}\n",
+        serve(|_| page(""))
+    );
+    let service = Service::start("asking", &text);
+    let mut stream = TcpStream::connect(service.listen()).unwrap();
+    // Each pause is far from the limit, and all of them together are beyond it.
+    for _ in 0..50 {
+        let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+        stream.write_all(request).unwrap();
+        let mut answer = [0; 4096];
+        let length = stream.read(&mut answer).unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
 fn clients_that_stop_in_the_middle_are_told_so() {
     let text = format!(
         "listen web\n bind LISTEN\n timeout client 300ms\n server s {}\n",

@@ -183,10 +183,9 @@ impl PatientStream {
     fn feed(&mut self, bytes: &[u8]) {
         self.under_way.hear();
         self.wire.feed(bytes);
-        if self.wire.is_opaque() {
-            // Each frame of HTTP/2 may be that of a new request.
-            self.wait_for(Waiting::Head);
-        }
+        // They may be those of another request: nothing else tells two pauses apart if it is
+        // answered before more is asked for. So may each frame of HTTP/2.
+        self.wait_for(Waiting::Head);
         self.under_way.tell(self.wire.told());
     }
 

@@ -199,7 +199,11 @@ impl Session {
         self.count("lost", why);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = self.kind();
-        counts.tell(format!("{} {kind}: {why}, last at {:?}", now(), self.server));
+        counts.tell(format!(
+            "{} {kind}: {why}, last at {:?}",
+            now(),
+            self.server
+        ));
     }
 
     /// One request; whether the connection can take another.
