@@ -128,6 +128,7 @@ under() {
     echo "descriptors: $opened $(descriptors "$process")" >>"$out"
     kill "$process"
     wait "$process" 2>/dev/null || true
+    unset "proxies[$1]"
 }
 
 # What both have done under a load, side by side.

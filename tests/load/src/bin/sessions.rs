@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ struct Seen {
 
 #[derive(Default)]
 struct Counts {
-    counts: BTreeMap<String, u64>,
+    by_name: BTreeMap<String, u64>,
     moves: Vec<Seen>,
     /// Some of what should not have happened, in words.
     examples: Vec<String>,
@@ -56,7 +56,7 @@ struct Counts {
 
 impl Counts {
     fn add(&mut self, what: impl Into<String>) {
-        *self.counts.entry(what.into()).or_default() += 1;
+        *self.by_name.entry(what.into()).or_default() += 1;
     }
 
     fn tell(&mut self, example: String) {
@@ -84,7 +84,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         session.await?;
     }
     let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-    judge(&mut counts, events.into())?;
+    judge(&mut counts, events.as_ref())?;
     for what in [
         "requests",
         "lost",
@@ -93,9 +93,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "moved",
         "moved wrongly",
     ] {
-        counts.counts.entry(what.into()).or_default();
+        counts.by_name.entry(what.into()).or_default();
     }
-    for (what, count) in &counts.counts {
+    for (what, count) in &counts.by_name {
         println!("{}: {count}", what.replace(' ', "_"));
     }
     for example in &counts.examples {
@@ -105,8 +105,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// A session moves rightly if its server was away at any moment since its last answer.
-fn judge(counts: &mut Counts, events: PathBuf) -> std::io::Result<()> {
-    let absences = absences(&events)?;
+fn judge(counts: &mut Counts, events: &Path) -> std::io::Result<()> {
+    let absences = absences(events)?;
     for seen in std::mem::take(&mut counts.moves) {
         counts.add("moved");
         if !was_absent(&absences, &seen.from, seen.before, seen.at) {
