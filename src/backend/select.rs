@@ -43,6 +43,9 @@ impl<P: Send + Sync + 'static> Backend<P> {
     }
 
     /// A slot for a request; all else that is found out about it is left in `routed`.
+    ///
+    /// Apart, lest it be made a part of `select`, which would then be too large to be inlined.
+    #[inline(never)]
     fn route(&self, request: &dyn Request, now: Now, routed: &mut Routed) -> Option<Lease<P>> {
         self.warm_up(now);
         self.current.read(|snapshot| {
