@@ -332,6 +332,7 @@ pub struct SelectError {
 }
 
 impl SelectError {
+    #[inline]
     pub(crate) fn new(refusal: Refusal, client_cookie: ClientCookie) -> Self {
         Self {
             refusal,

@@ -98,16 +98,22 @@ pub(crate) struct Lease<P>(Arc<ServerHandle<P>>);
 
 impl<P> Lease<P> {
     /// Takes a slot, or `None` when all are taken, others wait for one, or the server has left.
+    #[inline]
     pub(crate) fn take(member: &Arc<ServerHandle<P>>) -> Option<Self> {
         let limit = member.spec.limits.now(&member.load, 1);
         if member.load.try_take(limit) {
             return Some(Self::of(member));
         }
+        Self::not_taken(member);
+        None
+    }
+
+    #[cold]
+    fn not_taken(member: &Arc<ServerHandle<P>>) {
         if member.load.is_closed() {
             // For an instant it may have looked as if there were one more session.
             member.line.given_back(member);
         }
-        None
     }
 
     /// A slot that has been taken.

@@ -106,6 +106,7 @@ mod sample;
 mod selection;
 mod selector;
 mod server;
+mod short;
 mod snapshot;
 mod stick;
 pub mod table;

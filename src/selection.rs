@@ -3,7 +3,9 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use crate::cookie::{self, ClientCookie, CookiePolicy, Dates, FieldEdit, ResponseCookie};
+use crate::cookie::{
+    self, ClientCookie, ClientState, CookiePolicy, Dates, FieldEdit, ResponseCookie,
+};
 use crate::handle::{Lease, ServerHandle};
 use crate::message::Request;
 use crate::queue::Priority;
@@ -92,6 +94,19 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
+    /// What is known of a request that persistence names a server for, or else nobody; the
+    /// method is yet to be set.
+    #[inline]
+    pub(crate) fn of<S>(named: Option<Reason>, trust: Trust, client: &ClientState<S>) -> Self {
+        Self {
+            reason: named.unwrap_or(Reason::Balance),
+            trust,
+            client_cookie: client.cookie(),
+            dates: client.dates(),
+            method: KnownMethod::Other,
+        }
+    }
+
     /// The claim of a request that has just come.
     #[inline]
     pub(crate) fn claim(self, stores: Option<Stores>) -> Claim {
@@ -298,9 +313,20 @@ pub(crate) enum KnownMethod {
     Other,
 }
 
-impl KnownMethod {
+impl CookiePolicy {
+    /// The method of a request, if this policy makes anything depend on it.
     #[inline]
-    pub(crate) fn of(request: &dyn Request) -> Self {
+    pub(crate) fn method_of(&self, request: &dyn Request) -> KnownMethod {
+        if self.is_postonly() || self.is_nocache() {
+            KnownMethod::of(request)
+        } else {
+            KnownMethod::Other
+        }
+    }
+}
+
+impl KnownMethod {
+    fn of(request: &dyn Request) -> Self {
         match request.method() {
             b"GET" => Self::Get,
             b"HEAD" => Self::Head,

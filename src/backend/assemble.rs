@@ -118,7 +118,7 @@ impl<P> Draft<P> {
         Ok(Snapshot {
             version: self.version,
             line: self.line,
-            cookies: CookieIndex::new(&members),
+            cookies: CookieIndex::new(&members, &farm),
             ids: IdIndex::new(&farm),
             stick: StickServers::new(stick, &members),
             selector: adapted.unwrap_or_else(|| Arc::clone(selector)),

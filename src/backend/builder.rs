@@ -308,7 +308,9 @@ impl<P: Send + Sync + 'static> BackendBuilder<P> {
             lookups: self.lookups,
             persist: self.persist,
             retry: self.retry,
-        };
+            has_rules: false,
+        }
+        .checked_for_rules();
         let crowd =
             (self.full_connections > 0).then(|| Arc::new(Crowd::new(self.full_connections)));
         let line = Arc::new(Line::new(crowd, policy.sends_back()));

@@ -95,9 +95,21 @@ pub(crate) struct Policy {
     pub(crate) lookups: Vec<Lookup>,
     pub(crate) persist: bool,
     pub(crate) retry: RetryPolicy,
+    /// Whether anything but a cookie can name a server, or mistrust one.
+    has_rules: bool,
 }
 
 impl Policy {
+    /// The same policy, having looked for rules once so that no request has to.
+    fn checked_for_rules(self) -> Self {
+        let has_rules = !(self.trust_rules.is_empty()
+            && self.use_server_rules.is_empty()
+            && self.stick.is_empty()
+            && self.rdp.is_none()
+            && self.lookups.is_empty());
+        Self { has_rules, ..self }
+    }
+
     /// Whether those who wait for a server that leaves are balanced again.
     fn sends_back(&self) -> bool {
         !self.persist && self.retry.redispatches()

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::forwarded::Forwarded;
 use super::rules::{self, Named};
-use super::snapshot::Snapshot;
+use super::snapshot::{Holders, Snapshot};
 use super::stick::Sticking;
 use super::{Backend, Policy};
-use crate::cookie::{ClientState, Match, Stamp};
+use crate::cookie::{ClientState, CookiePolicy, Match, Stamp};
 use crate::error::{Refusal, SelectError};
 use crate::handle::{Lease, ServerHandle};
 use crate::message::Request;
@@ -31,34 +31,96 @@ impl<P: Send + Sync + 'static> Backend<P> {
     /// # Errors
     /// [`SelectError`] when no server can take the request, or when all slots of the
     /// servers that may are taken or [waited](Self::admit) for; answer 503.
+    #[inline]
     pub fn select(&self, request: &dyn Request, now: Now) -> Result<Selection<P>, SelectError> {
+        // A selection is large. Inlined, it is made where the caller keeps it: to move what
+        // has just been written takes longer than to write it.
+        let mut routed = Routed::new();
+        match self.route(request, now, &mut routed) {
+            Some(lease) => Ok(routed.selection(lease)),
+            None => Err(routed.error()),
+        }
+    }
+
+    /// A slot for a request; all else that is found out about it is left in `routed`.
+    ///
+    /// Apart, lest it be made a part of `select`, which would then be too large to be inlined.
+    #[inline(never)]
+    fn route(&self, request: &dyn Request, now: Now, routed: &mut Routed) -> Option<Lease<P>> {
         self.warm_up(now);
         self.current.read(|snapshot| {
-            let request = &self.forwarded(request);
-            let mut stores = None;
-            let (named, findings) = self.decide(snapshot, request, now, &mut stores);
-            let lease = if let Some(index) = named {
-                Lease::take(&snapshot.members[index]).ok_or(Refusal::Saturated)
+            let lease = if self.policy.has_rules {
+                self.route_by_rules(snapshot, request, now, routed)
             } else {
-                snapshot.balance(&Choice::new(&snapshot.farm, request, now))
+                self.route_by_cookie(snapshot, request, now, routed)
             };
-            match lease {
-                // A selection is large: each of the two is made where it stays.
-                Ok(lease) if stores.is_none() => Ok(Selection {
-                    lease,
-                    claim: findings.claim(None),
-                }),
-                Ok(lease) => Ok(Selection {
-                    lease,
-                    claim: findings.claim(stores),
-                }),
-                // The server may have left meanwhile, which is no reason to refuse.
-                Err(Refusal::Saturated) if self.has_changed_since(snapshot) => {
-                    self.select(request.original(), now)
-                }
-                Err(refusal) => Err(SelectError::new(refusal, findings.client_cookie)),
+            if lease.is_none() {
+                return self.route_again(snapshot, request, now, routed);
             }
+            lease
         })
+    }
+
+    /// Where nothing but a cookie can name a server: most backends, and most requests.
+    #[inline]
+    fn route_by_cookie(
+        &self,
+        snapshot: &Snapshot<P>,
+        request: &dyn Request,
+        now: Now,
+        routed: &mut Routed,
+    ) -> Option<Lease<P>> {
+        let Some(policy) = &self.policy.cookie else {
+            return snapshot.balance_or(&snapshot.choice(request, now), &mut routed.refusal);
+        };
+        let selecting = Selecting::new(&self.policy, snapshot, request, now, Trust::Normal);
+        let client = selecting.read_cookies(policy, ClientState::new());
+        let reason = client.server().map(|_| Reason::Cookie);
+        routed.findings = Findings {
+            method: policy.method_of(request),
+            ..Findings::of(reason, Trust::Normal, &client)
+        };
+        if let Some(&index) = client.server() {
+            return Lease::take(&snapshot.members[index]);
+        }
+        let forwarded = &self.forwarded(request);
+        snapshot.balance_or(&snapshot.choice(forwarded, now), &mut routed.refusal)
+    }
+
+    /// The same as [`route_by_cookie`](Self::route_by_cookie), whatever there is beside the
+    /// cookie.
+    #[inline(never)]
+    fn route_by_rules(
+        &self,
+        snapshot: &Snapshot<P>,
+        request: &dyn Request,
+        now: Now,
+        routed: &mut Routed,
+    ) -> Option<Lease<P>> {
+        let forwarded = &self.forwarded(request);
+        let named;
+        (named, routed.findings) = self.decide(snapshot, forwarded, now, &mut routed.stores);
+        if let Some(index) = named {
+            return Lease::take(&snapshot.members[index]);
+        }
+        snapshot.balance_or(&snapshot.choice(forwarded, now), &mut routed.refusal)
+    }
+
+    /// What becomes of a request that has got no slot.
+    #[cold]
+    fn route_again(
+        &self,
+        snapshot: &Snapshot<P>,
+        request: &dyn Request,
+        now: Now,
+        routed: &mut Routed,
+    ) -> Option<Lease<P>> {
+        // The server may have left meanwhile, which is no reason to refuse.
+        if routed.refusal == Refusal::Saturated && self.has_changed_since(snapshot) {
+            *routed = Routed::new();
+            return self.route(request, now, routed);
+        }
+        None
     }
 
     /// Whether there is a newer snapshot than this by now.
@@ -84,15 +146,43 @@ impl<P: Send + Sync + 'static> Backend<P> {
         stores: &mut Option<Stores>,
     ) -> (Option<usize>, Findings) {
         let request = forwarded.original();
-        Selecting {
-            policy: &self.policy,
-            snapshot,
-            request,
-            forwarded,
-            now,
-            trust: rules::trust(&self.policy.trust_rules, request),
+        let trust = rules::trust(&self.policy.trust_rules, request);
+        Selecting::new(&self.policy, snapshot, request, now, trust).run(forwarded, stores)
+    }
+}
+
+/// What is found out about a request beside its server.
+struct Routed {
+    findings: Findings,
+    /// Keys to be stored: large, and nearly never there.
+    stores: Option<Stores>,
+    /// Why there is no server.
+    refusal: Refusal,
+}
+
+impl Routed {
+    #[inline]
+    fn new() -> Self {
+        Self {
+            findings: Findings::of(None, Trust::Normal, &ClientState::<usize>::new()),
+            stores: None,
+            refusal: Refusal::Saturated,
         }
-        .run(stores)
+    }
+
+    #[inline]
+    fn selection<P>(self, lease: Lease<P>) -> Selection<P> {
+        let claim = if self.stores.is_none() {
+            self.findings.claim(None)
+        } else {
+            self.findings.claim(self.stores)
+        };
+        Selection { lease, claim }
+    }
+
+    #[inline]
+    fn error(self) -> SelectError {
+        SelectError::new(self.refusal, self.findings.client_cookie)
     }
 }
 
@@ -101,30 +191,56 @@ struct Selecting<'a, P> {
     policy: &'a Policy,
     snapshot: &'a Snapshot<P>,
     request: &'a dyn Request,
-    /// What everything behind the client's cookie looks at.
-    forwarded: &'a Forwarded<'a>,
     now: Now,
     trust: Trust,
 }
 
-impl<P> Selecting<'_, P> {
+impl<'a, P> Selecting<'a, P> {
     #[inline]
-    fn run(self, stores: &mut Option<Stores>) -> (Option<usize>, Findings) {
+    fn new(
+        policy: &'a Policy,
+        snapshot: &'a Snapshot<P>,
+        request: &'a dyn Request,
+        now: Now,
+        trust: Trust,
+    ) -> Self {
+        Self {
+            policy,
+            snapshot,
+            request,
+            now,
+            trust,
+        }
+    }
+
+    /// What everything behind the client's cookie looks at is `forwarded`.
+    fn run(
+        self,
+        forwarded: &Forwarded<'_>,
+        stores: &mut Option<Stores>,
+    ) -> (Option<usize>, Findings) {
         let ruled = self.use_server();
-        let cookie = self.read_cookies(ruled.is_some());
-        let found = self.stick(stores);
+        let mut cookie = if ruled.is_some() || self.trust == Trust::Ignored {
+            ClientState::decided()
+        } else {
+            ClientState::new()
+        };
+        let mut method = KnownMethod::Other;
+        if let Some(policy) = &self.policy.cookie {
+            cookie = self.read_cookies(policy, cookie);
+            method = policy.method_of(self.request);
+        }
+        let found = self.stick(forwarded, stores);
         let named = ruled
             .map(|index| (index, Reason::UseServer))
             .or_else(|| cookie.server().map(|&index| (index, Reason::Cookie)))
             .or_else(|| self.rdp_cookie().map(|index| (index, Reason::RdpCookie)))
             .or_else(|| found.map(|index| (index, Reason::StickTable)))
-            .or_else(|| self.look_up().map(|index| (index, Reason::Lookup)));
+            .or_else(|| self.look_up(forwarded).map(|index| (index, Reason::Lookup)));
+        let reason = named.map(|(_, reason)| reason);
         let findings = Findings {
-            reason: named.map_or(Reason::Balance, |(_, reason)| reason),
-            trust: self.trust,
-            client_cookie: cookie.cookie(),
-            dates: cookie.dates(),
-            method: KnownMethod::of(self.request),
+            method,
+            ..Findings::of(reason, self.trust, &cookie)
         };
         (named.map(|(index, _)| index), findings)
     }
@@ -163,15 +279,14 @@ impl<P> Selecting<'_, P> {
     }
 
     /// The server that stick rules find; the keys they want stored come into `stores`.
-    #[inline]
-    fn stick(&self, stores: &mut Option<Stores>) -> Option<usize> {
+    fn stick(&self, forwarded: &Forwarded<'_>, stores: &mut Option<Stores>) -> Option<usize> {
         if self.policy.stick.is_empty() {
             return None;
         }
         let sticking = Sticking {
             policy: &self.policy.stick,
             snapshot: self.snapshot,
-            request: self.forwarded,
+            request: forwarded,
             now: self.now,
         };
         let stores = stores.insert(Stores::default());
@@ -179,23 +294,20 @@ impl<P> Selecting<'_, P> {
     }
 
     /// The server of the first lookup that knows one which may serve.
-    fn look_up(&self) -> Option<usize> {
+    fn look_up(&self, forwarded: &Forwarded<'_>) -> Option<usize> {
         self.policy.lookups.iter().find_map(|lookup| {
-            let index = self.snapshot.position(lookup.find(self.forwarded)?)?;
+            let index = self.snapshot.position(lookup.find(forwarded)?)?;
             self.may_serve(index).then_some(index)
         })
     }
 
     /// Reads every persistence cookie, in order, which also settles the client's state.
-    fn read_cookies(&self, decided: bool) -> ClientState<usize> {
-        let mut client = if decided || self.trust == Trust::Ignored {
-            ClientState::decided()
-        } else {
-            ClientState::new()
-        };
-        let Some(policy) = &self.policy.cookie else {
-            return client;
-        };
+    #[inline]
+    fn read_cookies(
+        &self,
+        policy: &CookiePolicy,
+        mut client: ClientState<usize>,
+    ) -> ClientState<usize> {
         let now = Stamp::from_unix(self.now.wall_seconds());
         self.request.visit_headers("cookie", &mut |header| {
             for value in policy.prepared_name().values(header) {
@@ -207,18 +319,15 @@ impl<P> Selecting<'_, P> {
     }
 
     /// The first server with this identifier that may serve.
+    #[inline]
     fn find(&self, identifier: &[u8]) -> Match<usize> {
-        let mut found = Match::Unknown;
-        for index in self.snapshot.cookies.find(identifier) {
-            if self.is_up(index) {
-                return Match::Usable(index);
-            }
-            if self.insists() {
-                return Match::Forced(index);
-            }
-            found = Match::Stopped;
+        match self.snapshot.cookies.find(identifier) {
+            None => Match::Unknown,
+            Some(Holders { first, up }) if up == Some(first) => Match::Usable(first),
+            Some(Holders { first, .. }) if self.insists() => Match::Forced(first),
+            Some(Holders { up: Some(up), .. }) => Match::Usable(up),
+            Some(_) => Match::Stopped,
         }
-        found
     }
 
     fn may_serve(&self, index: usize) -> bool {
@@ -247,7 +356,19 @@ pub(super) enum Chosen<P> {
 }
 
 impl<P> Snapshot<P> {
+    /// The same as [`balance`](Self::balance), which says why it did not succeed.
+    #[inline]
+    fn balance_or(&self, choice: &Choice<'_>, refusal: &mut Refusal) -> Option<Lease<P>> {
+        self.balance(choice).map_err(|why| *refusal = why).ok()
+    }
+
+    #[inline]
+    fn choice<'a>(&'a self, request: &'a dyn Request, now: Now) -> Choice<'a> {
+        Choice::new(&self.farm, request, now)
+    }
+
     /// Lets the selector choose and takes a slot on its choice.
+    #[inline]
     pub(super) fn balance(&self, choice: &Choice<'_>) -> Result<Lease<P>, Refusal> {
         match self.choose(choice)? {
             Chosen::Taken(lease) => Ok(lease),
@@ -255,6 +376,7 @@ impl<P> Snapshot<P> {
         }
     }
 
+    #[inline]
     pub(super) fn choose(&self, choice: &Choice<'_>) -> Result<Chosen<P>, Refusal> {
         if self.farm.serving().count == 0 {
             return Err(Refusal::NoServer);
@@ -281,6 +403,7 @@ impl<P> Snapshot<P> {
     }
 
     /// The server that the selector named, if it exists and takes new sessions.
+    #[inline]
     fn member(&self, picked: usize) -> Result<&Arc<ServerHandle<P>>, Refusal> {
         match self.farm.servers().get(picked) {
             Some(server) if server.is_usable() => Ok(&self.members[picked]),

@@ -1,8 +1,6 @@
 //! What a backend publishes: its servers, their states, and all that is derived.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use super::stick::StickServers;
@@ -10,79 +8,101 @@ use crate::handle::ServerHandle;
 use crate::queue::{Called, Line, Seated};
 use crate::selector::Selector;
 use crate::server::{Farm, FarmServer, ServerId};
+use crate::short::Words;
 
 /// From a cookie identifier to the servers that have it, in order of configuration.
 #[derive(Debug)]
 pub(crate) struct CookieIndex {
-    /// First server of each identifier.
-    first: HashMap<Box<[u8]>, usize, BuildHasherDefault<Folded>>,
-    /// For each server the next one with the same identifier.
-    next: Box<[Option<usize>]>,
+    /// A hash table at most half full, whose collisions go to the next slot. Identifiers
+    /// are the operator's, so nobody can make them collide.
+    slots: Box<[Option<Identifier>]>,
+}
+
+#[derive(Debug)]
+struct Identifier {
+    words: Words,
+    bytes: Box<[u8]>,
+    servers: Holders,
+}
+
+/// The servers that have an identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Holders {
+    /// The first of them.
+    pub(crate) first: usize,
+    /// The first that persistence may name.
+    pub(crate) up: Option<usize>,
 }
 
 impl CookieIndex {
-    pub(crate) fn new<P>(members: &[Arc<ServerHandle<P>>]) -> Self {
-        let mut first: HashMap<Box<[u8]>, usize, _> = HashMap::default();
-        let mut next = vec![None; members.len()];
-        for (index, member) in members.iter().enumerate().rev() {
-            if let Some(cookie) = &member.cookie {
-                next[index] = first.insert(cookie.clone(), index);
-            }
-        }
-        Self {
-            first,
-            next: next.into(),
-        }
-    }
-
-    /// Positions of the servers whose identifier is exactly `cookie`.
-    pub(crate) fn find(&self, cookie: &[u8]) -> impl Iterator<Item = usize> + '_ {
-        let first = self.first.get(cookie).copied();
-        std::iter::successors(first, |&index| self.next[index])
-    }
-}
-
-/// A quick hash of identifiers, which are short. They are the operator's, so nobody can
-/// make them collide.
-#[derive(Default)]
-struct Folded(u64);
-
-impl Folded {
-    fn fold(&mut self, word: u64) {
-        let wide = u128::from(self.0 ^ word) * 0x9e37_79b9_7f4a_7c15;
-        self.0 = (wide >> 64) as u64 ^ wide as u64;
-    }
-}
-
-impl Hasher for Folded {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while let Some((word, behind)) = rest.split_first_chunk() {
-            self.fold(u64::from_le_bytes(*word));
-            rest = behind;
-        }
-        // Two halves that overlap, or three bytes that may be the same.
-        let word = match (rest.first_chunk(), rest.last_chunk()) {
-            (Some(first), Some(last)) => {
-                u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
-            }
-            _ if rest.is_empty() => return,
-            _ => [0, rest.len() / 2, rest.len() - 1]
-                .iter()
-                .fold(0, |word, &at| word << 8 | u64::from(rest[at])),
+    /// The identifiers of members, at the same positions as in `farm`.
+    pub(crate) fn new<P>(members: &[Arc<ServerHandle<P>>], farm: &Farm) -> Self {
+        let slots = (2 * members.len()).next_power_of_two();
+        let mut index = Self {
+            slots: (0..slots).map(|_| None).collect(),
         };
-        self.fold(word);
+        for (position, (member, server)) in members.iter().zip(farm.servers()).enumerate() {
+            if let Some(cookie) = &member.cookie {
+                index.insert(cookie, position, server.status().accepts_persisted());
+            }
+        }
+        index
+    }
+
+    /// Notes a server, which stands behind all that were noted before.
+    fn insert(&mut self, cookie: &[u8], position: usize, is_up: bool) {
+        let words = Words::of(cookie);
+        let mut slot = self.slot_of(words, cookie);
+        let up = is_up.then_some(position);
+        while let Some(known) = &mut self.slots[slot] {
+            if known.is(words, cookie) {
+                known.servers.up = known.servers.up.or(up);
+                return;
+            }
+            slot = self.behind(slot);
+        }
+        self.slots[slot] = Some(Identifier {
+            words,
+            bytes: cookie.into(),
+            servers: Holders {
+                first: position,
+                up,
+            },
+        });
+    }
+
+    /// The servers whose identifier is exactly `cookie`.
+    #[inline]
+    pub(crate) fn find(&self, cookie: &[u8]) -> Option<Holders> {
+        let words = Words::of(cookie);
+        let mut slot = self.slot_of(words, cookie);
+        // At least half of the slots are free, so it ends.
+        while let Some(known) = self.slots.get(slot)?.as_ref() {
+            if known.is(words, cookie) {
+                return Some(known.servers);
+            }
+            slot = self.behind(slot);
+        }
+        None
     }
 
     #[inline]
-    fn write_usize(&mut self, length: usize) {
-        // Spread, lest it be taken for a byte that is another.
-        self.0 ^= (length as u64).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    fn slot_of(&self, words: Words, cookie: &[u8]) -> usize {
+        words.hash(cookie.len()) as usize & (self.slots.len() - 1)
     }
 
-    fn finish(&self) -> u64 {
-        self.0
+    #[inline]
+    fn behind(&self, slot: usize) -> usize {
+        (slot + 1) & (self.slots.len() - 1)
+    }
+}
+
+impl Identifier {
+    #[inline]
+    fn is(&self, words: Words, cookie: &[u8]) -> bool {
+        self.words == words
+            && self.bytes.len() == cookie.len()
+            && (cookie.len() <= Words::WHOLE || *self.bytes == *cookie)
     }
 }
 
@@ -179,14 +199,12 @@ impl fmt::Debug for DynamicCookies {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
     use crate::{Backend, Server};
 
     /// Identifiers that differ in their length, or in one byte wherever it is.
     #[test]
-    fn similar_identifiers_lead_to_their_servers_and_spread() {
+    fn similar_identifiers_lead_to_their_servers() {
         let lengths = (1..40).map(|length| vec![b'a'; length]);
         let places = (0..20).map(|place| {
             let mut identifier = vec![b'a'; 20];
@@ -203,19 +221,12 @@ mod tests {
             .unwrap();
         backend.current.read(|snapshot| {
             for (index, identifier) in identifiers.iter().enumerate() {
-                let found: Vec<_> = snapshot.cookies.find(identifier).collect();
-                assert_eq!(found, [index]);
+                let (first, up) = (index, Some(index));
+                let found = snapshot.cookies.find(identifier);
+                assert_eq!(found, Some(Holders { first, up }));
             }
-            assert_eq!(snapshot.cookies.find(b"").count(), 0);
+            assert_eq!(snapshot.cookies.find(b""), None);
         });
-        let hash = |identifier: &Vec<u8>| {
-            let mut hasher = Folded::default();
-            hasher.write_usize(identifier.len());
-            hasher.write(identifier);
-            hasher.finish()
-        };
-        let hashes: HashSet<u64> = identifiers.iter().map(hash).collect();
-        assert_eq!(hashes.len(), identifiers.len());
     }
 
     #[test]

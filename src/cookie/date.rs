@@ -3,7 +3,7 @@
 //! Layout: `ID`, `ID|LAST` or `ID|LAST|FIRST`. A date is five characters of the
 //! base64 alphabet, the most significant first: UNIX time in units of four seconds.
 
-use super::items::find_bar;
+use crate::short::find;
 
 /// A moment as a cookie tells it: UNIX seconds in a signed 32-bit integer that wraps.
 ///
@@ -119,14 +119,14 @@ impl Dates {
     /// ```
     #[inline]
     pub fn split<'v>(&mut self, value: &'v [u8]) -> &'v [u8] {
-        let Some(bar) = find_bar(value) else {
+        let Some(bar) = find(b'|', value) else {
             return value;
         };
         let (id, behind) = (&value[..bar], &value[bar + 1..]);
         if let Some(last) = Stamp::from_text(behind) {
             self.last = last;
         }
-        if let Some(second) = find_bar(behind)
+        if let Some(second) = find(b'|', behind)
             && let Some(first) = Stamp::from_text(&behind[second + 1..])
         {
             self.first = first;

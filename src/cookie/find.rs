@@ -2,12 +2,15 @@
 //!
 //! # How it works
 //!
+//! The cookie is often the first one, so that is looked at before anything else.
+//!
 //! A vector search finds the name's bytes; what stands around each candidate (a
 //! delimiter before, an `=` behind) tells whether it can be the cookie at all. The
 //! only thing that could still deceive is a delimiter inside a quoted value. So the
 //! bytes passed over are searched for a double quote, and if there is one, the exact
 //! but slower [splitter](super::items) decides from the last known start of an item.
-//! Either way each byte is looked at a bounded number of times.
+//! In a field that is not long both searches are [one](super::sight), for the name's
+//! first and last byte. Either way each byte is looked at a bounded number of times.
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -15,6 +18,8 @@ use std::iter::FusedIterator;
 use memchr::{memchr, memmem};
 
 use super::items::{Items, is_blank, skip_blanks, trim, trim_end, value_end};
+use super::sight::Outline;
+use crate::short::Words;
 
 /// The value of the first cookie called `name` in the value of a `Cookie` field.
 ///
@@ -43,13 +48,16 @@ pub fn value<'h>(header: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
     items.find(|item| item.is_cookie(name))?.value()
 }
 
-/// Length from which preparing a search pays for a single field.
+/// Length from which preparing a search pays for a single field, and beginning one that
+/// was prepared.
 const LONG: usize = 512;
 
 /// The name of a cookie, prepared for searching many `Cookie` fields.
 #[derive(Clone)]
 pub struct Name<'n> {
     finder: memmem::Finder<'n>,
+    words: Words,
+    outline: Outline,
     searchable: bool,
 }
 
@@ -59,6 +67,8 @@ impl<'n> Name<'n> {
     pub fn new(name: &'n [u8]) -> Self {
         Self {
             finder: memmem::Finder::new(name),
+            words: Words::of(name),
+            outline: Outline::of(name),
             searchable: is_searchable(name),
         }
     }
@@ -67,6 +77,8 @@ impl<'n> Name<'n> {
     pub fn into_owned(self) -> Name<'static> {
         Name {
             finder: self.finder.into_owned(),
+            words: self.words,
+            outline: self.outline,
             searchable: self.searchable,
         }
     }
@@ -92,6 +104,20 @@ impl<'n> Name<'n> {
             name: self,
             header: trim(header),
             next: Some(0),
+        }
+    }
+
+    /// The `=` of the cookie of this name, should it begin here.
+    #[inline]
+    fn equals(&self, header: &[u8], start: usize) -> Option<usize> {
+        let name = self.as_bytes();
+        let end = start + name.len();
+        let found = header.get(start..end)?;
+        let same = Words::of(found) == self.words && (found.len() <= Words::WHOLE || found == name);
+        if same {
+            equals_behind(header, end)
+        } else {
+            None
         }
     }
 }
@@ -125,23 +151,49 @@ impl<'h> Iterator for Values<'_, 'h> {
     #[inline]
     fn next(&mut self) -> Option<&'h [u8]> {
         let item = self.next?;
-        if !self.name.searchable {
-            return self.split_from(item);
-        }
-        // The cookie is often the first one, and the vector search takes a moment to
-        // begin.
-        let start = skip_blanks(self.header, item);
-        if let Some(equals) = equals_of(self.header, start, self.name.as_bytes()) {
+        if self.name.searchable
+            && let Some(equals) = self.name.equals(self.header, item)
+        {
             return Some(self.take(equals));
         }
-        self.search(item)
+        self.behind(item)
     }
 }
 
 impl FusedIterator for Values<'_, '_> {}
 
 impl<'h> Values<'_, 'h> {
+    /// The next value, when there is none just where the item begins.
+    fn behind(&mut self, item: usize) -> Option<&'h [u8]> {
+        if !self.name.searchable {
+            return self.split_from(item);
+        }
+        if self.header.len() - item < LONG {
+            return self.look_around(item);
+        }
+        self.search(item)
+    }
+
+    /// The same as [`search`](Self::search), in one pass.
     #[inline]
+    fn look_around(&mut self, item: usize) -> Option<&'h [u8]> {
+        self.next = None;
+        let mut from = item;
+        while let Some(start) = self.name.outline.first_sight(self.header, from) {
+            if self.header[start] == b'"' {
+                return self.search(item);
+            }
+            if self.begins_item(start)
+                && let Some(equals) = self.name.equals(self.header, start)
+            {
+                return Some(self.take(equals));
+            }
+            from = start + 1;
+        }
+        None
+    }
+
+    #[inline(never)]
     fn search(&mut self, item: usize) -> Option<&'h [u8]> {
         self.next = None;
         let (start, equals) = self.candidate(item)?;

@@ -35,6 +35,7 @@ mod items;
 mod policy;
 mod problem;
 mod set_cookie;
+mod sight;
 mod state;
 
 pub use builder::{CookieBuilder, mode};

@@ -206,7 +206,11 @@ impl<S> ClientState<S> {
     }
 
     /// Whether the dates seen so far let the cookie count; forgets those that do not.
+    #[inline]
     fn check_dates(&mut self, policy: &CookiePolicy, now: Stamp) -> bool {
+        if self.dates == Dates::NONE {
+            return true;
+        }
         let too_old =
             |date: Stamp, limit| limit > 0 && date.is_some() && date.is_too_old(now, limit);
         if too_old(self.dates.first, policy.maxlife_seconds()) {

@@ -7,12 +7,13 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr_iter;
 
 use super::hash_key::{domain_label, first_element, fold_address};
 use crate::fetch::{Expression, path, rdp_cookie, url_param};
 use crate::hash::{HashFunction, decimal, full_hash};
 use crate::message::{Request, first_header};
+use crate::short::find;
 
 /// What of a request is hashed to choose its server.
 ///
@@ -186,7 +187,7 @@ impl UriInput {
         let slash = self
             .depth
             .and_then(|depth| memchr_iter(b'/', uri).nth(depth.get()));
-        let query = if self.whole { None } else { memchr(b'?', uri) };
+        let query = if self.whole { None } else { find(b'?', uri) };
         let end = slash.unwrap_or(uri.len()).min(query.unwrap_or(uri.len()));
         &uri[..end]
     }

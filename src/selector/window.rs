@@ -11,12 +11,12 @@
 //! `current` until its next position; `later` when that lies in the next window. With
 //! `fresh` and `current` empty the window is over and `later` becomes `fresh`.
 //!
-//! A turn takes one entry from a binary heap and puts one in: O(log n), nothing is
-//! allocated. A change of the servers is O(n log n). All numbers wrap at 32 bits, as
-//! HAProxy's do.
+//! A turn takes one entry from a queue and puts one in: O(1) where weights are equal, since
+//! every entry is then put in behind all others, else O(log n). Nothing is allocated. A
+//! change of the servers is O(n log n). All numbers wrap at 32 bits, as HAProxy's do.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use crate::ServerId;
 
@@ -65,6 +65,10 @@ struct Member {
     slot: u32,
     last: u32,
     frac: u32,
+    /// Positions from turn to turn, and what the division leaves over: all weights by its
+    /// own, so that no turn has to divide.
+    step: u32,
+    rest: u32,
 }
 
 /// The queue a member waited in before a change.
@@ -99,6 +103,7 @@ impl Window {
             }
         }
         window.turn();
+        window.divide();
         window
     }
 
@@ -118,7 +123,15 @@ impl Window {
         for ((index, &(_, weight)), home) in servers.iter().enumerate().zip(homes) {
             window.set_weight(index, weight, home, rule);
         }
+        window.divide();
         window
+    }
+
+    fn divide(&mut self) {
+        for member in &mut self.members {
+            member.step = self.total.checked_div(member.weight).unwrap_or_default();
+            member.rest = self.total.checked_rem(member.weight).unwrap_or_default();
+        }
     }
 
     /// Takes the next member whose turn it is and who is not `saturated`; `avoid`
@@ -205,8 +218,8 @@ impl Window {
             member.slot = self.cursor;
         }
         member.last = member.slot;
-        member.slot = member.slot.wrapping_add(self.total / member.weight);
-        member.frac = member.frac.wrapping_add(self.total % member.weight);
+        member.slot = member.slot.wrapping_add(member.step);
+        member.frac = member.frac.wrapping_add(member.rest);
         if member.frac >= member.weight {
             member.frac -= member.weight;
             member.slot = member.slot.wrapping_add(1);
@@ -369,6 +382,8 @@ fn member(id: ServerId, weight: u32) -> Member {
         slot: 0,
         last: 0,
         frac: 0,
+        step: 0,
+        rest: 0,
     }
 }
 
@@ -380,6 +395,9 @@ fn by_weight(weight: u32) -> u32 {
 /// Positions by ascending key, equal keys in the order they were inserted.
 #[derive(Clone, Debug)]
 struct Queue {
+    /// Those that came behind all others in here, in order.
+    run: VecDeque<Entry>,
+    /// Those that did not.
     heap: BinaryHeap<Reverse<Entry>>,
     inserted: u64,
 }
@@ -406,47 +424,92 @@ impl Entry {
 impl Queue {
     fn with_room(members: usize) -> Self {
         Self {
+            run: VecDeque::with_capacity(members),
             heap: BinaryHeap::with_capacity(members),
             inserted: 0,
         }
     }
 
     fn insert(&mut self, key: u32, index: usize) {
-        self.heap
-            .push(Reverse(Entry::new(key, self.inserted, index)));
+        let entry = self.entry(key, index);
+        if self.is_behind_run(entry) {
+            self.run.push_back(entry);
+        } else {
+            self.heap.push(Reverse(entry));
+        }
+    }
+
+    fn entry(&mut self, key: u32, index: usize) -> Entry {
+        let entry = Entry::new(key, self.inserted, index);
         self.inserted += 1;
+        entry
+    }
+
+    fn is_behind_run(&self, entry: Entry) -> bool {
+        self.run.back().is_none_or(|last| *last < entry)
+    }
+
+    /// Whether the first of all is in the run.
+    fn run_is_first(&self) -> bool {
+        match (self.run.front(), self.heap.peek()) {
+            (Some(front), Some(Reverse(top))) => front < top,
+            (front, _) => front.is_some(),
+        }
     }
 
     fn first(&self) -> Option<usize> {
-        self.heap.peek().map(|Reverse(entry)| entry.index())
+        let first = if self.run_is_first() {
+            self.run.front().copied()
+        } else {
+            self.heap.peek().map(|Reverse(entry)| *entry)
+        };
+        first.map(Entry::index)
     }
 
     fn take_first(&mut self) -> Option<usize> {
-        self.heap.pop().map(|Reverse(entry)| entry.index())
+        let first = if self.run_is_first() {
+            self.run.pop_front()
+        } else {
+            self.heap.pop().map(|Reverse(entry)| entry)
+        };
+        first.map(Entry::index)
     }
 
     /// Takes the first out and puts a member in.
     fn replace_first(&mut self, key: u32, index: usize) {
-        if let Some(mut first) = self.heap.peek_mut() {
-            *first = Reverse(Entry::new(key, self.inserted, index));
-            self.inserted += 1;
+        let entry = self.entry(key, index);
+        let (from_run, to_run) = (self.run_is_first(), self.is_behind_run(entry));
+        if !from_run
+            && !to_run
+            && let Some(mut first) = self.heap.peek_mut()
+        {
+            *first = Reverse(entry);
+            return;
+        }
+        self.take_first();
+        if to_run {
+            self.run.push_back(entry);
+        } else {
+            self.heap.push(Reverse(entry));
         }
     }
 
     /// The positions in it, in no order.
     fn members(&self) -> impl Iterator<Item = usize> + '_ {
-        self.heap.iter().map(|Reverse(entry)| entry.index())
+        let heap = self.heap.iter().map(|Reverse(entry)| entry.index());
+        self.run.iter().map(|entry| entry.index()).chain(heap)
     }
 
     /// The same queue for positions that have moved or gone.
     fn moved(&self, room: usize, place: impl Fn(usize) -> Option<usize>) -> Self {
-        let mut heap = BinaryHeap::with_capacity(room);
-        heap.extend(self.heap.iter().filter_map(|&Reverse(entry)| {
-            place(entry.index()).map(|index| Reverse(entry.at(index)))
-        }));
-        Self {
-            heap,
+        let place = |entry: Entry| place(entry.index()).map(|index| entry.at(index));
+        let mut moved = Self {
             inserted: self.inserted,
-        }
+            ..Self::with_room(room)
+        };
+        moved.run.extend(self.run.iter().copied().filter_map(place));
+        let heap = self.heap.iter().filter_map(|&Reverse(entry)| place(entry));
+        moved.heap.extend(heap.map(Reverse));
+        moved
     }
 }
