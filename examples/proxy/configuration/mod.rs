@@ -7,6 +7,7 @@ pub(crate) mod replies;
 pub(crate) mod rule_words;
 pub(crate) mod rules;
 pub(crate) mod setup;
+pub(crate) mod states;
 pub(crate) mod told;
 pub(crate) mod words;
 
@@ -67,7 +68,8 @@ pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
         .collect();
     let logs = logs(&configuration, built, &mut errors);
     let routing = tell(routing, &errors, files.voice)?;
-    let warnings = told::warnings(&configuration);
+    let mut warnings = told::warnings(&configuration);
+    warnings.extend(states::load(&configuration, &routing));
     for fault in &warnings {
         files.voice.warning(fault);
     }
