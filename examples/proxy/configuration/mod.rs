@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use stickroute::haproxy::{
-    Bind, Configuration, ConfigurationError, ConfigurationReader, Finding, Location, Proxy,
+    Bind, Configuration, ConfigurationError, ConfigurationReader, Family, Finding, Location, Proxy,
     Routing, Severity, Timeout,
 };
 use tokio::sync::Semaphore;
@@ -139,6 +139,7 @@ fn sections(configuration: &Configuration) -> impl Iterator<Item = &Proxy> {
 
 fn read(files: &Files) -> Result<Configuration, Refused> {
     let mut reader = ConfigurationReader::new().environment(|name| std::env::var(name).ok());
+    reader = reader.max_connections(files.maxconn);
     if let Some(name) = &files.local_peer {
         reader = reader.local_peer(name);
     }
@@ -280,6 +281,7 @@ fn back(
             queue: proxy.timeout(Timeout::Queue).or(connect),
         },
         log,
+        families: families(proxy),
         has_cookie: proxy.backend.cookie.is_some(),
         keeps_alive: !closes_servers(proxy),
         reuse: match reuse.and_then(|word| word.as_str()) {
@@ -289,4 +291,12 @@ fn back(
             _ => Reuse::Safe,
         },
     }
+}
+
+fn families(proxy: &Proxy) -> BTreeMap<String, Family> {
+    let servers = proxy.backend.servers.iter();
+    let servers = servers.map(|line| (line.name.to_string(), line.address.value.family));
+    servers
+        .filter(|(_, family)| *family != Family::Any)
+        .collect()
 }

@@ -488,8 +488,9 @@ impl Way<'_> {
         backend: &Backend<Pool>,
     ) -> Result<Connection, Answer> {
         loop {
-            let address = self.selection()?.server().address().clone();
-            match pool::open(&address, back.timeouts.connect).await {
+            let server = self.selection()?.server();
+            let (address, family) = (server.address().clone(), back.family(server.name()));
+            match pool::open(&address, family, back.timeouts.connect).await {
                 Ok(connection) => return Ok(connection),
                 Err(failure) => {
                     let pause = self.redispatch(back, backend, failure).await?;

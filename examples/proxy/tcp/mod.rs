@@ -148,8 +148,9 @@ impl Session {
             Err(refused) => return Err(self.exchange.refuse(refused)),
         };
         loop {
-            let address = selection.server().address().clone();
-            let failure = match pool::connect(&address, back.timeouts.connect).await {
+            let server = selection.server();
+            let (address, family) = (server.address().clone(), back.family(server.name()));
+            let failure = match pool::connect(&address, family, back.timeouts.connect).await {
                 Ok((server, ends)) => {
                     self.exchange.story.connected(ends);
                     self.exchange.outcome = Outcome::Selected(selection);
