@@ -5,6 +5,7 @@ use std::fmt;
 use crate::cookie::{ClientCookie, CookieProblem};
 use crate::fetch::Origin;
 use crate::key::KeyType;
+use crate::ring::RingError;
 use crate::sample::SampleType;
 use crate::selection::given_up;
 use crate::server::{AddressError, ServerId, Weight};
@@ -450,14 +451,17 @@ pub enum SelectorError {
 impl fmt::Display for SelectorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooManyPoints {
+            // One wording, wherever a limit is hit.
+            &Self::TooManyPoints {
                 points,
                 limit,
                 bytes,
-            } => write!(
-                f,
-                "the ring would have {points} points in {bytes} bytes of memory; {limit} points are allowed"
-            ),
+            } => RingError::TooManyPoints {
+                points,
+                limit,
+                bytes,
+            }
+            .fmt(f),
             Self::TooManySlots {
                 slots,
                 limit,
@@ -476,3 +480,18 @@ impl fmt::Display for SelectorError {
 }
 
 impl std::error::Error for SelectorError {}
+
+impl From<RingError> for SelectorError {
+    fn from(error: RingError) -> Self {
+        let RingError::TooManyPoints {
+            points,
+            limit,
+            bytes,
+        } = error;
+        Self::TooManyPoints {
+            points,
+            limit,
+            bytes,
+        }
+    }
+}

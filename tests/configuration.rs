@@ -620,6 +620,36 @@ fn fullconn_is_a_tenth_of_what_the_frontends_let_in_unless_it_is_given() {
     );
 }
 
+// Observed on HAProxy 2.6.12: `-n` and what `fullconn` is by default.
+#[test]
+fn a_limit_of_the_caller_takes_the_place_of_that_in_the_text() {
+    let text = |fe: &str| {
+        format!(
+            "global\n maxconn 3000\nfrontend fe\n default_backend be\n{fe}\n\
+             backend be\n server s1 10.0.0.1:80 minconn 1 maxconn 10\n"
+        )
+    };
+    let admitted = |limit: u32, fe: &str| {
+        let reader = ConfigurationReader::new().max_connections(limit);
+        let read = reader.file("f", text(fe)).read().unwrap();
+        let global = read.global.maxconn.as_ref().unwrap().value;
+        let routing = read.build().unwrap();
+        let backend = routing.backend("be").unwrap();
+        let request = SimpleRequest::new("GET", "/");
+        let now = Now::system();
+        let admitted: Vec<_> = (0..3).map(|_| backend.admit(&request, now)).collect();
+        (
+            global,
+            admitted.iter().filter(|it| it.is_ok()).count(),
+            backend.queued() + backend.server("s1").unwrap().queued(),
+        )
+    };
+    assert_eq!(admitted(100, ""), (100, 3, 0));
+    assert_eq!(admitted(110, ""), (110, 3, 2));
+    assert_eq!(admitted(110, " maxconn 100"), (110, 3, 0));
+    assert_eq!(admitted(0, ""), (3000, 3, 2));
+}
+
 /// Reads a text and fails if it takes much longer than a linear pass would.
 fn in_time(text: String) -> Vec<String> {
     let begin = Now::system().mono();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Update;
 use crate::error::UpdateError;
+use crate::health::CheckStatus;
 use crate::server::{AdminState, OperationalState, ServerId, WarmUp, Weight};
 
 /// The state of one server before a restart.
@@ -14,6 +15,9 @@ pub(crate) struct Past {
     pub(crate) reported: OperationalState,
     pub(crate) operational: OperationalState,
     pub(crate) weight: Weight,
+    pub(crate) last_check: CheckStatus,
+    /// The operator did not want any more checks.
+    pub(crate) checks_are_off: bool,
     /// When the state changed last.
     pub(crate) changed: Duration,
 }
@@ -29,9 +33,7 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         let is_starting = past.operational == OperationalState::Starting;
         let slow_start = server.member.spec.slow_start.filter(|_| is_starting);
         server.warm_up = slow_start.map(|it| WarmUp::new(it, Some(past.changed)));
-        server
-            .history
-            .after_restart(past.reported, *status, past.changed);
+        server.history.after_restart(past, *status);
         Ok(())
     }
 }

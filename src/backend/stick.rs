@@ -130,31 +130,61 @@ pub(crate) struct StickServers(Box<[TableServers]>);
 struct TableServers {
     /// The servers as the table knows them, for nearly every entry.
     numbers: HashMap<TableServer, usize, RandomState>,
+    /// The same for all tables, but for what they call a name.
+    known: Arc<KnownServers>,
+}
+
+/// The servers of a backend by name and by id.
+#[derive(Debug)]
+struct KnownServers {
+    naming: ServerNaming,
     names: HashMap<String, usize>,
     ids: HashMap<ServerId, usize>,
 }
 
 impl StickServers {
     pub(super) fn new<P>(policy: &StickPolicy, members: &[Arc<ServerHandle<P>>]) -> Self {
+        let mut all: Vec<Arc<KnownServers>> = Vec::new();
         let tables = policy.tables.iter().enumerate();
-        Self(
-            tables
-                .map(|(place, table)| TableServers::new(place, table.servers_named_by(), members))
-                .collect(),
-        )
+        let tables = tables.map(|(place, table)| {
+            let naming = table.servers_named_by();
+            let mut known = all.iter().filter(|known| known.naming == naming);
+            let known = known.next().cloned().unwrap_or_else(|| {
+                all.push(Arc::new(KnownServers::new(naming, members)));
+                Arc::clone(&all[all.len() - 1])
+            });
+            TableServers::new(place, known, members)
+        });
+        Self(tables.collect())
     }
 
     fn find(&self, table: usize, entry: &Entry<'_>) -> Option<usize> {
         let servers = &self.0[table];
         let known = servers.numbers.get(&entry.server()).copied();
-        known.or_else(|| servers.find(entry.server_id(), entry.server_key()))
+        known.or_else(|| {
+            let known = &servers.known;
+            known.find(entry.server_id(), entry.server_key())
+        })
     }
 }
 
 impl TableServers {
-    fn new<P>(place: usize, naming: ServerNaming, members: &[Arc<ServerHandle<P>>]) -> Self {
+    fn new<P>(place: usize, known: Arc<KnownServers>, members: &[Arc<ServerHandle<P>>]) -> Self {
+        let mut numbers = HashMap::with_hasher(RandomState::with_seeds(5, 6, 7, 8));
+        for member in members {
+            let name = name_of(&member.spec, known.naming);
+            if let Some(index) = known.find(member.spec.id.get(), name.as_deref()) {
+                numbers.insert(member.stick[place], index);
+            }
+        }
+        Self { numbers, known }
+    }
+}
+
+impl KnownServers {
+    fn new<P>(naming: ServerNaming, members: &[Arc<ServerHandle<P>>]) -> Self {
         let mut servers = Self {
-            numbers: HashMap::with_hasher(RandomState::with_seeds(5, 6, 7, 8)),
+            naming,
             names: HashMap::new(),
             ids: HashMap::new(),
         };
@@ -163,12 +193,6 @@ impl TableServers {
             servers.ids.insert(member.spec.id, index);
             if let Some(name) = name_of(&member.spec, naming) {
                 servers.names.insert(name, index);
-            }
-        }
-        for member in members {
-            let name = name_of(&member.spec, naming);
-            if let Some(index) = servers.find(member.spec.id.get(), name.as_deref()) {
-                servers.numbers.insert(member.stick[place], index);
             }
         }
         servers

@@ -29,7 +29,7 @@ pub use command::{
 };
 pub use config::{
     Acl, BackendSettings, Bind, CheckLine, ConditionWords, ConditionalRule, Configuration,
-    ConfigurationError, ConfigurationReader, CookieCapture, Endpoint, ErrorFile, ErrorPage,
+    ConfigurationError, ConfigurationReader, CookieCapture, Endpoint, ErrorFile, ErrorPage, Family,
     Finding, FindingKind, FrontendSettings, Global, HeaderCapture, Host, HttpErrors, HttpReply,
     Located, Location, LogLine, LogSettings, LogStyle, LogTarget, Mode, Peer, Peers, PeersTable,
     PersistLine, Port, Proxy, ProxyKind, ReplyBody, ReplyContent, Rule, Ruleset, ServerLine,

@@ -64,6 +64,25 @@ impl CheckStatus {
         }
     }
 
+    /// The one of a `srv_check_status`; those of checks that are not made here are
+    /// [`Initial`](Self::Initial).
+    #[cfg(feature = "haproxy")]
+    pub(crate) fn of_column(column: u8) -> Self {
+        const ALL: [CheckStatus; 8] = [
+            CheckStatus::Connected,
+            CheckStatus::ConnectTimeout,
+            CheckStatus::ConnectError,
+            CheckStatus::Answered,
+            CheckStatus::Leaving,
+            CheckStatus::AnswerTimeout,
+            CheckStatus::InvalidAnswer,
+            CheckStatus::WrongStatus,
+        ];
+        let mut known = ALL.into_iter();
+        let found = known.find(|status| status.columns().0 == column);
+        found.unwrap_or(Self::Initial)
+    }
+
     /// `srv_check_status` and `srv_check_result` of `show servers state`.
     #[cfg(feature = "haproxy")]
     pub(crate) const fn columns(self) -> (u8, u8) {

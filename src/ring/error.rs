@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::error::SelectorError;
-
 /// A change refused by a ring, which is as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -21,24 +19,16 @@ pub enum RingError {
 
 impl fmt::Display for RingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // One wording, wherever a limit is hit.
-        SelectorError::from(self.clone()).fmt(f)
+        let Self::TooManyPoints {
+            points,
+            limit,
+            bytes,
+        } = self;
+        write!(
+            f,
+            "the ring would have {points} points in {bytes} bytes of memory; {limit} points are allowed"
+        )
     }
 }
 
 impl std::error::Error for RingError {}
-
-impl From<RingError> for SelectorError {
-    fn from(error: RingError) -> Self {
-        let RingError::TooManyPoints {
-            points,
-            limit,
-            bytes,
-        } = error;
-        Self::TooManyPoints {
-            points,
-            limit,
-            bytes,
-        }
-    }
-}

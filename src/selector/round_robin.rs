@@ -1,6 +1,7 @@
 //! HAProxy's `balance roundrobin`: in turn, each as often as its weight says.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
@@ -16,6 +17,11 @@ use crate::server::{Farm, FarmServer, Group, ServerId};
 /// or because it has just failed has had its turn. The order is HAProxy's, server
 /// by server. HAProxy: `balance roundrobin`, its default up to 2.x.
 ///
+/// Turns that are taken while a change is being made count: a server is not served twice
+/// because of it, but for requests that have looked at the farm before the change and pick
+/// after the first that has not, an instant of nanoseconds. (In HAProxy requests wait for
+/// changes.)
+///
 /// One small lock is held for the length of a pick, about 20 ns with ten servers. With a
 /// great many threads on one backend a hash or a random choice scales better.
 #[derive(Debug, Default)]
@@ -28,8 +34,74 @@ pub struct RoundRobin {
 /// Backups wait in an order of their own, whoever serves meanwhile.
 #[derive(Debug)]
 struct Orders {
-    active: Mutex<Window>,
-    backups: Mutex<Window>,
+    active: Mutex<Order>,
+    backups: Mutex<Order>,
+}
+
+/// The order of one kind of server, from one change of the farm to the next.
+#[derive(Debug)]
+struct Order {
+    window: Window,
+    /// How many turns were taken in it.
+    turns: Arc<AtomicU64>,
+    before: Option<Before>,
+}
+
+/// The order that this one is a changed copy of: turns are taken in it until the change is
+/// published, and they are not to be taken once more.
+#[derive(Clone, Debug)]
+struct Before {
+    turns: Arc<AtomicU64>,
+    /// How many they were when it was copied.
+    copied: u64,
+}
+
+/// More turns than anybody takes in that time are not made up for, lest the next request
+/// wait for it.
+const MOST_TURNS: u64 = 10_000;
+
+impl Order {
+    fn new(window: Window, before: Option<Before>) -> Self {
+        Self {
+            window,
+            turns: Arc::default(),
+            before,
+        }
+    }
+
+    fn next(&mut self, avoid: Option<usize>, saturated: impl Fn(usize) -> bool) -> Option<usize> {
+        if self.before.is_some() {
+            self.catch_up();
+        }
+        // Nobody else writes it: this order is locked.
+        self.turns.store(self.turns.load(Relaxed) + 1, Relaxed);
+        self.window.next(avoid, saturated)
+    }
+
+    /// Once the first request is here the change is published, and nobody begins anything in
+    /// the order before.
+    #[cold]
+    fn catch_up(&mut self) {
+        let Some(before) = self.before.take() else {
+            return;
+        };
+        let missed = before.turns.load(Relaxed).wrapping_sub(before.copied);
+        for _ in 0..missed.min(MOST_TURNS) {
+            self.window.next(None, |_| false);
+        }
+    }
+
+    /// A copy, and what is to be known of the rest. It may not have been used at all.
+    fn copy(&self) -> (Window, Before) {
+        let before = match &self.before {
+            Some(before) => before.clone(),
+            None => Before {
+                turns: Arc::clone(&self.turns),
+                copied: self.turns.load(Relaxed),
+            },
+        };
+        (self.window.clone(), before)
+    }
 }
 
 impl RoundRobin {
@@ -50,22 +122,23 @@ impl RoundRobin {
 impl Orders {
     fn start(farm: &Farm) -> Self {
         Self {
-            active: Mutex::new(Window::start(&weights(farm, false))),
-            backups: Mutex::new(Window::start(&weights(farm, true))),
+            active: Mutex::new(Order::new(Window::start(&weights(farm, false)), None)),
+            backups: Mutex::new(Order::new(Window::start(&weights(farm, true)), None)),
         }
     }
 
     fn adapt(&self, farm: &Farm, rule: WeightChangeRule) -> Option<Self> {
         let (active, backups) = (weights(farm, false), weights(farm, true));
         // Copies, so that requests wait for the copying only and not for the rest.
-        let old_active = self.active.lock().clone();
-        let old_backups = self.backups.lock().clone();
+        let (old_active, before_active) = self.active.lock().copy();
+        let (old_backups, before_backups) = self.backups.lock().copy();
         if old_active.suits(&active) && old_backups.suits(&backups) {
             return None;
         }
+        let order = |window: Window, before| Mutex::new(Order::new(window, Some(before)));
         Some(Self {
-            active: Mutex::new(old_active.adapted(&active, rule)),
-            backups: Mutex::new(old_backups.adapted(&backups, rule)),
+            active: order(old_active.adapted(&active, rule), before_active),
+            backups: order(old_backups.adapted(&backups, rule), before_backups),
         })
     }
 }
@@ -153,6 +226,26 @@ mod tests {
         let farm = dynamic(&[(1, false), (2, true)]);
         let selector = RoundRobin::new().adapt(&farm).unwrap().unwrap();
         assert!(selector.adapt(&farm).unwrap().is_none());
+    }
+
+    #[test]
+    fn turns_taken_while_a_change_is_made_are_not_taken_once_more() {
+        let weights = |weight| dynamic(&[(weight, false), (1, false), (1, false)]);
+        let old = RoundRobin::new().adapt(&weights(1)).unwrap().unwrap();
+        assert_eq!(pick(&*old, &weights(1), None), Some(0));
+        // Two changes, the first of which nobody has seen before there was the second.
+        let unseen = old.adapt(&dynamic(&[(1, false), (1, false), (2, false)]));
+        let unseen = unseen.unwrap().unwrap();
+        assert_eq!(pick(&*old, &weights(1), None), Some(1));
+        let new = unseen.adapt(&dynamic(&[(1, false); 3])).unwrap().unwrap();
+        assert_eq!(pick(&*old, &weights(1), None), Some(2));
+        let picks = [(); 4].map(|()| pick(&*new, &weights(1), None).unwrap());
+        assert_eq!(picks, [0, 1, 2, 0]);
+        // Nobody waits for turns without end, and nothing is made up for twice.
+        for _ in 0..3 * MOST_TURNS {
+            pick(&*old, &weights(1), None);
+        }
+        assert_eq!(pick(&*new, &weights(1), None), Some(1));
     }
 
     /// It would take minutes if each server that changes were looked for in the queues.

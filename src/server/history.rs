@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Address, AdminState, OperationalState, Status};
+#[cfg(feature = "haproxy")]
+use crate::backend::Past;
 use crate::health::{CheckResult, CheckStatus, HealthCounter, HealthPolicy};
 
 /// The past of one server, as far as `show servers state` tells it.
@@ -205,14 +207,11 @@ impl History {
 
     /// Notes what is known from before a restart.
     #[cfg(feature = "haproxy")]
-    pub(crate) fn after_restart(
-        &mut self,
-        reported: OperationalState,
-        now: Status,
-        changed: Duration,
-    ) {
-        self.changed = Some(changed);
-        match reported {
+    pub(crate) fn after_restart(&mut self, past: Past, now: Status) {
+        self.changed = Some(past.changed);
+        self.last = past.last_check;
+        self.checks.enabled &= !past.checks_are_off;
+        match past.reported {
             OperationalState::Starting => self.health.warm_up(),
             OperationalState::Stopping => self.health.start(true),
             other => self.health.set(other),

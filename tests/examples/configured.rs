@@ -420,6 +420,23 @@ fn connections_to_servers_are_shared_as_asked() {
 }
 
 #[test]
+fn names_stand_for_addresses_of_their_family() {
+    let address = named("here");
+    let port = address.port();
+    let text = format!(
+        "listen four\n mode tcp\n bind LISTEN\n server s ipv4@localhost:{port}\n\
+         listen six\n mode tcp\n bind OTHER\n retries 0\n server s ipv6@localhost:{port}\n"
+    );
+    let other = free_address();
+    let service = Service::start("families", &text.replace("OTHER", &other.to_string()));
+    let four = TcpStream::connect(service.listen).unwrap();
+    four.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(four), "here");
+    // Nobody listens there, and perhaps the name has no such address.
+    assert_eq!(read_all(TcpStream::connect(other).unwrap()), "");
+}
+
+#[test]
 fn a_client_that_closes_its_half_is_answered() {
     let text = format!("listen web\n bind LISTEN\n server s {}\n", echo());
     let service = Service::start("half", &text);

@@ -47,6 +47,7 @@ mod rules;
 mod scenario;
 mod service;
 mod slow_start;
+mod states;
 mod sticky;
 #[path = "../support/mod.rs"]
 mod support;

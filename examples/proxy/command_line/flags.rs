@@ -16,7 +16,6 @@ pub(crate) struct Flags {
     pub(crate) pid_file: Option<String>,
     /// Where files are looked for.
     pub(crate) folder: Option<String>,
-    pub(crate) maxconn: Option<u32>,
     pub(crate) predecessors: Vec<Predecessor>,
 }
 
@@ -25,6 +24,8 @@ pub(crate) struct Flags {
 pub(crate) struct Files {
     pub(crate) paths: Vec<String>,
     pub(crate) local_peer: Option<String>,
+    /// 0 is what the configuration says.
+    pub(crate) maxconn: u32,
     pub(crate) voice: Voice,
 }
 
@@ -99,7 +100,7 @@ impl Flags {
             "-p" => self.pid_file = Some(rest.text(name)?),
             "-C" => self.folder = Some(rest.text(name)?),
             // 0 is as good as none, in HAProxy, too.
-            "-n" => self.maxconn = Some(rest.read(name, "a number")?).filter(|limit| *limit > 0),
+            "-n" => self.files.maxconn = rest.read(name, "a number")?,
             "-sf" => self.follow(name, Signal::USR1, rest)?,
             "-st" => self.follow(name, Signal::TERM, rest)?,
             _ => return self.place(name),

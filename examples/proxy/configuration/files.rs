@@ -12,6 +12,7 @@ use crate::command_line::flags::Files;
 
 pub(super) fn read(files: &Files) -> Result<Configuration, Refused> {
     let mut reader = ConfigurationReader::new().environment(|name| std::env::var(name).ok());
+    reader = reader.max_connections(files.maxconn);
     if let Some(name) = &files.local_peer {
         reader = reader.local_peer(name);
     }

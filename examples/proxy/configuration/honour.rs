@@ -25,12 +25,6 @@ pub(crate) fn errors(configuration: &Configuration) -> Vec<Fault> {
     for bind in &global.stats_sockets {
         bind_errors(bind, true, &mut faults);
     }
-    if let Some(word) = &global.server_state_file {
-        faults.push(Fault::new(
-            word,
-            "states of servers are not read by this program",
-        ));
-    }
     faults
 }
 
@@ -120,13 +114,6 @@ fn proxy_errors(proxy: &Proxy, faults: &mut Vec<Fault>) {
     if let Some(timeout) = proxy.timeouts.get(&Timeout::Tarpit) {
         let message = "tarpit is not supported by this program";
         faults.push(Fault::at(&timeout.location, "timeout", message));
-    }
-    let state = proxy.backend.load_server_state.as_ref();
-    if let Some(word) = state.filter(|word| word.as_str() != Some("none")) {
-        faults.push(Fault::new(
-            word,
-            "states of servers are not read by this program",
-        ));
     }
 }
 

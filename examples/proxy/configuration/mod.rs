@@ -5,6 +5,8 @@
 //! * `honour.rs`: what keeps this program from running a configuration; `told.rs`: what it
 //!   leaves undone and runs all the same; `fault.rs`: how both are told;
 //! * `rules.rs`: the rules of one section; `rule_words.rs`: those on HTTP messages;
+//! * `replies.rs`: answers that are written out in a configuration;
+//! * `states.rs`: the states of servers from before a restart;
 //! * `words.rs`, `network.rs`: the words of a rule, one after the other.
 
 pub(crate) mod fault;
@@ -14,6 +16,7 @@ pub(crate) mod network;
 pub(crate) mod replies;
 pub(crate) mod rule_words;
 pub(crate) mod rules;
+pub(crate) mod states;
 pub(crate) mod told;
 pub(crate) mod words;
 
@@ -22,7 +25,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use stickroute::haproxy::{
-    Bind, Configuration, ConfigurationError, Finding, Location, Proxy, Routing, Severity, Timeout,
+    Bind, Configuration, ConfigurationError, Family, Finding, Location, Proxy, Routing, Severity,
+    Timeout,
 };
 use tokio::sync::Semaphore;
 
@@ -62,7 +66,7 @@ struct Part<'c> {
 pub(crate) fn load(files: &Files) -> Result<Loaded, Refused> {
     let configuration = files::read(files)?;
     let (routing, parts) = build(&configuration, files.voice)?;
-    let has_warnings = warn(&configuration, files.voice);
+    let has_warnings = warn(&configuration, &routing, files.voice);
     let ledger = Ledger::new(&configuration);
     let backs = parts.iter().filter(|part| part.proxy.kind.is_backend());
     let backs = backs.map(|part| {
@@ -121,9 +125,11 @@ fn build(
     Ok((tell(routing, &errors, voice)?, parts))
 }
 
-/// Whether something about it is odd; what this program leaves undone is told.
-fn warn(configuration: &Configuration, voice: Voice) -> bool {
-    let warnings = told::warnings(configuration);
+/// Puts servers back into the states they had. Whether something is odd; what this program
+/// leaves undone is told.
+fn warn(configuration: &Configuration, routing: &Routing<Pool>, voice: Voice) -> bool {
+    let mut warnings = told::warnings(configuration);
+    warnings.extend(states::load(configuration, routing));
     for fault in &warnings {
         voice.warning(fault);
     }
@@ -213,6 +219,7 @@ fn back(part: &Part<'_>, routing: &Routing<Pool>, ledger: &Ledger) -> Back {
             queue: proxy.timeout(Timeout::Queue).or(connect),
         },
         log: part.log.clone(),
+        families: families(proxy),
         has_cookie: proxy.backend.cookie.is_some(),
         keeps_alive: !closes_servers(proxy),
         reuse: match reuse.and_then(|word| word.as_str()) {
@@ -222,4 +229,12 @@ fn back(part: &Part<'_>, routing: &Routing<Pool>, ledger: &Ledger) -> Back {
             _ => Reuse::Safe,
         },
     }
+}
+
+fn families(proxy: &Proxy) -> BTreeMap<String, Family> {
+    let servers = proxy.backend.servers.iter();
+    let servers = servers.map(|line| (line.name.to_string(), line.address.value.family));
+    servers
+        .filter(|(_, family)| *family != Family::Any)
+        .collect()
 }

@@ -131,8 +131,9 @@ impl Way<'_, '_> {
     /// names next. Nothing of the request has been sent yet.
     async fn connect(&mut self) -> Result<Connection, Answer> {
         loop {
-            let address = self.selection()?.server().address().clone();
-            match pool::open(&address, self.back.timeouts.connect).await {
+            let server = self.selection()?.server();
+            let (address, family) = (server.address().clone(), self.back.family(server.name()));
+            match pool::open(&address, family, self.back.timeouts.connect).await {
                 Ok(connection) => return Ok(connection),
                 Err(failure) => self.redispatch(failure).await?,
             }

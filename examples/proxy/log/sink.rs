@@ -90,7 +90,8 @@ fn of_server(server: &Endpoint) -> io::Result<Way> {
         (Host::Ip(ip), Port::One(port)) => SocketAddr::new(*ip, port),
         (Host::Name(name), Port::One(port)) => {
             let mut found = (name.as_str(), port).to_socket_addrs()?;
-            found.next().ok_or(io::ErrorKind::NotFound)?
+            let found = found.find(|found| server.family.has(found.ip()));
+            found.ok_or(io::ErrorKind::NotFound)?
         }
         (Host::Unix(path), _) => {
             let socket = UnixDatagram::unbound()?;

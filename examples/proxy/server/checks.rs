@@ -76,7 +76,8 @@ impl Watch {
         let limit = self.check.connect_within(server.health().policy());
         let deadline = Instant::now() + limit;
         let address = server.check_address();
-        let mut stream = match pool::connect(&address, Some(limit)).await {
+        let family = self.back.family(server.name());
+        let mut stream = match pool::connect(&address, family, Some(limit)).await {
             Ok((stream, _)) => stream,
             Err(Failure::TimedOut) => return CheckStatus::ConnectTimeout,
             Err(_) => return CheckStatus::ConnectError,

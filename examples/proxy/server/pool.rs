@@ -17,8 +17,9 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use stickroute::haproxy::Family;
 use stickroute::{Address, Failure, ServerHandle};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time;
 
 use crate::client::stream::Stream;
@@ -163,9 +164,10 @@ impl Pool {
 /// Opens a connection to a server and starts to speak HTTP/1.1; `None` waits for ever.
 pub(crate) async fn open(
     address: &Address,
+    family: Family,
     limit: Option<Duration>,
 ) -> Result<Connection, Failure> {
-    let (stream, ends) = connect(address, limit).await?;
+    let (stream, ends) = connect(address, family, limit).await?;
     let sender = speak(stream).await.map_err(|_| Failure::Refused)?;
     let is_reused = false;
     Ok(Connection {
@@ -178,9 +180,10 @@ pub(crate) async fn open(
 /// Opens a connection to a server.
 pub(crate) async fn connect(
     address: &Address,
+    family: Family,
     limit: Option<Duration>,
 ) -> Result<(Box<dyn Stream>, ServerEnds), Failure> {
-    let connecting = stream(address);
+    let connecting = stream(address, family);
     let connected = match limit {
         Some(limit) => time::timeout(limit, connecting).await,
         None => Ok(connecting.await),
@@ -191,10 +194,14 @@ pub(crate) async fn connect(
     }
 }
 
-async fn stream(address: &Address) -> io::Result<(Box<dyn Stream>, ServerEnds)> {
+async fn stream(address: &Address, family: Family) -> io::Result<(Box<dyn Stream>, ServerEnds)> {
     let stream = match address {
         Address::Ip(socket) => TcpStream::connect(socket).await?,
-        Address::Host(name, port) => TcpStream::connect((&**name, *port)).await?,
+        Address::Host(name, port) => {
+            let found = lookup_host((&**name, *port)).await?;
+            let found: Vec<_> = found.filter(|found| family.has(found.ip())).collect();
+            TcpStream::connect(&found[..]).await?
+        }
         Address::Unix(path) => return Ok((Box::new(UnixStream::connect(path).await?), None)),
         // Another kind of address, not known here.
         _ => return Err(io::ErrorKind::Unsupported.into()),

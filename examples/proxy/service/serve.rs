@@ -41,7 +41,7 @@ pub(crate) async fn run(
         descriptors,
         reuse_port: !global.no_reuse_port,
     };
-    let doors = doors(&loaded, flags, &mut opener).await?;
+    let doors = doors(&loaded, &mut opener).await?;
     let controls = controls(&loaded, &mut opener).await?;
     // Nobody listens any more on what is left in it.
     drop(opener);
@@ -105,10 +105,9 @@ fn replace(flags: &Flags) {
     }
 }
 
-async fn doors(loaded: &Loaded, flags: &Flags, opener: &mut Opener) -> Result<Vec<Door>, String> {
+async fn doors(loaded: &Loaded, opener: &mut Opener) -> Result<Vec<Door>, String> {
     let limit = loaded.configuration.global.maxconn.as_ref();
-    let limit = flags.maxconn.or(limit.map(|limit| limit.value));
-    let everywhere = room(limit.unwrap_or(0));
+    let everywhere = room(limit.map_or(0, |limit| limit.value));
     let mut doors = Vec::new();
     for (front, binds) in &loaded.fronts {
         let mut number = 0;

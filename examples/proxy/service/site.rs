@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stickroute::haproxy::{Mode, Routing};
+use stickroute::haproxy::{Family, Mode, Routing};
 use stickroute::{Backend, Request};
 use tokio::sync::Semaphore;
 
@@ -69,6 +69,8 @@ pub(crate) struct Back {
     pub(crate) timeouts: BackTimeouts,
     /// What is told of its servers.
     pub(crate) log: Log,
+    /// Of servers with names that stand for some addresses only.
+    pub(crate) families: BTreeMap<String, Family>,
     /// Whether there is persistence by cookie.
     pub(crate) has_cookie: bool,
     /// Whether connections to servers are kept for further requests.
@@ -153,6 +155,11 @@ impl Front {
 }
 
 impl Back {
+    /// Which addresses the name of a server may stand for.
+    pub(crate) fn family(&self, server: &str) -> Family {
+        self.families.get(server).copied().unwrap_or_default()
+    }
+
     /// One around a backend, without rules.
     pub(crate) fn plain(backend: Arc<Backend<Pool>>, connect: Duration) -> Self {
         Self {
@@ -167,6 +174,7 @@ impl Back {
                 ..BackTimeouts::default()
             },
             log: Log::Plain,
+            families: BTreeMap::new(),
             has_cookie: true,
             keeps_alive: true,
             reuse: Reuse::Always,

@@ -116,8 +116,10 @@ async fn addresses(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
         Host::Any => Ipv4Addr::UNSPECIFIED.into(),
         Host::Ip(ip) => *ip,
         Host::Name(name) => {
-            let mut found = net::lookup_host((name.as_str(), 0)).await?;
-            found.next().ok_or(io::ErrorKind::NotFound)?.ip()
+            let found = net::lookup_host((name.as_str(), 0)).await?;
+            let mut ips = found.map(|found| found.ip());
+            let ip = ips.find(|ip| endpoint.family.has(*ip));
+            ip.ok_or(io::ErrorKind::NotFound)?
         }
         _ => return Err(io::ErrorKind::Unsupported.into()),
     };

@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 
 use stickroute::Now;
-use stickroute::haproxy::{Configuration, Mode, Proxy, ProxyId};
+use stickroute::haproxy::{Configuration, Located, Mode, Proxy, ProxyId};
 
 use super::counters::Counters;
 use super::secret::Secret;
@@ -66,7 +66,9 @@ impl Ledger {
         let enabled = sections.filter(|(proxy, _)| !proxy.disabled);
         let limit = configuration.global.maxconn.as_ref();
         Self {
-            sections: enabled.map(|(proxy, id)| section(proxy, id)).collect(),
+            sections: enabled
+                .map(|(proxy, id)| section(proxy, id, limit))
+                .collect(),
             started: Now::system(),
             max_connections: limit.map(|limit| limit.value),
             secret: Secret::new(),
@@ -92,10 +94,12 @@ impl BackNumbers {
     }
 }
 
-fn section(proxy: &Proxy, id: ProxyId) -> Section {
+fn section(proxy: &Proxy, id: ProxyId, limit: Option<&Located<u32>>) -> Section {
+    let own = proxy.frontend.maxconn.as_ref();
     let front = || FrontNumbers {
         counters: Arc::default(),
-        limit: proxy.frontend.maxconn.as_ref().map(|limit| limit.value),
+        // HAProxy: without one of its own it is that of the whole program.
+        limit: own.or(limit).map(|limit| limit.value),
     };
     Section {
         name: proxy.name.value.clone(),

@@ -147,8 +147,9 @@ impl Session {
     /// names next.
     async fn connect(&mut self, farm: &Farm) -> io::Result<Box<dyn Stream>> {
         loop {
-            let address = self.exchange.selected()?.server().address().clone();
-            match pool::connect(&address, farm.back.timeouts.connect).await {
+            let server = self.exchange.selected()?.server();
+            let (address, family) = (server.address().clone(), farm.back.family(server.name()));
+            match pool::connect(&address, family, farm.back.timeouts.connect).await {
                 Ok((server, ends)) => {
                     self.exchange.story.connected(ends);
                     self.exchange.connected();

@@ -41,6 +41,44 @@ pub enum Port {
     Offset(i32),
 }
 
+/// Which addresses a name may stand for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Any; the default.
+    #[default]
+    Any,
+    /// Those of IPv4: `ipv4@`, `udp4@`.
+    Ipv4,
+    /// Those of IPv6: `ipv6@`, `udp6@`.
+    Ipv6,
+}
+
+impl Family {
+    /// Whether this is one of its addresses.
+    ///
+    /// ```
+    /// use stickroute::haproxy::Family;
+    ///
+    /// assert!(Family::Ipv4.has("192.0.2.1".parse()?) && !Family::Ipv6.has("192.0.2.1".parse()?));
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
+    pub const fn has(self, ip: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Ipv4 => ip.is_ipv4(),
+            Self::Ipv6 => ip.is_ipv6(),
+        }
+    }
+
+    fn of(kind: &str) -> Self {
+        match kind.as_bytes() {
+            [.., b'4'] => Self::Ipv4,
+            [.., b'6'] => Self::Ipv6,
+            _ => Self::Any,
+        }
+    }
+}
+
 /// An address as HAProxy writes it: `addr:port`, `:port`, `*:port`, `[v6]:port`,
 /// `ipv4@`, `ipv6@`, `unix@path`, `abns@name`, `fd@N`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,11 +87,14 @@ pub struct Endpoint {
     pub host: Host,
     /// The port.
     pub port: Port,
+    /// Which addresses the host may have, if it is a name.
+    pub family: Family,
 }
 
 impl Endpoint {
     /// The address a connection can be made to; `None` for those that depend on the
-    /// client's connection, or that this library has no words for.
+    /// client's connection, or that this library has no words for. That of a name may be one
+    /// of the [`family`](Self::family) only, which it does not say.
     pub fn to_address(&self) -> Option<Address> {
         match (&self.host, self.port) {
             (Host::Ip(ip), Port::One(port)) => Some(Address::Ip(SocketAddr::new(*ip, port))),
@@ -70,7 +111,11 @@ impl fmt::Display for Endpoint {
             Host::Any => f.write_str("*")?,
             Host::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]")?,
             Host::Ip(ip) => ip.fmt(f)?,
-            Host::Name(name) => f.write_str(name)?,
+            Host::Name(name) => match self.family {
+                Family::Any => f.write_str(name)?,
+                Family::Ipv4 => write!(f, "ipv4@{name}")?,
+                Family::Ipv6 => write!(f, "ipv6@{name}")?,
+            },
             Host::Unix(path) => write!(f, "unix@{}", path.display())?,
             Host::Abstract(name) => write!(f, "abns@{name}")?,
             Host::Descriptor(number) => write!(f, "fd@{number}")?,
@@ -126,10 +171,12 @@ pub(super) fn of_peer(word: &Word) -> Result<Endpoint, Finding> {
 pub(super) fn of_log(word: &Word) -> Option<Endpoint> {
     const SYSLOG: u16 = 514;
     let text = word.text();
-    let plain = ["udp@", "udp4@", "udp6@"]
-        .iter()
-        .find_map(|kind| text.strip_prefix(kind));
-    let mut found = read(plain.unwrap_or(text))?;
+    let mut found = match text.split_once('@') {
+        Some((kind @ ("udp" | "udp4" | "udp6"), rest)) => {
+            of_family(Family::of(kind), internet(rest)?)?
+        }
+        _ => read(text)?,
+    };
     if let (Host::Ip(_) | Host::Name(_), Port::None) = (&found.host, found.port) {
         found.port = Port::One(SYSLOG);
     }
@@ -153,28 +200,32 @@ fn listens(found: &Endpoint) -> bool {
 
 fn read(text: &str) -> Option<Endpoint> {
     let without_port = |host| {
-        let port = Port::None;
-        Some(Endpoint { host, port })
+        Some(Endpoint {
+            host,
+            port: Port::None,
+            family: Family::Any,
+        })
     };
     match text.split_once('@') {
         Some(("unix", path)) if !path.is_empty() => without_port(Host::Unix(path.into())),
         Some(("abns", name)) if !name.is_empty() => without_port(Host::Abstract(name.into())),
         Some(("fd", number)) => without_port(Host::Descriptor(number.parse().ok()?)),
-        Some(("ipv4" | "tcp4", rest)) => internet(rest).filter(|found| !is_v6(found)),
-        Some(("ipv6" | "tcp6", rest)) => internet(rest).filter(|found| !is_v4(found)),
-        Some(("tcp", rest)) => internet(rest),
+        Some((kind @ ("ipv4" | "tcp4" | "ipv6" | "tcp6" | "tcp"), rest)) => {
+            of_family(Family::of(kind), internet(rest)?)
+        }
         Some(_) => None,
         None if text.starts_with('/') => without_port(Host::Unix(text.into())),
         None => internet(text),
     }
 }
 
-fn is_v4(found: &Endpoint) -> bool {
-    matches!(found.host, Host::Ip(IpAddr::V4(_)))
-}
-
-fn is_v6(found: &Endpoint) -> bool {
-    matches!(found.host, Host::Ip(IpAddr::V6(_)))
+fn of_family(family: Family, mut found: Endpoint) -> Option<Endpoint> {
+    match found.host {
+        Host::Ip(ip) if !family.has(ip) => return None,
+        Host::Name(_) => found.family = family,
+        _ => {}
+    }
+    Some(found)
 }
 
 fn internet(text: &str) -> Option<Endpoint> {
@@ -198,6 +249,7 @@ fn internet(text: &str) -> Option<Endpoint> {
     Some(Endpoint {
         host: self::host(host)?,
         port: self::port(port)?,
+        family: Family::Any,
     })
 }
 
@@ -263,6 +315,9 @@ mod tests {
             ("ipv6@::1:80", "[::1]:80"),
             ("1.2.3.4:", "1.2.3.4"),
             ("127.0.0.1:080", "127.0.0.1:80"),
+            ("ipv4@localhost:80", "ipv4@localhost:80"),
+            ("tcp6@localhost:80", "ipv6@localhost:80"),
+            ("tcp@localhost:80", "localhost:80"),
         ] {
             assert_eq!(of_server(&word(text)).unwrap().to_string(), shown);
         }

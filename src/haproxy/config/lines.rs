@@ -330,6 +330,15 @@ pub(super) fn load_server_state(scope: &mut Scope<'_>, args: &mut Args<'_>) -> D
     args.end()
 }
 
+/// Without a name it is that of the backend.
+pub(super) fn server_state_file_name(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
+    let word = args.next().cloned();
+    args.end()?;
+    let word = word.filter(|word| !word.is("use-backend-name"));
+    scope.proxy.backend.server_state_file_name = word;
+    Ok(())
+}
+
 pub(super) fn http_check(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
     check_rule(
         scope,

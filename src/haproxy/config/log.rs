@@ -365,6 +365,7 @@ mod tests {
             ("localhost", "localhost:514"),
             ("udp@127.0.0.1:9", "127.0.0.1:9"),
             ("ipv4@127.0.0.1:9", "127.0.0.1:9"),
+            ("udp6@localhost", "ipv6@localhost:514"),
             ("/dev/log", "unix@/dev/log"),
             ("unix@/x", "unix@/x"),
         ] {

@@ -39,7 +39,7 @@ mod targets;
 mod tests;
 mod version;
 
-pub use address::{Endpoint, Host, Port};
+pub use address::{Endpoint, Family, Host, Port};
 pub use bind::Bind;
 pub use finding::{ConfigurationError, Finding, FindingKind, Severity};
 pub use global::Global;

@@ -265,6 +265,8 @@ pub struct BackendSettings {
     pub http_reuse: Option<Word>,
     /// HAProxy: `load-server-state-from-file`.
     pub load_server_state: Option<Word>,
+    /// HAProxy: `server-state-file-name`; default the name of the backend.
+    pub server_state_file_name: Option<Word>,
 }
 
 /// HAProxy: `force-persist` or `ignore-persist`.

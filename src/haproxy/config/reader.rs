@@ -15,7 +15,7 @@ use super::finding::{ConfigurationError, Finding, FindingKind, Severity};
 use super::global::{self, Change, Effect, Global};
 use super::keywords::{self, Scope};
 use super::line::Line;
-use super::location::{Location, Word};
+use super::location::{Located, Location, Word};
 use super::pages::HttpErrors;
 use super::peers::Peers;
 use super::proxy::Proxy;
@@ -48,6 +48,7 @@ pub struct ConfigurationReader<'e> {
     environment: Box<Lookup<'e>>,
     features: Vec<String>,
     local_peer: Option<String>,
+    max_connections: Option<u32>,
     files: Vec<(String, Vec<u8>)>,
 }
 
@@ -77,6 +78,7 @@ impl<'e> ConfigurationReader<'e> {
             environment: Box::new(|_| None),
             features: Vec::new(),
             local_peer: None,
+            max_connections: None,
             files: Vec::new(),
         }
     }
@@ -100,6 +102,14 @@ impl<'e> ConfigurationReader<'e> {
     /// `localpeer`.
     pub fn local_peer(mut self, name: impl Into<String>) -> Self {
         self.local_peer = Some(name.into());
+        self
+    }
+
+    /// Sets the connections of the process at a time, whatever `maxconn` in `global` says; 0
+    /// leaves that as it is. `fullconn` is a tenth of what the frontends let in, where no
+    /// line says it. HAProxy: `-n`.
+    pub fn max_connections(mut self, limit: u32) -> Self {
+        self.max_connections = Some(limit).filter(|limit| *limit > 0);
         self
     }
 
@@ -370,6 +380,9 @@ impl<'r> Reading<'r> {
         {
             return Err(ConfigurationError { findings });
         }
+        if let Some(limit) = self.reader.max_connections {
+            self.global.maxconn = Some(given(limit));
+        }
         Ok(Configuration {
             global: self.global,
             proxies: self.proxies,
@@ -391,6 +404,19 @@ fn variable(
     }
     let is_kept = kept.is_none_or(|kept| kept.iter().any(|kept| kept == name));
     is_kept.then(|| (reader.environment)(name)).flatten()
+}
+
+/// What the caller has said, at a place that is in no file.
+fn given(limit: u32) -> Located<u32> {
+    Located {
+        value: limit,
+        location: Location {
+            order: 0,
+            line: 0,
+            column: 0,
+            file: Arc::from("caller"),
+        },
+    }
 }
 
 /// HAProxy refuses such a file; a text handed over in memory is no file.

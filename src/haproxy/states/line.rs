@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::ServerStatesProblem;
 use crate::Weight;
+use crate::health::CheckStatus;
 use crate::server::OperationalState;
 
 /// What a line says about its server.
@@ -20,8 +21,18 @@ pub(super) struct Saved {
     pub(super) configured_weight: Weight,
     /// How long before the text was made the state had changed last.
     pub(super) since: Duration,
+    pub(super) last_check: CheckStatus,
+    pub(super) checks: Checks,
     /// 0 if it has none.
     pub(super) port: u16,
+}
+
+/// Whether a server is to be checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Checks {
+    AsConfigured,
+    /// They were configured, and the operator did not want them.
+    Unwanted,
 }
 
 /// The columns that matter, as HAProxy numbers and names them.
@@ -32,6 +43,11 @@ const ADMINISTRATIVE: (usize, &str) = (6, "srv_admin_state");
 const WEIGHT: (usize, &str) = (7, "srv_uweight");
 const CONFIGURED_WEIGHT: (usize, &str) = (8, "srv_iweight");
 const SINCE: (usize, &str) = (9, "srv_time_since_last_change");
+const CHECK_STATUS: (usize, &str) = (10, "srv_check_status");
+const CHECK_RESULT: (usize, &str) = (11, "srv_check_result");
+const CHECK_HEALTH: (usize, &str) = (12, "srv_check_health");
+const CHECK_STATE: (usize, &str) = (13, "srv_check_state");
+const AGENT_STATE: (usize, &str) = (14, "srv_agent_state");
 const PORT: (usize, &str) = (18, "srv_port");
 
 /// Those that HAProxy 2.6 insists on.
@@ -42,6 +58,10 @@ const MAINTENANCE: u8 = 1;
 const CONFIGURED: u8 = 4;
 const DRAIN: u8 = 8;
 const ALL: u8 = 127;
+
+/// Bits of the state of checks.
+const HAS_CHECKS: u8 = 2;
+const MAKES_CHECKS: u8 = 4;
 
 /// Names of backend and server, and what the line says.
 pub(super) fn parse(line: &str) -> Result<(&str, &str, Saved), ServerStatesProblem> {
@@ -60,7 +80,18 @@ fn saved(columns: &Columns<'_>) -> Result<Saved, ServerStatesProblem> {
     })?;
     // It can be negative, when the clock was set back.
     let since: i64 = columns.number(SINCE, "a number of seconds")?;
+    let check: u8 = columns.read(CHECK_STATE, "0 to 31", |&state| state <= 31)?;
+    let status = columns.read(CHECK_STATUS, "0 to 20", |&status| status <= 20)?;
+    // They say nothing that is not said by others, or are about agents.
+    let _: u8 = columns.read(CHECK_RESULT, "0 to 4", |&result| result <= 4)?;
+    let _: i64 = columns.number(CHECK_HEALTH, "a number of checks")?;
+    let _: u8 = columns.read(AGENT_STATE, "0 to 31", |&state| state <= 31)?;
     Ok(Saved {
+        last_check: CheckStatus::of_column(status),
+        checks: match check & (HAS_CHECKS | MAKES_CHECKS) {
+            HAS_CHECKS => Checks::Unwanted,
+            _ => Checks::AsConfigured,
+        },
         operational: columns.operational()?,
         maintenance: admin & MAINTENANCE != 0,
         configured_maintenance: admin & CONFIGURED != 0,

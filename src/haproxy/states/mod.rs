@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 pub use error::{ServerStatesError, ServerStatesProblem};
-use line::Saved;
+use line::{Checks, Saved};
 
 use crate::backend::Past;
 use crate::server::{Address, AdminState, FarmServer, OperationalState};
@@ -29,12 +29,14 @@ use crate::{Backend, Now, UpdateError};
 /// | maintenance that was ordered at run time | always |
 /// | what health said | always; a server that was warming up runs |
 /// | that a `disabled` server was put into service | always: it runs, whatever its health was |
+/// | what the last check had found | always; how many of them had passed or failed is not known any more |
+/// | that the operator wanted no more checks | always |
 /// | the weight | if the configured weight is still the same |
 /// | the port | always, even if the configuration names another one; 0 is no port |
 /// | when the state changed last | as far back as the monotonic clock of [`Now`] goes |
 ///
 /// Stick tables are empty after a restart, and nothing else is read: a line about a server
-/// there is not does nothing, addresses and what is about checks are passed over.
+/// there is not does nothing, addresses and what is about agents are passed over.
 ///
 /// ```
 /// use stickroute::haproxy::{ProxyId, Runtime, ServerStates};
@@ -162,6 +164,8 @@ fn past(server: &FarmServer, saved: &Saved, now: Now) -> Past {
         } else {
             configured
         },
+        last_check: saved.last_check,
+        checks_are_off: saved.checks == Checks::Unwanted,
         changed: now.mono().saturating_sub(since),
     }
 }
@@ -307,6 +311,41 @@ mod tests {
         }
     }
 
+    // All of HAProxy 2.6.12: `check` and these columns, then what it shows of them.
+    #[test]
+    fn what_checks_had_found_comes_back_as_in_haproxy() {
+        for (is_checked, is_disabled, operational, saved, expected) in [
+            (true, false, 2, "6 3 3 6", "6 3 4 6"),
+            (true, false, 0, "8 2 1 6", "8 2 0 6"),
+            (true, false, 0, "8 2 4 14", "8 2 0 6"),
+            (true, false, 3, "16 4 3 6", "16 4 2 6"),
+            (true, false, 2, "1 0 -1 6", "1 0 4 6"),
+            (true, false, 2, "6 3 4 2", "6 3 4 2"),
+            (true, false, 2, "6 3 4 11", "6 3 4 2"),
+            (true, false, 2, "6 3 4 0", "6 3 4 6"),
+            (true, true, 2, "6 3 4 6", "6 3 4 14"),
+            (true, true, 0, "8 2 0 2", "8 2 0 10"),
+            (false, false, 0, "8 2 0 6", "8 2 0 0"),
+            (false, false, 2, "6 3 4 2", "6 3 4 0"),
+        ] {
+            let mut server = s1();
+            if is_checked {
+                server = server.checked();
+            }
+            if is_disabled {
+                server = server.admin_state(AdminState::Maintenance);
+            }
+            let backend = backend(server);
+            let line = line(operational, 0, "1 1", 100, 18080);
+            let line = line.replace("1 0 4 0", saved);
+            assert_eq!(states(&line).apply(&backend, at(1000)), Ok(1));
+            let runtime = Runtime::new(at(1000)).backend(ProxyId::Counted(3), &backend);
+            let answer = runtime.answer(b"show servers state", at(1000)).into_text();
+            let row: Vec<_> = answer.lines().nth(2).unwrap().split(' ').collect();
+            assert_eq!(row[10..14].join(" "), expected, "{operational} {saved}");
+        }
+    }
+
     #[test]
     fn a_weight_comes_back_if_the_configured_one_is_the_same() {
         for (weights, configured, expected) in [
@@ -384,6 +423,34 @@ mod tests {
                 "expected 0 to 256",
             ),
             ("srv_port", "18080", "70000", "70000", "expected 0 to 65535"),
+            (
+                "srv_check_status",
+                "1 0 4 0",
+                "21 0 4 0",
+                "21",
+                "expected 0 to 20",
+            ),
+            (
+                "srv_check_result",
+                "1 0 4 0",
+                "1 5 4 0",
+                "5",
+                "expected 0 to 4",
+            ),
+            (
+                "srv_check_health",
+                "1 0 4 0",
+                "1 0 x 0",
+                "x",
+                "expected a number of checks",
+            ),
+            (
+                "srv_check_state",
+                "1 0 4 0",
+                "1 0 4 32",
+                "32",
+                "expected 0 to 31",
+            ),
         ] {
             let expected = format!("line 5: {column} is {value:?}; {expected}");
             assert_eq!(bad(from, to), expected);

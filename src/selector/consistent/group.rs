@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU32};
+
+use parking_lot::Mutex;
 
 use crate::error::SelectorError;
 use crate::ring::{ConsistentHashRing, RingChange, RingPlacement};
@@ -25,7 +28,20 @@ pub(super) struct GroupRing {
 #[derive(Debug)]
 struct Turning {
     ring: ConsistentHashRing,
-    cursor: Cursor,
+    cursor: Arc<Cursor>,
+    /// The one that this is a changed copy of, until the first turn is taken here: turns are
+    /// taken there until the change is published.
+    before: Mutex<Option<Before>>,
+    has_before: AtomicBool,
+}
+
+#[derive(Clone, Debug)]
+struct Before {
+    cursor: Arc<Cursor>,
+    /// Where it was when it was copied.
+    copied: Option<usize>,
+    /// How many points its ring has.
+    points: usize,
 }
 
 impl Default for GroupRing {
@@ -37,10 +53,7 @@ impl Default for GroupRing {
 impl GroupRing {
     pub(super) fn new(ring: ConsistentHashRing) -> Self {
         Self {
-            turning: Arc::new(Turning {
-                ring,
-                cursor: Cursor::at(None),
-            }),
+            turning: Arc::new(Turning::new(ring, None, None)),
             positions: Box::default(),
         }
     }
@@ -88,7 +101,7 @@ impl GroupRing {
     /// Points of saturated servers are passed over, and so are those of the server to be
     /// avoided as long as there is another.
     pub(super) fn next(&self, choice: &Choice<'_>) -> Option<usize> {
-        let Turning { ring, cursor } = &*self.turning;
+        let Turning { ring, cursor, .. } = self.turning.caught_up();
         let mut walk = ring.walk_from(cursor.advance(ring.point_count())?);
         let mut avoided = None;
         while let Some((slot, rank)) = walk.next_slot() {
@@ -109,7 +122,7 @@ impl GroupRing {
     /// The server of a point between the cursor and the end of the ring, `None` if there is
     /// none or the ring has not been walked.
     pub(super) fn rest(&self, choice: &Choice<'_>) -> Option<usize> {
-        let Turning { ring, cursor } = &*self.turning;
+        let Turning { ring, cursor, .. } = self.turning.caught_up();
         let next = cursor.get()? + 1;
         if next >= ring.point_count() {
             return None;
@@ -129,7 +142,7 @@ impl GroupRing {
 
     /// Lets the walk begin anew at the lowest point.
     pub(super) fn restart(&self) {
-        self.turning.cursor.clear();
+        self.turning.caught_up().cursor.clear();
     }
 
     fn position(&self, slot: u32) -> usize {
@@ -144,11 +157,58 @@ impl Turning {
         if changes.is_empty() {
             return Ok(Arc::clone(self));
         }
-        let (ring, cursor) = self.ring.changed(&changes, self.cursor.get())?;
-        Ok(Arc::new(Self {
+        let at = self.cursor.get();
+        let (ring, cursor) = self.ring.changed(&changes, at)?;
+        let before = self.before.lock().clone().unwrap_or_else(|| Before {
+            cursor: Arc::clone(&self.cursor),
+            copied: at,
+            points: self.ring.point_count(),
+        });
+        Ok(Arc::new(Self::new(ring, cursor, Some(before))))
+    }
+
+    fn new(ring: ConsistentHashRing, cursor: Option<usize>, before: Option<Before>) -> Self {
+        Self {
             ring,
-            cursor: Cursor::at(cursor),
-        }))
+            cursor: Arc::new(Cursor::at(cursor)),
+            has_before: AtomicBool::new(before.is_some()),
+            before: Mutex::new(before),
+        }
+    }
+
+    /// Itself, with a cursor that has made up for the turns taken since it was made. It is
+    /// asked for by requests that see it, so the change is published.
+    fn caught_up(&self) -> &Self {
+        if self.has_before.load(Acquire) {
+            self.catch_up();
+        }
+        self
+    }
+
+    #[cold]
+    fn catch_up(&self) {
+        let mut before = self.before.lock();
+        if let Some(before) = before.take() {
+            let missed = before.points_passed();
+            let points = self.ring.point_count();
+            if let (1.., 1..) = (missed, points) {
+                let next = self.cursor.get().map_or(0, |rank| rank + 1);
+                self.cursor.set((next + missed - 1) % points);
+            }
+            self.has_before.store(false, Release);
+        }
+    }
+}
+
+impl Before {
+    /// How many points the cursor has passed since it was copied, once around at most.
+    fn points_passed(&self) -> usize {
+        match (self.copied, self.cursor.get()) {
+            (Some(copied), Some(now)) if now < copied => self.points - copied + now,
+            (Some(copied), Some(now)) => now - copied,
+            (None, Some(now)) => now + 1,
+            (_, None) => 0,
+        }
     }
 }
 

@@ -256,6 +256,28 @@ mod tests {
     }
 
     #[test]
+    fn turns_taken_while_a_change_is_made_are_not_taken_once_more() {
+        let farm = farm_of(
+            &[(3, false), (3, false), (1, false)],
+            WeightScale::Dynamic,
+            false,
+        );
+        let selector = adapted(&by_header(), &farm);
+        let changed = in_state(&farm, 2, AdminState::Drain);
+        // All before the change, or ten of them while it is made.
+        let first = keyless(&*selector, &farm, 20);
+        let after = adapted(&*adapted(&*selector, &changed), &farm);
+        let expected = keyless(&*after, &farm, 20);
+        let selector = adapted(&by_header(), &farm);
+        let mut picks = keyless(&*selector, &farm, 10);
+        let unseen = adapted(&*selector, &changed);
+        let after = adapted(&*unseen, &farm);
+        picks.extend(keyless(&*selector, &farm, 10));
+        assert_eq!(picks, first);
+        assert_eq!(keyless(&*after, &farm, 20), expected);
+    }
+
+    #[test]
     fn keys_stay_with_their_servers_when_positions_shift() {
         let farm = farm_of(&[(1, false); 4], WeightScale::Dynamic, false);
         let selector = adapted(&by_header(), &farm);
