@@ -8,7 +8,7 @@
 //! [`Configuration`] reads whole files and [`Routing`] puts them into service: frontends,
 //! backends, stick tables. [`Runtime`] answers an operator's commands about them, and
 //! [`ServerStates`] brings servers back into the states they were in. [`selector`],
-//! [`expression`] and [`Acls`] read single lines.
+//! [`expression`] and [`Acls`] read single lines, [`Pattern`] a regular expression.
 
 mod acl;
 mod balance;
@@ -21,6 +21,7 @@ mod log;
 mod routing;
 mod states;
 
+pub use crate::pattern::{InvalidReplacement, Pattern, PatternError, PatternProblem, Replacement};
 pub use acl::{AclCondition, AclError, AclProblem, Acls};
 pub use balance::{selector, selector_seeded};
 pub use command::{

@@ -38,6 +38,7 @@ mod hex;
 mod logs;
 mod named;
 mod origin;
+mod patterns;
 mod program;
 mod published;
 mod queues;

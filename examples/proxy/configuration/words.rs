@@ -6,7 +6,7 @@ use std::slice;
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use stickroute::haproxy::{
-    AclCondition, ConditionWords, FormatError, LogFormat, Mode, Routing, Word, expression,
+    AclCondition, ConditionWords, FormatError, LogFormat, Mode, Pattern, Routing, Word, expression,
 };
 use stickroute::{Expression, Moment, Origin};
 
@@ -99,6 +99,12 @@ impl<'w> Words<'w> {
             return Err(Fault::new(word, message));
         }
         Ok(format)
+    }
+
+    pub(crate) fn pattern(&mut self) -> Read<Pattern> {
+        let word = self.next("a regular expression")?;
+        let pattern = Pattern::new(word.bytes());
+        pattern.map_err(|error| Fault::new(word, error.to_string()))
     }
 
     /// A text without samples in it.

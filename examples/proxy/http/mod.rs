@@ -8,5 +8,6 @@ pub(crate) mod forwardfor;
 pub(crate) mod headers;
 pub(crate) mod pages;
 pub(crate) mod replay;
+pub(crate) mod rewrite;
 pub(crate) mod target;
 pub(crate) mod tunnel;
