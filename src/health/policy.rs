@@ -81,6 +81,16 @@ impl HealthPolicy {
         self
     }
 
+    /// See [`rise`](Self::rise).
+    pub const fn rises_after(self) -> u32 {
+        self.rise.get()
+    }
+
+    /// See [`fall`](Self::fall).
+    pub const fn falls_after(self) -> u32 {
+        self.fall.get()
+    }
+
     /// The time from one check to the next while nothing happens.
     #[cfg(feature = "haproxy")]
     pub(crate) const fn normal_interval(self) -> Duration {

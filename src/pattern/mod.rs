@@ -99,6 +99,11 @@ impl Pattern {
         })
     }
 
+    /// The same without regard to the case of letters.
+    pub(crate) fn in_either_case(self) -> Self {
+        Self::ignoring_case(&self.text).unwrap_or(self)
+    }
+
     /// Whether it matches anywhere in the text.
     pub fn is_match(&self, text: &[u8]) -> bool {
         self.regex.is_match(text)

@@ -259,6 +259,7 @@ fn back(
     Back {
         name: proxy.name.value.clone(),
         mode: proxy.mode,
+        is_listen: proxy.kind.is_frontend(),
         backend: routing.backend(&proxy.name.value).cloned(),
         numbers: ledger.back(&proxy.name.value).cloned().unwrap_or_default(),
         rules: Arc::clone(rules),

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use stickroute::Now;
 use stickroute::haproxy::{Configuration, Mode, Proxy, ProxyId};
+use stickroute::health::CheckReport;
 
 use super::counters::Counters;
 use super::secret::Secret;
@@ -57,6 +59,23 @@ pub(crate) struct ServerNumbers {
     pub(crate) counters: Counters,
     /// The value that stands for it in the cookie.
     pub(crate) cookie: Option<String>,
+    /// What its last check has found, and how long that took.
+    check: Mutex<Option<(CheckReport, Duration)>>,
+}
+
+impl ServerNumbers {
+    pub(crate) fn checked(&self, report: CheckReport, taken: Duration) {
+        *lock(&self.check) = Some((report, taken));
+    }
+
+    pub(crate) fn last_check(&self) -> Option<(CheckReport, Duration)> {
+        lock(&self.check).clone()
+    }
+}
+
+/// Nothing under this lock can panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Ledger {
@@ -115,6 +134,7 @@ fn back(proxy: &Proxy) -> BackNumbers {
     let servers = settings.servers.iter().map(|server| {
         let numbers = ServerNumbers {
             counters: Counters::default(),
+            check: Mutex::default(),
             cookie: server
                 .settings
                 .cookie

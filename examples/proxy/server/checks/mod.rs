@@ -1,0 +1,96 @@
+//! Health checks: asks every server that is to be checked how it is. What is asked, what the
+//! answers mean, and when to ask again, the library knows.
+
+mod ask;
+mod tell;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stickroute::haproxy::BackendCheck;
+use stickroute::health::CheckReport;
+use stickroute::{Backend, FarmServer, Now, OperationalState, ServerId};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::server::pool::Pool;
+use crate::service::site::{Back, Site};
+use tell::Change;
+
+/// How often it is looked whether a server is to be checked again that is not for now.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// Starts a watch over every server of every backend whose servers are checked.
+pub(crate) fn start(site: &Arc<Site>) {
+    for back in site.backs.values() {
+        let check = site.routing.check(&back.name);
+        let (Some(backend), Some(check)) = (&back.backend, check) else {
+            continue;
+        };
+        let farm = backend.farm();
+        let count = farm.servers().len() as u32;
+        for (index, server) in farm.servers().iter().enumerate() {
+            let watch = Watch {
+                back: Arc::clone(back),
+                backend: Arc::clone(backend),
+                check: check.clone(),
+                server: server.id(),
+            };
+            // Not all at once: the first round is spread over one interval.
+            let pause = server.next_check().unwrap_or_default() * index as u32 / count;
+            tokio::spawn(watch.run(pause));
+        }
+    }
+}
+
+/// One server that is looked after.
+struct Watch {
+    back: Arc<Back>,
+    backend: Arc<Backend<Pool>>,
+    check: BackendCheck,
+    server: ServerId,
+}
+
+impl Watch {
+    async fn run(self, pause: Duration) {
+        sleep(pause).await;
+        // A server that has left is not looked after any more.
+        while let Some(server) = self.backend.server(self.server) {
+            if server.next_check().is_none() {
+                sleep(IDLE).await;
+                continue;
+            }
+            let begun = Instant::now();
+            let report = ask::ask(&self.check, &server).await;
+            self.report(&server, report, begun.elapsed());
+            let server = self.backend.server(self.server);
+            let pause = server.and_then(|server| server.next_check());
+            sleep_until(begun + pause.unwrap_or(IDLE)).await;
+        }
+    }
+
+    fn report(&self, before: &FarmServer, report: CheckReport, taken: Duration) {
+        let queued = before.queued();
+        let changed = self
+            .backend
+            .report_check(self.server, report.status(), Now::system());
+        if let Ok(Some(state)) = changed {
+            self.tell(state, &report, taken, queued);
+        }
+        if let Some(numbers) = self.back.numbers.servers.get(before.name()) {
+            numbers.checked(report, taken);
+        }
+    }
+
+    fn tell(&self, state: OperationalState, report: &CheckReport, taken: Duration, queued: u32) {
+        if let Some(server) = self.backend.server(self.server) {
+            let change = Change {
+                back: &self.back,
+                backend: &self.backend,
+                server: &server,
+                state,
+            };
+            let why = format!("{report}, check duration: {}ms", taken.as_millis());
+            change.tell(&why, queued.saturating_sub(server.queued()));
+        }
+    }
+}
