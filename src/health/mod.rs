@@ -35,6 +35,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Checks of several steps are a [`CheckSequence`], which a [`CheckRun`] plays; what sessions
+//! meet between checks is counted by an [`ErrorObserver`].
+//!
 //! # How results count
 //!
 //! Health is a number from 0 to `rise + fall - 1`, and a server is up from `rise` on. A check
@@ -48,6 +51,7 @@ mod answer;
 mod counter;
 mod expect;
 mod http;
+mod observe;
 mod policy;
 mod report;
 mod run;
@@ -58,6 +62,7 @@ mod text;
 pub use counter::HealthCounter;
 pub use expect::{Expect, FieldExpect, InvalidStatuses, StatusRange};
 pub use http::{HttpCheck, InvalidCheck};
+pub use observe::{ErrorObserver, Observed, OnErrors};
 pub use policy::HealthPolicy;
 pub use report::CheckReport;
 pub use run::{CheckRun, CheckWish};

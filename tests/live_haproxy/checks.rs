@@ -141,7 +141,7 @@ fn sections() -> Vec<Section> {
 }
 
 /// A server that says the same to everything.
-fn origin(answer: &'static str) -> SocketAddr {
+pub(crate) fn origin(answer: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let address = listener.local_addr().expect("it is bound");
     thread::spawn(move || {
@@ -184,7 +184,7 @@ fn text(sections: &[Section], folder: &Folder, sink: &UdpSocket) -> String {
     text
 }
 
-fn haproxy(text: &str, folder: &Folder) -> Running {
+pub(crate) fn haproxy(text: &str, folder: &Folder) -> Running {
     let file = folder.file("haproxy.cfg");
     fs::write(&file, text).expect("the folder can be written to");
     let mut command = Command::new("haproxy");
@@ -223,7 +223,7 @@ fn told(folder: &Folder, count: usize) -> BTreeMap<String, Vec<String>> {
 }
 
 /// Some columns of CSV without commas in cells.
-fn rows(answer: &str, columns: &[&str]) -> Vec<Vec<String>> {
+pub(crate) fn rows(answer: &str, columns: &[&str]) -> Vec<Vec<String>> {
     let mut lines = answer.trim_start_matches("# ").lines();
     let names: Vec<_> = lines.next().unwrap_or_default().split(',').collect();
     let row = |line: &str| {
@@ -238,7 +238,7 @@ fn rows(answer: &str, columns: &[&str]) -> Vec<Vec<String>> {
 }
 
 /// The lines about each section, without how long a check took.
-fn logged(sink: &UdpSocket) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn logged(sink: &UdpSocket) -> BTreeMap<String, Vec<String>> {
     sink.set_nonblocking(true).expect("it can be set");
     let (mut lines, mut bytes) = (BTreeMap::<_, Vec<_>>::new(), [0; 4096]);
     while let Ok(count) = sink.recv(&mut bytes) {

@@ -38,6 +38,7 @@ mod health;
 mod hex;
 mod logs;
 mod named;
+mod observe;
 mod origin;
 mod patterns;
 mod program;

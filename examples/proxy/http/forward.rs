@@ -31,6 +31,7 @@ use crate::http::replay::Recorded;
 use crate::http::tunnel::Tunnel;
 use crate::log::Place;
 use crate::server::exchange::{Exchange, Outcome, Streamed};
+use crate::server::observe;
 use crate::server::pool::{self, Connection, Pool, RequestBody, Reuse};
 use crate::server::queue::{self, NoTurn};
 use crate::service::site::{Back, Front, Route};
@@ -371,7 +372,9 @@ impl Way<'_> {
                 Ok(response) => Failure::Status(response.status().as_u16()),
                 Err(lost) => lost.failure,
             };
-            let may_retry = backend.may_retry(self.selection()?, failure);
+            let selection = self.selection()?;
+            observe::observe(back, backend, selection.server(), Some(failure));
+            let may_retry = backend.may_retry(selection, failure);
             let Some(whole) = copy.whole().filter(|_| may_retry) else {
                 return sent.map_err(|lost| lost.answer);
             };
@@ -487,8 +490,13 @@ impl Way<'_> {
         loop {
             let address = self.selection()?.server().address().clone();
             match pool::open(&address, back.timeouts.connect).await {
-                Ok(connection) => return Ok(connection),
+                Ok(connection) => {
+                    observe::observe(back, backend, self.selection()?.server(), None);
+                    return Ok(connection);
+                }
                 Err(failure) => {
+                    let server = self.selection()?.server();
+                    observe::observe(back, backend, server, Some(failure));
                     let pause = self.redispatch(back, backend, failure).await?;
                     time::sleep(pause).await;
                 }

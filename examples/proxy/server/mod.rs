@@ -3,5 +3,6 @@
 
 pub(crate) mod checks;
 pub(crate) mod exchange;
+pub(crate) mod observe;
 pub(crate) mod pool;
 pub(crate) mod queue;

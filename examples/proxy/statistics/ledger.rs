@@ -5,9 +5,10 @@ use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use stickroute::Now;
 use stickroute::haproxy::{Configuration, Mode, Proxy, ProxyId};
-use stickroute::health::CheckReport;
+use stickroute::health::{CheckReport, ErrorObserver, OnErrors};
+use stickroute::{Failure, Now};
+use tokio::sync::Notify;
 
 use super::counters::Counters;
 use super::secret::Secret;
@@ -60,16 +61,32 @@ pub(crate) struct ServerNumbers {
     /// The value that stands for it in the cookie.
     pub(crate) cookie: Option<String>,
     /// What its last check has found, and how long that took.
-    check: Mutex<Option<(CheckReport, Duration)>>,
+    check: Mutex<Option<(CheckReport, Option<Duration>)>>,
+    /// What counts the errors of its sessions.
+    errors: Option<(Mutex<ErrorObserver>, OnErrors)>,
+    /// It is to be checked soon.
+    pub(crate) hurry: Notify,
 }
 
 impl ServerNumbers {
-    pub(crate) fn checked(&self, report: CheckReport, taken: Duration) {
+    pub(crate) fn checked(&self, report: CheckReport, taken: Option<Duration>) {
         *lock(&self.check) = Some((report, taken));
     }
 
-    pub(crate) fn last_check(&self) -> Option<(CheckReport, Duration)> {
+    pub(crate) fn last_check(&self) -> Option<(CheckReport, Option<Duration>)> {
         lock(&self.check).clone()
+    }
+
+    /// Counts what a session has met, `None` for a connection; tells when it is too much, and
+    /// what is to be done.
+    pub(crate) fn met(&self, failure: Option<Failure>) -> Option<(CheckReport, OnErrors)> {
+        let (observer, reaction) = self.errors.as_ref()?;
+        let mut observer = lock(observer);
+        let Some(failure) = failure else {
+            observer.connected();
+            return None;
+        };
+        Some((observer.met(failure)?, *reaction))
     }
 }
 
@@ -132,9 +149,12 @@ fn back(proxy: &Proxy) -> BackNumbers {
     let word = words.and_then(|words| words.value.first()?.as_str());
     let algorithm = word.and_then(|word| word.split('(').next());
     let servers = settings.servers.iter().map(|server| {
+        let errors = server.settings.errors();
         let numbers = ServerNumbers {
             counters: Counters::default(),
             check: Mutex::default(),
+            errors: errors.map(|(observer, reaction)| (Mutex::new(observer), reaction)),
+            hurry: Notify::new(),
             cookie: server
                 .settings
                 .cookie

@@ -82,7 +82,7 @@ fn server_of(site: &Site, numbers: &BackNumbers, server: &FarmServer, now: Now) 
         state.last_session = numbers.counters.since(now);
         if let (Some(check), Some((report, taken))) = (&mut state.check, numbers.last_check()) {
             check.report = report;
-            check.duration = Some(taken);
+            check.duration = taken;
         }
     }
     state

@@ -20,6 +20,7 @@ use crate::client::stream::{Ends, Stream};
 use crate::http::body::{Pulse, silence};
 use crate::log::Place;
 use crate::server::exchange::{Exchange, Outcome};
+use crate::server::observe;
 use crate::server::pool::{self, Pool};
 use crate::server::queue;
 use crate::service::site::{Back, Front};
@@ -152,11 +153,13 @@ impl Session {
             let failure = match pool::connect(&address, back.timeouts.connect).await {
                 Ok((server, ends)) => {
                     self.exchange.story.connected(ends);
+                    observe::observe(back, backend, selection.server(), None);
                     self.exchange.outcome = Outcome::Selected(selection);
                     return Ok(server);
                 }
                 Err(failure) => failure,
             };
+            observe::observe(back, backend, selection.server(), Some(failure));
             let attempt = self.exchange.has_failed(&selection, failure);
             let now = Now::system();
             let retry = backend.redispatch_or_wait(selection, &view, failure, now);

@@ -2,7 +2,7 @@
 //! answers mean, and when to ask again, the library knows.
 
 mod ask;
-mod tell;
+pub(crate) mod tell;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::server::pool::Pool;
 use crate::service::site::{Back, Site};
+use crate::statistics::ledger::ServerNumbers;
 use tell::Change;
 
 /// How often it is looked whether a server is to be checked again that is not for now.
@@ -63,9 +64,30 @@ impl Watch {
             let report = ask::ask(&self.check, &server).await;
             self.report(&server, report, begun.elapsed());
             let server = self.backend.server(self.server);
-            let pause = server.and_then(|server| server.next_check());
-            sleep_until(begun + pause.unwrap_or(IDLE)).await;
+            self.wait(server, begun).await;
         }
+    }
+
+    /// Until it is time for the next check, or for one soon because sessions meet errors.
+    async fn wait(&self, server: Option<FarmServer>, begun: Instant) {
+        let pause = server.as_ref().and_then(FarmServer::next_check);
+        let next = begun + pause.unwrap_or(IDLE);
+        let numbers = server.as_ref().and_then(|server| self.numbers(server));
+        let (Some(server), Some(numbers)) = (&server, numbers) else {
+            return sleep_until(next).await;
+        };
+        tokio::select! {
+            () = sleep_until(next) => {}
+            () = numbers.hurry.notified() => {
+                let soon = server.health().policy().hurried();
+                let soon = soon.map_or(next, |soon| next.min(Instant::now() + soon));
+                sleep_until(soon).await;
+            }
+        }
+    }
+
+    fn numbers(&self, server: &FarmServer) -> Option<&ServerNumbers> {
+        self.back.numbers.servers.get(server.name())
     }
 
     fn report(&self, before: &FarmServer, report: CheckReport, taken: Duration) {
@@ -76,8 +98,8 @@ impl Watch {
         if let Ok(Some(state)) = changed {
             self.tell(state, &report, taken, queued);
         }
-        if let Some(numbers) = self.back.numbers.servers.get(before.name()) {
-            numbers.checked(report, taken);
+        if let Some(numbers) = self.numbers(before) {
+            numbers.checked(report, Some(taken));
         }
     }
 

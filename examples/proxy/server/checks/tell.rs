@@ -10,17 +10,17 @@ use crate::server::pool::Pool;
 use crate::service::site::Back;
 
 /// A server that has come, is leaving or has gone.
-pub(super) struct Change<'c> {
-    pub(super) back: &'c Back,
-    pub(super) backend: &'c Backend<Pool>,
-    pub(super) server: &'c FarmServer,
-    pub(super) state: OperationalState,
+pub(crate) struct Change<'c> {
+    pub(crate) back: &'c Back,
+    pub(crate) backend: &'c Backend<Pool>,
+    pub(crate) server: &'c FarmServer,
+    pub(crate) state: OperationalState,
 }
 
 impl Change<'_> {
     /// Tells it as HAProxy does; `requeued` are those who waited for the server and wait for
     /// another one now.
-    pub(super) fn tell(&self, why: &str, requeued: u32) {
+    pub(crate) fn tell(&self, why: &str, requeued: u32) {
         let (active, backup) = (self.usable(false), self.usable(true));
         let (level, word) = match self.state {
             OperationalState::Stopped => (LogLevel::Alert, "DOWN"),
