@@ -1,7 +1,5 @@
 //! What is told of servers that come and go.
 
-use std::fmt::Write as _;
-
 use stickroute::haproxy::LogLevel;
 use stickroute::{Backend, FarmServer, OperationalState};
 
@@ -38,25 +36,7 @@ impl Change<'_> {
             self.back.name,
             self.server.name(),
         );
-        let sessions = self.server.in_flight();
-        let queued: u32 = self
-            .backend
-            .farm()
-            .servers()
-            .iter()
-            .map(FarmServer::queued)
-            .sum();
-        // A string takes everything.
-        let _ = match self.state {
-            OperationalState::Stopped => write!(
-                text,
-                "left. {sessions} sessions active, {requeued} requeued, {queued} remaining in queue."
-            ),
-            _ => write!(
-                text,
-                "online. {requeued} sessions requeued, {queued} total in queue."
-            ),
-        };
+        text.push_str(&self.queues(requeued));
         self.say(level, &text);
         let is_new = self.state != OperationalState::Running;
         if is_new && active + backup == 0 {
@@ -68,6 +48,20 @@ impl Change<'_> {
             let text = format!("{section} {} has no server available!", self.back.name);
             self.say(LogLevel::Emergency, &text);
         }
+    }
+
+    /// What becomes of sessions and of those who wait.
+    fn queues(&self, requeued: u32) -> String {
+        let farm = self.backend.farm();
+        let queued: u32 = farm.servers().iter().map(FarmServer::queued).sum();
+        if self.state == OperationalState::Stopped {
+            let sessions = self.server.in_flight();
+            return format!(
+                "left. {sessions} sessions active, {requeued} requeued, {queued} remaining in \
+                 queue."
+            );
+        }
+        format!("online. {requeued} sessions requeued, {queued} total in queue.")
     }
 
     fn usable(&self, is_backup: bool) -> usize {

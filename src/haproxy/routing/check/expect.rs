@@ -98,10 +98,6 @@ impl<'w> Reader<'w> {
     }
 
     fn option(&mut self, name: &'w Word) -> Read<Change> {
-        use CheckStatus::{
-            AnswerTimeout, Answered, ConnectError, ConnectTimeout, Connected, InvalidAnswer,
-            Layer6Invalid, Layer6Passed, Layer6Timeout, Leaving, WrongStatus,
-        };
         let mut value = || value(name, self.words.next());
         Ok(match name.text() {
             "comment" => {
@@ -117,25 +113,7 @@ impl<'w> Reader<'w> {
                 Box::new(|expect| expect.on_error(text))
             }
             "min-recv" => least(value()?)?,
-            "ok-status" => {
-                let status = status(value()?, &[Connected, Layer6Passed, Answered, Leaving])?;
-                Box::new(move |expect| expect.passes_as(status))
-            }
-            "error-status" => {
-                let all = [
-                    ConnectError,
-                    Layer6Invalid,
-                    InvalidAnswer,
-                    WrongStatus,
-                    Leaving,
-                ];
-                let status = status(value()?, &all)?;
-                Box::new(move |expect| expect.fails_as(status))
-            }
-            "tout-status" => {
-                let status = status(value()?, &[ConnectTimeout, Layer6Timeout, AnswerTimeout])?;
-                Box::new(move |expect| expect.times_out_as(status))
-            }
+            "ok-status" | "error-status" | "tout-status" => outcome(name, value()?)?,
             "status-code" => {
                 return Err(not_supported(name, "not supported: samples are not, here"));
             }
@@ -227,6 +205,35 @@ fn least(word: &Word) -> Read<Change> {
     Ok(match usize::try_from(number) {
         Ok(number) => Box::new(move |expect| expect.least(number)),
         Err(_) => Box::new(|expect| expect),
+    })
+}
+
+/// What a check is that ends here in one of three ways.
+fn outcome(name: &Word, word: &Word) -> Read<Change> {
+    use CheckStatus::{
+        AnswerTimeout, Answered, ConnectError, ConnectTimeout, Connected, InvalidAnswer,
+        Layer6Invalid, Layer6Passed, Layer6Timeout, Leaving, WrongStatus,
+    };
+    Ok(match name.text() {
+        "ok-status" => {
+            let status = status(word, &[Connected, Layer6Passed, Answered, Leaving])?;
+            Box::new(move |expect| expect.passes_as(status))
+        }
+        "error-status" => {
+            let all = [
+                ConnectError,
+                Layer6Invalid,
+                InvalidAnswer,
+                WrongStatus,
+                Leaving,
+            ];
+            let status = status(word, &all)?;
+            Box::new(move |expect| expect.fails_as(status))
+        }
+        _ => {
+            let status = status(word, &[ConnectTimeout, Layer6Timeout, AnswerTimeout])?;
+            Box::new(move |expect| expect.times_out_as(status))
+        }
     })
 }
 
