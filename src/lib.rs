@@ -99,6 +99,8 @@ pub mod health;
 mod http;
 mod key;
 mod message;
+#[cfg(feature = "haproxy")]
+mod pattern;
 mod queue;
 pub mod ring;
 mod rng;

@@ -41,6 +41,12 @@ fn configuration(line: &str) -> String {
     if line.starts_with("http-check") {
         others.push_str(" option httpchk\n");
     }
+    if line.starts_with("tcp-check") {
+        others.push_str(" option tcp-check\n");
+    }
+    if line.contains("check") && !line.starts_with("server") {
+        others.push_str(" server checked 10.0.0.3:80 check\n");
+    }
     if line.contains("hash-balance-factor") || line.contains("affinity") {
         others.push_str(" balance source\n hash-type consistent\n");
     }

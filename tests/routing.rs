@@ -353,8 +353,8 @@ fn what_is_wrong_is_told_with_its_place() {
             "f:8:11: 'base32+src': gives binary, which is no key of a table of type ip",
         ),
         (
-            " use-server s1 if { path_reg ^/ }",
-            "f:7:21: 'path_reg': \"path_reg\" is not supported",
+            " use-server s1 if { path_reg ^/(?=a) }",
+            "f:7:32: '^/(?=a)': in the pattern",
         ),
         (
             " acl a sc0_conn_cur gt 1",

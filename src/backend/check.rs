@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::Backend;
 use super::update::{ServerKey, Update};
 use crate::error::UpdateError;
-use crate::health::CheckStatus;
+use crate::health::{CheckStatus, OnErrors};
 use crate::server::OperationalState;
 use crate::time::Now;
 
@@ -46,6 +46,24 @@ impl<P: Send + Sync + 'static> Backend<P> {
     }
 }
 
+impl<P: Send + Sync + 'static> Backend<P> {
+    /// Counts that sessions of a server have met too many errors, as an
+    /// [`ErrorObserver`](crate::health::ErrorObserver) tells; gives its state if it is another
+    /// one now. Without effect on a server that is not checked now, or is down. HAProxy:
+    /// `on-error`.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub fn report_errors<'k>(
+        &self,
+        server: impl Into<ServerKey<'k>>,
+        reaction: OnErrors,
+        now: Now,
+    ) -> Result<Option<OperationalState>, UpdateError> {
+        self.update(|change| change.at(now).report_errors(server, reaction))
+    }
+}
+
 impl<P: Send + Sync + 'static> Update<'_, P> {
     /// Counts what a check has found; see [`Backend::report_check`].
     ///
@@ -60,6 +78,30 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
         let server = self.find(server.into())?;
         let before = server.status;
         let Some(state) = server.history.after_check(status, before) else {
+            return Ok(None);
+        };
+        server.turn(before.with_operational(state), at);
+        if server.status == before {
+            return Ok(None);
+        }
+        server.history.after_change(at);
+        Ok(Some(server.status.operational()))
+    }
+
+    /// Counts that sessions of a server have met too many errors; see
+    /// [`Backend::report_errors`].
+    ///
+    /// # Errors
+    /// [`UpdateError::UnknownServer`].
+    pub fn report_errors<'k>(
+        &mut self,
+        server: impl Into<ServerKey<'k>>,
+        reaction: OnErrors,
+    ) -> Result<Option<OperationalState>, UpdateError> {
+        let at = self.time();
+        let server = self.find(server.into())?;
+        let before = server.status;
+        let Some(state) = server.history.after_errors(reaction) else {
             return Ok(None);
         };
         server.turn(before.with_operational(state), at);
@@ -150,6 +192,35 @@ mod tests {
         assert_eq!(report(&backend, Answered), Some(Running));
         assert_eq!(report(&backend, Leaving), Some(Stopping));
         assert_eq!(report(&backend, Answered), Some(Running));
+    }
+
+    #[test]
+    fn errors_of_sessions_take_a_checked_server_down() {
+        let backend = backend();
+        let errors = |reaction| backend.report_errors("s", reaction, at(9)).unwrap();
+        report(&backend, Answered);
+        assert_eq!(errors(OnErrors::CheckSoon), None);
+        assert_eq!(backend.farm().servers()[0].last_check(), Answered);
+        assert_eq!(errors(OnErrors::SuddenDeath), None);
+        assert_eq!(backend.farm().servers()[0].health().health(), 2);
+        assert_eq!(
+            backend.farm().servers()[0].last_check(),
+            CheckStatus::Analyzed
+        );
+        assert_eq!(errors(OnErrors::MarkDown), Some(Stopped));
+        assert_eq!(
+            backend.farm().servers()[0].changed(),
+            Some(Duration::from_secs(9))
+        );
+        assert_eq!(errors(OnErrors::MarkDown), None);
+        let unchecked: Backend = Backend::builder("b")
+            .server(Server::new("s", "127.0.0.1:80"))
+            .build()
+            .unwrap();
+        assert_eq!(
+            unchecked.report_errors("s", OnErrors::MarkDown, at(9)),
+            Ok(None)
+        );
     }
 
     #[test]

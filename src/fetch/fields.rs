@@ -175,7 +175,7 @@ impl<'a> Message<'a> {
 
 /// The comma-separated elements of a field, without the blanks around them. An empty
 /// field has one, and an element follows every comma outside double quotes.
-pub(super) fn elements(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn elements(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
         let line = rest?;

@@ -28,7 +28,7 @@ pub(crate) use bytes::digit;
 pub use converter::{Arithmetic, Converter};
 pub use expression::{Expression, TypeMismatch};
 pub use fields::HeaderFetch;
-pub(crate) use fields::element_end;
+pub(crate) use fields::{element_end, elements};
 pub(crate) use payload::{Payload, rdp_cookie};
 pub(crate) use tables::TableRead;
 pub(crate) use url::{path, url_param};

@@ -8,7 +8,7 @@
 //! [`Configuration`] reads whole files and [`Routing`] puts them into service: frontends,
 //! backends, stick tables. [`Runtime`] answers an operator's commands about them, and
 //! [`ServerStates`] brings servers back into the states they were in. [`selector`],
-//! [`expression`] and [`Acls`] read single lines.
+//! [`expression`] and [`Acls`] read single lines, [`Pattern`] a regular expression.
 
 mod acl;
 mod balance;
@@ -21,11 +21,12 @@ mod log;
 mod routing;
 mod states;
 
+pub use crate::pattern::{InvalidReplacement, Pattern, PatternError, PatternProblem, Replacement};
 pub use acl::{AclCondition, AclError, AclProblem, Acls};
 pub use balance::{selector, selector_seeded};
 pub use command::{
-    Answer, Level, MAX_LINE, ProcessInfo, ProxyId, Runtime, ServerData, StatBackend, StatCounts,
-    StatRow, StatServer, StatSubject, Statistics, Wish, statistics_csv,
+    Answer, Level, MAX_LINE, ProcessInfo, ProxyId, Runtime, ServerData, StatBackend, StatCheck,
+    StatCounts, StatRow, StatServer, StatSubject, Statistics, Wish, statistics_csv,
 };
 pub use config::{
     Acl, BackendSettings, Bind, CheckLine, ConditionWords, ConditionalRule, Configuration,
@@ -43,7 +44,7 @@ pub use log::{
     Cause, Envelope, Facility, LogFormat, LogLevel, LogRecord, LogSender, LogTimers, Phase,
     Termination,
 };
-pub use routing::{BackendCheck, CheckKind, Frontend, Routing, RoutingBuilder};
+pub use routing::{BackendCheck, Frontend, Routing, RoutingBuilder};
 pub use states::{ServerStates, ServerStatesError, ServerStatesProblem};
 
 /// Whether it can name a header field (RFC 9110 section 5.6.2).

@@ -6,6 +6,10 @@ const MOST: usize = 16_384;
 /// What can be said of an answer.
 pub(super) struct Answer {
     pub(super) status: u32,
+    /// What is behind the status.
+    pub(super) reason: String,
+    /// Names and values of the fields.
+    pub(super) fields: Vec<(Vec<u8>, Vec<u8>)>,
     /// What has come of the body.
     pub(super) body: Vec<u8>,
     /// No more comes, or no more of it is looked at.
@@ -43,12 +47,18 @@ impl Answer {
         };
         let mut lines = head.split(|byte| *byte == b'\n').map(without_end);
         let status = lines.next().and_then(status);
-        let Some((status, length)) = status.zip(length(lines)) else {
+        let fields: Option<Vec<_>> = lines.map(field).collect();
+        let Some(((status, reason), fields)) = status.zip(fields) else {
+            return Parsed::Invalid;
+        };
+        let Some(length) = length(&fields) else {
             return Parsed::Invalid;
         };
         let (body, is_complete) = decoded(body, length);
         Parsed::Answer(Self {
             status,
+            reason,
+            fields,
             body,
             is_whole: is_complete || ended || is_full,
         })
@@ -71,31 +81,38 @@ fn without_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// The number in `HTTP/1.1 200 OK`, of however many digits.
-fn status(line: &[u8]) -> Option<u32> {
+/// The number in `HTTP/1.1 200 OK`, of however many digits, and the words behind it.
+fn status(line: &[u8]) -> Option<(u32, String)> {
     let version = line.strip_prefix(b"HTTP/")?;
     let [major, b'.', minor, b' ', rest @ ..] = version else {
         return None;
     };
-    let number = rest.trim_ascii_start().split(|byte| *byte == b' ').next()?;
+    let mut words = rest.trim_ascii_start().splitn(2, |byte| *byte == b' ');
+    let number = words.next()?;
+    let reason = words.next().unwrap_or_default().trim_ascii();
+    let reason = String::from_utf8_lossy(reason).into_owned();
     let is_version = major.is_ascii_digit() && minor.is_ascii_digit();
     let is_number = !number.is_empty() && number.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(number).ok()?;
-    text.parse().ok().filter(|_| is_version && is_number)
+    let number = text.parse().ok().filter(|_| is_version && is_number)?;
+    Some((number, reason))
 }
 
-/// What the fields say about the body, `None` if there is anything wrong with them.
-fn length<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Option<Length> {
+/// The name and the value of a field, `None` if it is none.
+fn field(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let colon = memchr::memchr(b':', line)?;
+    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let is_name = !name.is_empty() && name.iter().copied().all(is_token);
+    is_name.then(|| (name.to_ascii_lowercase(), value.to_vec()))
+}
+
+/// What the fields say about the body, `None` if they say nonsense.
+fn length(fields: &[(Vec<u8>, Vec<u8>)]) -> Option<Length> {
     let mut length = Length::UntilTheEnd;
-    for field in fields {
-        let colon = memchr::memchr(b':', field)?;
-        let (name, value) = (&field[..colon], field[colon + 1..].trim_ascii());
-        if name.is_empty() || !name.iter().copied().all(is_token) {
-            return None;
-        }
-        if name.eq_ignore_ascii_case(b"transfer-encoding") {
+    for (name, value) in fields {
+        if name == b"transfer-encoding" {
             length = Length::Chunked;
-        } else if name.eq_ignore_ascii_case(b"content-length") {
+        } else if name == b"content-length" {
             let digits = std::str::from_utf8(value).ok()?;
             let number = digits.parse().ok().filter(|_| !digits.starts_with('+'))?;
             if !matches!(length, Length::Chunked) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CheckResult, HealthPolicy};
+use super::{CheckResult, HealthPolicy, OnErrors};
 use crate::server::OperationalState;
 
 /// The health of one server: results go in, changes of its state come out.
@@ -64,6 +64,21 @@ impl HealthCounter {
         } else {
             self.set(OperationalState::Stopped);
         }
+    }
+
+    /// Counts that sessions have met too many errors, while the server is up; gives the state
+    /// if it is another one now.
+    pub fn report_errors(&mut self, reaction: OnErrors) -> Option<OperationalState> {
+        let least = self.policy.least();
+        if !self.is_up() || reaction == OnErrors::CheckSoon {
+            return None;
+        }
+        self.health = match reaction {
+            OnErrors::SuddenDeath => self.health.min(least.saturating_add(1)),
+            OnErrors::MarkDown => least,
+            _ => self.health,
+        };
+        self.report(CheckResult::Failed)
     }
 
     /// Makes it so whatever was counted: all checks have passed, or failed. HAProxy:
@@ -174,6 +189,25 @@ mod tests {
                 expected,
                 "{rise} {fall} {results}"
             );
+        }
+    }
+
+    // All of HAProxy 2.6.12.
+    #[test]
+    fn errors_of_sessions_count_as_in_haproxy() {
+        for (reaction, expected) in [
+            (OnErrors::CheckSoon, [4, 4, 4]),
+            (OnErrors::FailCheck, [3, 2, 0]),
+            (OnErrors::SuddenDeath, [2, 0, 0]),
+            (OnErrors::MarkDown, [0, 0, 0]),
+        ] {
+            let mut counter = HealthCounter::new(HealthPolicy::new());
+            counter.report(Passed);
+            let after = expected.map(|_| {
+                counter.report_errors(reaction);
+                counter.health()
+            });
+            assert_eq!(after, expected, "{reaction:?}");
         }
     }
 

@@ -1,10 +1,11 @@
 //! Checks over HTTP: what to send, and what the answer says.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::answer::{Answer, Parsed};
-use super::expect::What;
-use super::{CheckStatus, Expect};
+use super::expect::Verdict;
+use super::{CheckReport, CheckStatus, Expect};
 use crate::server::OperationalState;
 
 /// A request that is sent to a server, and what is expected of the answer.
@@ -36,7 +37,7 @@ pub struct HttpCheck {
     is_1_1: bool,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
-    expect: Expect,
+    expect: Vec<Expect>,
     disable_on_404: bool,
 }
 
@@ -55,7 +56,7 @@ impl HttpCheck {
             is_1_1: false,
             headers: Vec::new(),
             body: Vec::new(),
-            expect: Expect::default(),
+            expect: Vec::new(),
             disable_on_404: false,
         }
     }
@@ -96,6 +97,13 @@ impl HttpCheck {
         self
     }
 
+    /// Takes the fields back that were added.
+    #[must_use]
+    pub fn without_headers(mut self) -> Self {
+        self.headers.clear();
+        self
+    }
+
     /// Adds a field, of which the name is sent in small letters. `Content-Length`,
     /// `Transfer-Encoding` and `Connection` are never sent as given; a `Connection` given keeps
     /// the check from asking for the end of the connection. HAProxy: `hdr`.
@@ -121,10 +129,11 @@ impl HttpCheck {
         self
     }
 
-    /// Demands something else of the answer. HAProxy: `http-check expect`.
+    /// Demands something of the answer, one thing after the other; default a status from 200
+    /// to 399. HAProxy: `http-check expect`.
     #[must_use]
     pub fn expect(mut self, expect: Expect) -> Self {
-        self.expect = expect;
+        self.expect.push(expect);
         self
     }
 
@@ -174,38 +183,58 @@ impl HttpCheck {
         ended: bool,
         state: OperationalState,
     ) -> Option<CheckStatus> {
+        let report = self.report(answer, ended, state)?;
+        Some(report.status())
+    }
+
+    /// As [`judge`](Self::judge), with the particulars.
+    pub fn report(
+        &self,
+        answer: &[u8],
+        ended: bool,
+        state: OperationalState,
+    ) -> Option<CheckReport> {
+        match self.verdict(answer, ended, state) {
+            (Verdict::Wait, _) => None,
+            (Verdict::Fail(report), _) | (Verdict::Pass, report) => Some(report),
+        }
+    }
+
+    /// The verdict, and what the check is if it passes and ends with this.
+    pub(super) fn verdict(
+        &self,
+        answer: &[u8],
+        ended: bool,
+        state: OperationalState,
+    ) -> (Verdict, CheckReport) {
+        let expectations = self.expectations();
+        let none = CheckReport::default();
         let answer = match Answer::parse(answer, ended) {
-            Parsed::More => return None,
-            Parsed::Invalid => return Some(CheckStatus::InvalidAnswer),
+            Parsed::More => return (Verdict::Wait, none),
+            Parsed::Invalid => return (Verdict::Fail(expectations[0].unreadable()), none),
             Parsed::Answer(answer) => answer,
         };
         let is_up = state != OperationalState::Stopped;
         if self.disable_on_404 && answer.status == 404 && is_up {
-            return Some(CheckStatus::Leaving);
+            let leaving = CheckReport::new(CheckStatus::Leaving).code_is(404);
+            return (Verdict::Fail(leaving), none);
         }
-        let negated = self.expect.negated;
-        match &self.expect.what {
-            What::Status(ranges) => {
-                let is_listed = ranges.iter().any(|range| range.contains(answer.status));
-                Some(good_or(is_listed != negated, CheckStatus::WrongStatus))
-            }
-            What::Text(text) => {
-                let is_found = memchr::memmem::find(&answer.body, text).is_some();
-                if !is_found && !answer.is_whole {
-                    return None;
-                }
-                let is_good = is_found != negated && !answer.body.is_empty();
-                Some(good_or(is_good, CheckStatus::InvalidAnswer))
+        for expect in &*expectations {
+            match expect.judge_http(&answer) {
+                Verdict::Pass => {}
+                other => return (other, none),
             }
         }
+        let last = &expectations[expectations.len() - 1];
+        (Verdict::Pass, last.passed("").code_is(answer.status))
     }
-}
 
-fn good_or(is_good: bool, otherwise: CheckStatus) -> CheckStatus {
-    if is_good {
-        CheckStatus::Answered
-    } else {
-        otherwise
+    /// What is demanded, at least one thing.
+    pub(super) fn expectations(&self) -> Cow<'_, [Expect]> {
+        if self.expect.is_empty() {
+            return Cow::Owned(vec![Expect::default()]);
+        }
+        Cow::Borrowed(&self.expect)
     }
 }
 

@@ -35,6 +35,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Checks of several steps are a [`CheckSequence`], which a [`CheckRun`] plays; what sessions
+//! meet between checks is counted by an [`ErrorObserver`].
+//!
 //! # How results count
 //!
 //! Health is a number from 0 to `rise + fall - 1`, and a server is up from `rise` on. A check
@@ -48,11 +51,21 @@ mod answer;
 mod counter;
 mod expect;
 mod http;
+mod observe;
 mod policy;
+mod report;
+mod run;
+mod sequence;
 mod status;
+mod text;
 
 pub use counter::HealthCounter;
-pub use expect::{Expect, InvalidStatuses, StatusRange};
+pub use expect::{Expect, FieldExpect, InvalidStatuses, StatusRange};
 pub use http::{HttpCheck, InvalidCheck};
+pub use observe::{ErrorObserver, Observed, OnErrors};
 pub use policy::HealthPolicy;
+pub use report::CheckReport;
+pub use run::{CheckRun, CheckWish};
+pub use sequence::{CheckConnect, CheckSequence};
 pub use status::{CheckResult, CheckStatus};
+pub use text::TextMatch;

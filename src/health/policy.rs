@@ -81,6 +81,22 @@ impl HealthPolicy {
         self
     }
 
+    /// See [`rise`](Self::rise).
+    pub const fn rises_after(self) -> u32 {
+        self.rise.get()
+    }
+
+    /// See [`fall`](Self::fall).
+    pub const fn falls_after(self) -> u32 {
+        self.fall.get()
+    }
+
+    /// In which time a server is to be checked whose sessions meet errors, if that is to be
+    /// soon: [`fast_interval`](Self::fast_interval), where it is set.
+    pub const fn hurried(self) -> Option<Duration> {
+        self.fast
+    }
+
     /// The time from one check to the next while nothing happens.
     #[cfg(feature = "haproxy")]
     pub(crate) const fn normal_interval(self) -> Duration {

@@ -13,6 +13,13 @@ pub enum CheckStatus {
     ConnectTimeout,
     /// No connection: refused, or no way there. HAProxy: `L4CON`.
     ConnectError,
+    /// As [`Connected`](Self::Connected), where a configuration wants it told so. HAProxy:
+    /// `L6OK`.
+    Layer6Passed,
+    /// As [`ConnectTimeout`](Self::ConnectTimeout), likewise. HAProxy: `L6TOUT`.
+    Layer6Timeout,
+    /// As [`ConnectError`](Self::ConnectError), likewise. HAProxy: `L6RSP`.
+    Layer6Invalid,
     /// The answer is as expected. HAProxy: `L7OK`.
     Answered,
     /// The server is to get no new sessions. HAProxy: `L7OKC`, see
@@ -25,6 +32,9 @@ pub enum CheckStatus {
     InvalidAnswer,
     /// The status of the answer is not the expected one. HAProxy: `L7STS`.
     WrongStatus,
+    /// No check, but what sessions have met. HAProxy: `HANA`, see
+    /// [`ErrorObserver`](super::ErrorObserver).
+    Analyzed,
 }
 
 /// How a check counts.
@@ -43,7 +53,7 @@ impl CheckStatus {
     pub const fn result(self) -> Option<CheckResult> {
         Some(match self {
             Self::Initial => return None,
-            Self::Connected | Self::Answered => CheckResult::Passed,
+            Self::Connected | Self::Layer6Passed | Self::Answered => CheckResult::Passed,
             Self::Leaving => CheckResult::Conditional,
             _ => CheckResult::Failed,
         })
@@ -56,11 +66,34 @@ impl CheckStatus {
             Self::Connected => "L4OK",
             Self::ConnectTimeout => "L4TOUT",
             Self::ConnectError => "L4CON",
+            Self::Layer6Passed => "L6OK",
+            Self::Layer6Timeout => "L6TOUT",
+            Self::Layer6Invalid => "L6RSP",
             Self::Answered => "L7OK",
             Self::Leaving => "L7OKC",
             Self::AnswerTimeout => "L7TOUT",
             Self::InvalidAnswer => "L7RSP",
             Self::WrongStatus => "L7STS",
+            Self::Analyzed => "HANA",
+        }
+    }
+
+    /// What HAProxy calls it in its log: `Layer7 wrong status` for example.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Initial => "Initializing",
+            Self::Connected => "Layer4 check passed",
+            Self::ConnectTimeout => "Layer4 timeout",
+            Self::ConnectError => "Layer4 connection problem",
+            Self::Layer6Passed => "Layer6 check passed",
+            Self::Layer6Timeout => "Layer6 timeout",
+            Self::Layer6Invalid => "Layer6 invalid response",
+            Self::Answered => "Layer7 check passed",
+            Self::Leaving => "Layer7 check conditionally passed",
+            Self::AnswerTimeout => "Layer7 timeout",
+            Self::InvalidAnswer => "Layer7 invalid response",
+            Self::WrongStatus => "Layer7 wrong status",
+            Self::Analyzed => "Health analyze",
         }
     }
 
@@ -88,9 +121,13 @@ impl CheckStatus {
     pub(crate) const fn columns(self) -> (u8, u8) {
         let status = match self {
             Self::Initial => 1,
+            Self::Analyzed => 4,
             Self::Connected => 6,
             Self::ConnectTimeout => 7,
             Self::ConnectError => 8,
+            Self::Layer6Passed => 9,
+            Self::Layer6Timeout => 10,
+            Self::Layer6Invalid => 11,
             Self::AnswerTimeout => 12,
             Self::InvalidAnswer => 13,
             Self::Answered => 15,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Address, AdminState, OperationalState, Status};
 #[cfg(feature = "haproxy")]
 use crate::backend::Past;
-use crate::health::{CheckResult, CheckStatus, HealthCounter, HealthPolicy};
+use crate::health::{CheckResult, CheckStatus, HealthCounter, HealthPolicy, OnErrors};
 
 /// The past of one server, as far as `show servers state` tells it.
 #[derive(Clone, Copy, Debug)]
@@ -193,6 +193,15 @@ impl History {
         // It may have been up all the same, before a restart.
         let is_down = result == CheckResult::Failed && self.health.health() == 0;
         changed.or(is_down.then_some(OperationalState::Stopped))
+    }
+
+    /// Counts errors of sessions, if the server is checked.
+    pub(crate) fn after_errors(&mut self, reaction: OnErrors) -> Option<OperationalState> {
+        if !self.checks_now() || reaction == OnErrors::CheckSoon {
+            return None;
+        }
+        self.last = CheckStatus::Analyzed;
+        self.health.report_errors(reaction)
     }
 
     /// Whether both tell the same about checks.

@@ -164,8 +164,16 @@ fn pages_that_cannot_be_are_refused_with_their_place() {
                 ":7:27: '/etc/hostname': expected content-type",
             ),
             (
-                " http-request replace-path a b",
-                ":7:15: 'replace-path': this action is not supported",
+                " http-request normalize-uri path-merge-slashes",
+                ":7:15: 'normalize-uri': this action is not supported",
+            ),
+            (
+                " http-request replace-path (?=a) b",
+                ":7:28: '(?=a)': character 1: \"(?=\": look-around is not supported",
+            ),
+            (
+                " http-request replace-header X a b\\\\",
+                "is no replacement; expected a digit",
             ),
             (
                 " errorfiles x",

@@ -6,11 +6,11 @@
 //! comparison.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use stickroute::haproxy::{BackendCheck, CheckKind, Configuration, Routing};
-use stickroute::health::CheckStatus;
+use stickroute::haproxy::{BackendCheck, Configuration, Routing};
+use stickroute::health::{CheckStatus, CheckWish};
 use stickroute::{Backend, Now};
 
 use crate::generator::Random;
@@ -43,7 +43,32 @@ const TEXTS: &[(&str, &str)] = &[
         "option httpchk\n http-check disable-on-404",
         "rise 2 fall 2 slowstart 1h",
     ),
+    (
+        "option httpchk\n http-check connect linger\n http-check send meth GET uri /a\n \
+         http-check expect status 200-499\n http-check connect\n http-check send uri /b hdr X y\n \
+         http-check expect rstring ^fi.e",
+        "rise 2 fall 2",
+    ),
+    (
+        "option httpchk\n http-check expect ok-status L7OKC rstatus ^[23]\n \
+         http-check expect string fine\n http-check expect ok-status L7OKC hdr name content-length",
+        "rise 1 fall 2",
+    ),
+    (
+        "option tcp-check\n tcp-check send PING\\r\\n\n tcp-check expect rstring HTTP/1.[01]\n \
+         tcp-check expect ! string 500\n tcp-check send-binary 0a0d\n tcp-check expect string 200",
+        "rise 2 fall 2",
+    ),
+    (
+        "option tcp-check\n tcp-check connect\n tcp-check send A\n \
+         tcp-check expect min-recv 10 error-status L7OKC rbinary ^48545450\n tcp-check connect\n \
+         tcp-check send B\n tcp-check expect string fine",
+        "rise 1 fall 2",
+    ),
 ];
+
+/// What a second connection of a check is answered.
+const GOOD: &str = "HTTP/1.0 200 OK\r\n\r\nfine";
 
 const CHECKS: usize = 50;
 
@@ -90,7 +115,7 @@ fn text_for(
          timeout check 60s\n\
          frontend web\n bind {listen}\n default_backend app\n\
          backend app\n {backend}\n \
-         server s {origin} check inter 400ms fastinter 20ms downinter 20ms {server}\n"
+         server s {origin} check inter 100ms fastinter 20ms downinter 20ms {server}\n"
     )
 }
 
@@ -131,8 +156,7 @@ impl Run {
 
     /// A check comes; orders are given; it is answered.
     fn step(&mut self) {
-        let (mut check, _) = self.origin.accept().expect("HAProxy checks");
-        self.reads_the_request(&mut check);
+        let (check, _) = self.origin.accept().expect("HAProxy checks");
         self.both_are_the_same();
         if self.random.percent(15) {
             let order = self.random.one_of(&[
@@ -160,36 +184,39 @@ impl Run {
             "",
         ]);
         self.history.push(format!("{answer:?}"));
-        let status = self.judged(answer.as_bytes());
-        // The end of the answer is the end of the connection.
-        let _ = check.write_all(answer.as_bytes());
-        drop(check);
+        let status = self.play(check, answer);
         let change = self.backend().report_check("s", status, Now::system());
         self.changes += usize::from(change.expect("there is such a server").is_some());
     }
 
-    fn judged(&self, answer: &[u8]) -> CheckStatus {
-        let CheckKind::Http(http) = self.check().kind() else {
-            panic!("all of them are over HTTP");
-        };
-        let state = self.backend().farm().servers()[0].health().state();
-        http.judge(answer, true, state).expect("it has ended")
-    }
-
-    fn reads_the_request(&self, check: &mut TcpStream) {
-        let CheckKind::Http(http) = self.check().kind() else {
-            panic!("all of them are over HTTP");
-        };
-        check
-            .set_read_timeout(Some(Duration::from_secs(60)))
-            .expect("it can be set");
-        let expected = http.request();
-        let mut request = vec![0; expected.len()];
-        check.read_exact(&mut request).expect("it is as long");
-        assert_eq!(
-            String::from_utf8_lossy(&request),
-            String::from_utf8_lossy(&expected)
-        );
+    /// Plays a check to its end: everything that is sent is read from HAProxy and compared,
+    /// and everything that is wanted is answered.
+    fn play(&mut self, mut check: TcpStream, first: &str) -> CheckStatus {
+        let sequence = self.check().sequence().clone();
+        let farm = self.backend().farm();
+        let mut run = sequence.start(farm.servers()[0].health().state());
+        let (mut connections, mut answer) = (0, Some(first));
+        loop {
+            match run.next() {
+                CheckWish::Connect(_) if connections == 0 => connections += 1,
+                CheckWish::Connect(_) => {
+                    check = self.origin.accept().expect("HAProxy connects again").0;
+                    answer = Some(GOOD);
+                }
+                CheckWish::Send(expected) => reads(&mut check, &expected),
+                CheckWish::Read => {
+                    let Some(answer) = answer.take() else {
+                        // The end of the answer is the end of the connection.
+                        let _ = check.shutdown(Shutdown::Write);
+                        run.ended();
+                        continue;
+                    };
+                    let _ = check.write_all(answer.as_bytes());
+                    run.received(answer.as_bytes());
+                }
+                CheckWish::Done(report) => return report.status(),
+            }
+        }
     }
 
     /// What HAProxy answers is not compared: it tells nothing, or gives reasons.
@@ -209,6 +236,17 @@ impl Run {
         let ours = ours.answer(line.as_bytes(), Now::system());
         assert_eq!(states(ours.text()), states(&theirs), "{:#?}", self.history);
     }
+}
+
+/// Reads what HAProxy is to send.
+fn reads(check: &mut TcpStream, expected: &[u8]) {
+    check
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .expect("it can be set");
+    let mut sent = vec![0; expected.len()];
+    check.read_exact(&mut sent).expect("it is as long");
+    let [sent, expected] = [&sent, expected].map(String::from_utf8_lossy);
+    assert_eq!(sent, expected);
 }
 
 /// The compared columns. Whether a check is on its way is nothing that is known here.

@@ -29,6 +29,7 @@
 
 mod balance;
 mod changes;
+mod checks;
 mod client;
 #[cfg(feature = "haproxy")]
 mod commands;
@@ -38,7 +39,9 @@ mod health;
 mod hex;
 mod logs;
 mod named;
+mod observe;
 mod origin;
+mod patterns;
 mod program;
 mod published;
 mod queues;

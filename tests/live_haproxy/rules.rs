@@ -69,8 +69,8 @@ backend other
 fn rules_do_to_messages_what_they_do_in_haproxy() {
     let server = echo();
     let folders = ["rules-theirs", "rules-ours"].map(Folder::new);
-    let (theirs, _haproxy) = haproxy(&folders[0], server);
-    let (ours, _running) = ours(&folders[1], server);
+    let (theirs, _haproxy) = haproxy(CONFIGURATION, &folders[0], server);
+    let (ours, _running) = ours(CONFIGURATION, &folders[1], server);
     let mut statuses = BTreeSet::new();
     for (source, path, fields) in requests() {
         let request = format!(
@@ -144,26 +144,26 @@ fn requests() -> Vec<(&'static str, &'static str, &'static str)> {
     requests
 }
 
-fn adapted(folder: &Folder, listen: SocketAddr, server: SocketAddr) -> String {
+fn adapted(text: &str, folder: &Folder, listen: SocketAddr, server: SocketAddr) -> String {
     let socket = folder.file("s.sock");
     let global = format!(
         "global\n    nbthread 1\n    stats socket {}",
         socket.display()
     );
-    let text = CONFIGURATION.replace("LISTEN", &listen.to_string());
+    let text = text.replace("LISTEN", &listen.to_string());
     global + &text.replace("SERVER", &server.to_string())
 }
 
-fn ours(folder: &Folder, server: SocketAddr) -> (SocketAddr, Running) {
+pub(crate) fn ours(text: &str, folder: &Folder, server: SocketAddr) -> (SocketAddr, Running) {
     let listen = support::free_address();
-    let text = adapted(folder, listen, server);
+    let text = adapted(text, folder, listen, server);
     (listen, configuration::run(&text, folder, &[]))
 }
 
-fn haproxy(folder: &Folder, server: SocketAddr) -> (SocketAddr, Running) {
+pub(crate) fn haproxy(text: &str, folder: &Folder, server: SocketAddr) -> (SocketAddr, Running) {
     let listen = support::free_address();
     let file = folder.file("haproxy.cfg");
-    fs::write(&file, adapted(folder, listen, server)).expect("the folder can be written to");
+    fs::write(&file, adapted(text, folder, listen, server)).expect("the folder can be written to");
     let mut command = Command::new("haproxy");
     command.args(["-db", "-f"]).arg(&file);
     let running = Running::start(command.stderr(Stdio::null()), 0);
@@ -177,7 +177,7 @@ fn haproxy(folder: &Folder, server: SocketAddr) -> (SocketAddr, Running) {
 }
 
 /// A server that answers with what it received.
-fn echo() -> SocketAddr {
+pub(crate) fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -187,15 +187,16 @@ fn echo() -> SocketAddr {
                 head.extend(byte);
             }
             let length = head.len();
-            let head = String::from_utf8_lossy(&head).into_owned();
-            let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            let text = String::from_utf8_lossy(&head);
+            let path = text.split(' ').nth(1).unwrap_or_default();
             let status = if path == "/missing" { 404 } else { 200 };
             // A proxy that goes away is its own affair.
             let _ = write!(
                 stream,
-                "HTTP/1.1 {status} X\r\nX-Origin: one\r\nX-Path: {path}\r\n\
-                 Content-Length: {length}\r\nConnection: close\r\n\r\n{head}"
+                "HTTP/1.1 {status} X\r\nX-Origin: one\r\nX-Path: {path}\r\nX-List: one, two ,\"two, x\"\r\n\
+                 Content-Length: {length}\r\nConnection: close\r\n\r\n"
             );
+            let _ = stream.write_all(&head);
         }
     });
     address
@@ -204,13 +205,13 @@ fn echo() -> SocketAddr {
 /// An answer in parts that can be compared: the status, fields, and what the server got or
 /// else the text of the proxy.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Answer {
-    status: String,
-    fields: BTreeSet<String>,
-    body: Vec<String>,
+pub(crate) struct Answer {
+    pub(crate) status: String,
+    pub(crate) fields: BTreeSet<String>,
+    pub(crate) body: Vec<String>,
 }
 
-fn send(proxy: SocketAddr, request: &str) -> Answer {
+pub(crate) fn send(proxy: SocketAddr, request: &str) -> Answer {
     let mut stream = TcpStream::connect(proxy).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(60)))

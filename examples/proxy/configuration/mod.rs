@@ -208,6 +208,7 @@ fn back(part: &Part<'_>, routing: &Routing<Pool>, ledger: &Ledger) -> Back {
     Back {
         name: proxy.name.value.clone(),
         mode: proxy.mode,
+        is_listen: proxy.kind.is_frontend(),
         backend: routing.backend(&proxy.name.value).cloned(),
         numbers: ledger.back(&proxy.name.value).cloned().unwrap_or_default(),
         rules: Arc::clone(&part.rules),

@@ -2,16 +2,20 @@
 
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
-use stickroute::haproxy::{AclCondition, Cause, ConditionWords, Phase, Proxy, Rule, Ruleset, Word};
+use stickroute::haproxy::{
+    AclCondition, Cause, ConditionWords, Phase, Proxy, Replacement, Rule, Ruleset, Word,
+};
 use stickroute::{Moment, Origin};
 
 use crate::configuration::fault::Fault;
 use crate::configuration::network;
 use crate::configuration::replies;
 use crate::configuration::words::{Read, Section, Words, literal};
-use crate::http::filters::{Action, Filters, HttpRule, TargetPart};
+use crate::http::filters::{Action, Filters, HttpRule};
 use crate::http::forwardfor::ForwardFor;
 use crate::http::redirect::{Redirect, RedirectKind};
+use crate::http::rewrite::{Rewrite, Rewritten};
+use crate::http::target::TargetPart;
 use crate::log::Ending;
 
 /// The rules of a section on HTTP messages.
@@ -91,6 +95,13 @@ fn action(rule: &Rule, words: &mut Words<'_>) -> Read<Action> {
         "set-header" => Action::SetHeader(words.header()?, words.format()?),
         "del-header" => Action::DelHeader(words.header()?),
         "set-status" => set_status(words)?,
+        "replace-header" => rewrite(Rewritten::Lines(words.header()?), words)?,
+        "replace-value" => rewrite(Rewritten::Elements(words.header()?), words)?,
+        "replace-path" if is_request => rewrite(Rewritten::Target(TargetPart::Path), words)?,
+        "replace-pathq" if is_request => {
+            rewrite(Rewritten::Target(TargetPart::PathAndQuery), words)?
+        }
+        "replace-uri" if is_request => rewrite(Rewritten::Target(TargetPart::Whole), words)?,
         "set-method" if is_request => Action::SetMethod(words.format()?),
         "set-path" if is_request => Action::SetTarget(TargetPart::Path, words.format()?),
         "set-pathq" if is_request => Action::SetTarget(TargetPart::PathAndQuery, words.format()?),
@@ -105,8 +116,8 @@ fn action(rule: &Rule, words: &mut Words<'_>) -> Read<Action> {
         }
         _ => {
             let message = "this action is not supported by this program; expected one of allow, \
-                 add-header, set-header, del-header, set-status, set-method, set-path, \
-                 set-pathq, set-query, set-uri, set-src, deny, return, redirect where HAProxy \
+                 add-header, set-header, del-header, replace-header, replace-value, replace-path, \
+                 replace-pathq, replace-uri, set-status, set-method, set-path, set-pathq, set-query, set-uri, set-src, deny, return, redirect where HAProxy \
                  has it";
             return Err(Fault::new(&rule.action, message));
         }
@@ -117,6 +128,21 @@ fn action(rule: &Rule, words: &mut Words<'_>) -> Read<Action> {
 fn answer(rule: &Rule, words: &mut Words<'_>, ending: Ending) -> Read<Action> {
     words.rest = [].iter();
     replies::action(rule, words.section, words.moment, ending)
+}
+
+/// A regular expression, and what takes the place of a text that it matches.
+fn rewrite(what: Rewritten, words: &mut Words<'_>) -> Read<Action> {
+    let pattern = words.pattern()?;
+    let replacement = words.format()?;
+    let text = words.last.bytes();
+    if let (Err(error), false) = (Replacement::parse(text), text.contains(&b'%')) {
+        return Err(Fault::new(words.last, error.to_string()));
+    }
+    Ok(Action::Rewrite(Rewrite {
+        what,
+        pattern,
+        replacement,
+    }))
 }
 
 fn set_status(words: &mut Words<'_>) -> Read<Action> {

@@ -6,7 +6,7 @@ use std::slice;
 use hyper::StatusCode;
 use hyper::header::HeaderName;
 use stickroute::haproxy::{
-    AclCondition, ConditionWords, FormatError, HttpErrors, LogFormat, Mode, Routing, Word,
+    AclCondition, ConditionWords, FormatError, HttpErrors, LogFormat, Mode, Pattern, Routing, Word,
     expression,
 };
 use stickroute::{Expression, Moment, Origin};
@@ -102,6 +102,12 @@ impl<'w> Words<'w> {
             return Err(Fault::new(word, message));
         }
         Ok(format)
+    }
+
+    pub(crate) fn pattern(&mut self) -> Read<Pattern> {
+        let word = self.next("a regular expression")?;
+        let pattern = Pattern::new(word.bytes());
+        pattern.map_err(|error| Fault::new(word, error.to_string()))
     }
 
     /// A sample of a request.

@@ -18,7 +18,8 @@ use crate::http::forward::view;
 use crate::http::forwardfor::ForwardFor;
 use crate::http::headers;
 use crate::http::redirect::Redirect;
-use crate::http::target;
+use crate::http::rewrite::Rewrite;
+use crate::http::target::{self, TargetPart};
 use crate::log::Ending;
 
 /// What a section does to messages.
@@ -55,6 +56,9 @@ pub(crate) enum Action {
     SetMethod(LogFormat),
     /// A part of the target, or all of it.
     SetTarget(TargetPart, LogFormat),
+    /// What a regular expression matches becomes something else. HAProxy: `replace-header`
+    /// and the like.
+    Rewrite(Rewrite),
     /// Another client than the one that is connected. HAProxy: `set-src`.
     SetSource(Expression),
     /// `deny` and `return` with something to say.
@@ -64,15 +68,6 @@ pub(crate) enum Action {
     /// Neither: the connection is closed. HAProxy: an empty `errorfile`.
     Silence(Ending),
     Redirect(Redirect),
-}
-
-/// What of a target is set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TargetPart {
-    Path,
-    PathAndQuery,
-    Query,
-    Whole,
 }
 
 /// An answer made by a rule.
@@ -132,6 +127,11 @@ impl Filters {
                         return Err(Answer::Made(made, (Cause::Local, Phase::Headers)));
                     }
                 }
+                Action::Rewrite(rewrite) => {
+                    let text = on_response(&rewrite.replacement, &record(), &view);
+                    let done = rewrite.fields(&mut parts.headers, &text);
+                    done.map_err(|_| FAILED_RESPONSE)?;
+                }
                 action => {
                     let fill = |format: &LogFormat| on_response(format, &record(), &view);
                     if let Some(answer) = action.answer(fill) {
@@ -158,6 +158,11 @@ impl Filters {
             match &rule.action {
                 Action::Allow => break,
                 Action::SetStatus(status) => *response.status_mut() = *status,
+                Action::Rewrite(rewrite) => {
+                    let text = on_response(&rewrite.replacement, &record(), &view);
+                    // The last word is said: what cannot be replaced stays.
+                    let _ = rewrite.fields(response.headers_mut(), &text);
+                }
                 action => action.edit(response.headers_mut(), value),
             }
         }
@@ -193,6 +198,10 @@ impl HttpRule {
                 let value = fill(format, parts);
                 target::set(parts, *part, &value).ok_or(FAILED)?;
             }
+            Action::Rewrite(rewrite) => {
+                let text = fill(&rewrite.replacement, parts);
+                rewrite.request(parts, &text).map_err(|_| FAILED)?;
+            }
             Action::SetSource(expression) => set_source(expression, parts, ends),
             action => {
                 if let Some(answer) = action.answer(|format| fill(format, parts)) {
@@ -211,6 +220,12 @@ impl HttpRule {
 const FAILED: Answer = Answer::Page(
     StatusCode::INTERNAL_SERVER_ERROR,
     (Cause::Proxy, Phase::Request),
+);
+
+/// The same of a response.
+const FAILED_RESPONSE: Answer = Answer::Page(
+    StatusCode::INTERNAL_SERVER_ERROR,
+    (Cause::Proxy, Phase::Headers),
 );
 
 /// The text of a format, with the request as the rules have left it so far.

@@ -6,7 +6,7 @@
 //! | `select` | which server, and whether there is a slot: [`Backend::admit`] |
 //! | `outgoing` | what the server gets to see of cookies: [`Selection::request_edits`] |
 //! | `connect`, `send` | nothing; a connection that fails leads to `redispatch` |
-//! | `retries` | whether this failure or status may be retried: [`Backend::may_retry`] |
+//! | `may_retry` | whether this failure or status may be retried: [`Backend::may_retry`] |
 //! | `redispatch` | where the request goes next: [`Backend::redispatch_or_wait`] |
 //! | `respond` | what is learned from the response ([`Backend::answered`]), and what becomes of its cookies ([`Backend::respond`]) |
 
@@ -28,6 +28,7 @@ use crate::http::interim;
 use crate::http::reception::Received;
 use crate::http::replay::{self, Recorded};
 use crate::http::tunnel::Tunnel;
+use crate::server::observe;
 use crate::server::pool::{self, Connection, Pool, RequestBody};
 use crate::server::queue::{self, Admitted, NoServer};
 use crate::service::site::{Back, Farm};
@@ -83,7 +84,8 @@ impl Way<'_, '_> {
         let mut body = Either::Left(body);
         loop {
             let sent = self.send(body).await;
-            if let Some(failure) = self.retries(&sent)
+            if let Some(failure) = met(&sent)
+                && self.may_retry(failure)
                 && let Some(whole) = copy.whole().await
             {
                 self.redispatch(failure).await?;
@@ -94,14 +96,13 @@ impl Way<'_, '_> {
         }
     }
 
-    /// Why it may be sent again; `None` if it may not.
-    fn retries(&self, sent: &Sent) -> Option<Failure> {
-        let failure = match sent {
-            Ok(response) => Failure::Status(response.status().as_u16()),
-            Err(lost) => lost.failure?,
+    /// Whether it may be sent again. Checks are told of what was met, either way.
+    fn may_retry(&self, failure: Failure) -> bool {
+        let Ok(selection) = self.selection() else {
+            return false;
         };
-        let may_retry = self.backend.may_retry(self.selection().ok()?, failure);
-        may_retry.then_some(failure)
+        self.observe(selection, Some(failure));
+        self.backend.may_retry(selection, failure)
     }
 
     /// Sends the request once, on an idle connection if it may be sent twice: the server may
@@ -134,8 +135,14 @@ impl Way<'_, '_> {
             let server = self.selection()?.server();
             let (address, family) = (server.address().clone(), self.back.family(server.name()));
             match pool::open(&address, family, self.back.timeouts.connect).await {
-                Ok(connection) => return Ok(connection),
-                Err(failure) => self.redispatch(failure).await?,
+                Ok(connection) => {
+                    self.observe(self.selection()?, None);
+                    return Ok(connection);
+                }
+                Err(failure) => {
+                    self.observe(self.selection()?, Some(failure));
+                    self.redispatch(failure).await?;
+                }
             }
         }
     }
@@ -216,6 +223,11 @@ impl Way<'_, '_> {
         self.request.exchange.selection().ok_or(NoServer)
     }
 
+    /// Has the server judged by what was met there, `None` for a connection.
+    fn observe(&self, selection: &Selection<Pool>, met: Option<Failure>) {
+        observe::observe(self.back, self.backend, selection.server(), met);
+    }
+
     /// The body of the client, of which a copy is kept if it may have to be sent again.
     fn recorded(&self, body: Incoming) -> Recorded {
         let body = Patient::new(body, self.request.front.client).felt(&self.pulse);
@@ -288,6 +300,14 @@ impl Way<'_, '_> {
 
 /// A response, or none.
 type Sent = Result<Response<Incoming>, Lost>;
+
+/// What was met at the server, as far as something may be tried after it.
+fn met(sent: &Sent) -> Option<Failure> {
+    match sent {
+        Ok(response) => Some(Failure::Status(response.status().as_u16())),
+        Err(lost) => lost.failure,
+    }
+}
 
 /// What became of a request that was sent in vain, or not at all.
 struct Lost {

@@ -5,7 +5,14 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 
-use crate::http::filters::TargetPart;
+/// What of a target is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TargetPart {
+    Path,
+    PathAndQuery,
+    Query,
+    Whole,
+}
 
 /// Sets a part of the target; `None` if that gives no target, and nothing is changed.
 pub(crate) fn set(parts: &mut Parts, part: TargetPart, value: &[u8]) -> Option<()> {

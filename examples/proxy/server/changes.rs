@@ -43,7 +43,8 @@ impl Before {
             say(back, level, "WARNING", &text);
         }
         if change.leaves_nobody() {
-            let text = format!("backend {} has no server available!", back.name);
+            let section = if back.is_listen { "proxy" } else { "backend" };
+            let text = format!("{section} {} has no server available!", back.name);
             say(back, LogLevel::Emergency, "ALERT", &text);
         }
     }

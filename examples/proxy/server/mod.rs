@@ -4,11 +4,13 @@
 //! * `pool.rs`: connects, and keeps connections for further requests;
 //! * `exchange.rs`: holds the slot, and tells log and statistics what became of it, in the
 //!   words of `exchange/record.rs`;
-//! * `checks.rs`: asks servers how they are, and tells the library;
+//! * `checks/`: asks servers how they are, and tells the library; `observe.rs`: tells it what
+//!   sessions meet there;
 //! * `changes.rs`: tells people of servers that come and go.
 
 pub(crate) mod changes;
 pub(crate) mod checks;
 pub(crate) mod exchange;
+pub(crate) mod observe;
 pub(crate) mod pool;
 pub(crate) mod queue;

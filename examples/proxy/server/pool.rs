@@ -194,7 +194,10 @@ pub(crate) async fn connect(
     }
 }
 
-async fn stream(address: &Address, family: Family) -> io::Result<(Box<dyn Stream>, ServerEnds)> {
+pub(crate) async fn stream(
+    address: &Address,
+    family: Family,
+) -> io::Result<(Box<dyn Stream>, ServerEnds)> {
     let stream = match address {
         Address::Ip(socket) => TcpStream::connect(socket).await?,
         Address::Host(name, port) => {

@@ -61,6 +61,8 @@ pub(crate) struct Back {
     /// Empty where there is but one.
     pub(crate) name: String,
     pub(crate) mode: Mode,
+    /// Whether clients come there directly, in a `listen` section.
+    pub(crate) is_listen: bool,
     /// `None` if it has no servers.
     pub(crate) backend: Option<Arc<Backend<Pool>>>,
     pub(crate) numbers: Arc<BackNumbers>,
@@ -165,6 +167,7 @@ impl Back {
         Self {
             name: String::new(),
             mode: Mode::Http,
+            is_listen: false,
             backend: Some(backend),
             numbers: Arc::default(),
             rules: Arc::default(),

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use stickroute::Now;
 use stickroute::haproxy::{Configuration, Located, Mode, Proxy, ProxyId};
+use stickroute::health::{CheckReport, ErrorObserver, OnErrors};
+use stickroute::{Failure, Now};
+use tokio::sync::Notify;
 
 use super::counters::Counters;
 use super::secret::Secret;
@@ -57,6 +60,39 @@ pub(crate) struct ServerNumbers {
     pub(crate) counters: Counters,
     /// The value that stands for it in the cookie.
     pub(crate) cookie: Option<String>,
+    /// What its last check has found, and how long that took.
+    check: Mutex<Option<(CheckReport, Option<Duration>)>>,
+    /// What counts the errors of its sessions.
+    errors: Option<(Mutex<ErrorObserver>, OnErrors)>,
+    /// It is to be checked soon.
+    pub(crate) hurry: Notify,
+}
+
+impl ServerNumbers {
+    pub(crate) fn checked(&self, report: CheckReport, taken: Option<Duration>) {
+        *lock(&self.check) = Some((report, taken));
+    }
+
+    pub(crate) fn last_check(&self) -> Option<(CheckReport, Option<Duration>)> {
+        lock(&self.check).clone()
+    }
+
+    /// Counts what a session has met, `None` for a connection; tells when it is too much, and
+    /// what is to be done.
+    pub(crate) fn met(&self, failure: Option<Failure>) -> Option<(CheckReport, OnErrors)> {
+        let (observer, reaction) = self.errors.as_ref()?;
+        let mut observer = lock(observer);
+        let Some(failure) = failure else {
+            observer.connected();
+            return None;
+        };
+        Some((observer.met(failure)?, *reaction))
+    }
+}
+
+/// Nothing under this lock can panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Ledger {
@@ -117,8 +153,12 @@ fn back(proxy: &Proxy) -> BackNumbers {
     let word = words.and_then(|words| words.value.first()?.as_str());
     let algorithm = word.and_then(|word| word.split('(').next());
     let servers = settings.servers.iter().map(|server| {
+        let errors = server.settings.errors();
         let numbers = ServerNumbers {
             counters: Counters::default(),
+            check: Mutex::default(),
+            errors: errors.map(|(observer, reaction)| (Mutex::new(observer), reaction)),
+            hurry: Notify::new(),
             cookie: server
                 .settings
                 .cookie

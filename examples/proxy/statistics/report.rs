@@ -80,6 +80,10 @@ fn server_of(site: &Site, numbers: &BackNumbers, server: &FarmServer, now: Now) 
     if let Some(numbers) = numbers.servers.get(server.name()) {
         state.cookie.clone_from(&numbers.cookie);
         state.last_session = numbers.counters.since(now);
+        if let (Some(check), Some((report, taken))) = (&mut state.check, numbers.last_check()) {
+            check.report = report;
+            check.duration = taken;
+        }
     }
     state
 }

@@ -24,6 +24,7 @@ use tokio::time;
 use crate::client::stream::{Ends, Stream};
 use crate::http::body::Pulse;
 use crate::server::exchange::Exchange;
+use crate::server::observe;
 use crate::server::pool::{self, Pool};
 use crate::server::queue::{self, Admitted};
 use crate::service::site::{Farm, Front};
@@ -153,10 +154,21 @@ impl Session {
                 Ok((server, ends)) => {
                     self.exchange.story.connected(ends);
                     self.exchange.connected();
+                    self.observe(farm, None);
                     return Ok(server);
                 }
-                Err(failure) => self.redispatch(farm, failure).await?,
+                Err(failure) => {
+                    self.observe(farm, Some(failure));
+                    self.redispatch(farm, failure).await?;
+                }
             }
+        }
+    }
+
+    /// Has the server judged by what was met there, `None` for a connection.
+    fn observe(&self, farm: &Farm, met: Option<Failure>) {
+        if let Some(selection) = self.exchange.selection() {
+            observe::observe(&farm.back, &farm.backend, selection.server(), met);
         }
     }
 

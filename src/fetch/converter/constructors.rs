@@ -161,6 +161,32 @@ impl Converter {
         Self(Op::TrimEnd(bytes.into().into()))
     }
 
+    /// The text with the first match of a pattern replaced, or `all` of them. HAProxy:
+    /// `regsub(PATTERN,REPLACEMENT)`, with flag `g` for all.
+    ///
+    /// ```
+    /// use stickroute::haproxy::{Pattern, Replacement};
+    /// use stickroute::{Converter, Expression, Fetch, Sample, SimpleRequest};
+    ///
+    /// let (digits, none) = (Pattern::new("[0-9]+")?, Replacement::parse("N")?);
+    /// let path = Expression::from(Fetch::path()).then(Converter::substitute(digits, none, true))?;
+    /// let request = SimpleRequest::new("GET", "/users/17/orders/4");
+    /// assert_eq!(path.on_request(&request), Some(Sample::from("/users/N/orders/N")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "haproxy")]
+    pub fn substitute(
+        pattern: crate::haproxy::Pattern,
+        replacement: crate::haproxy::Replacement,
+        all: bool,
+    ) -> Self {
+        Self(Op::Substitute(Arc::new(super::Substitution {
+            pattern,
+            replacement,
+            all,
+        })))
+    }
+
     /// A `Host` in lower case without its port: what stands before the last colon that is
     /// in no brackets. HAProxy: `host_only`.
     pub fn host_only() -> Self {

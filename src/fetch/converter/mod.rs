@@ -69,6 +69,17 @@ enum Op {
     Not,
     Bool,
     Table(TableRead),
+    #[cfg(feature = "haproxy")]
+    Substitute(Arc<Substitution>),
+}
+
+/// What is put in the place of what. HAProxy: `regsub`.
+#[cfg(feature = "haproxy")]
+#[derive(Debug, PartialEq, Eq)]
+struct Substitution {
+    pattern: crate::pattern::Pattern,
+    replacement: crate::pattern::Replacement,
+    all: bool,
 }
 
 impl Converter {
@@ -155,6 +166,8 @@ impl Converter {
             Op::Append(more) => [&text, &more[..]].concat().into(),
             Op::Field(pieces) => try_part(text, |text| pieces.fields(text))?,
             Op::Word(pieces) => part(text, |text| pieces.words(text)),
+            #[cfg(feature = "haproxy")]
+            Op::Substitute(it) => it.pattern.substitute(text, &it.replacement, it.all),
             Op::TrimStart(bytes) => part(text, |text| pieces::trim_start(text, bytes)),
             Op::TrimEnd(bytes) => part(text, |text| pieces::trim_end(text, bytes)),
             Op::HostOnly => {

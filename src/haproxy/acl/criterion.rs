@@ -85,10 +85,6 @@ fn criterion(
 ) -> Result<(Expression, Option<Method>), AclError> {
     let name = expression::leading_name(&word.bytes);
     let (alias, implied) = match keyword(name) {
-        Some(("", _)) => {
-            let found = name.to_owned();
-            return Err(at(word.position, AclProblem::NotSupported { found }));
-        }
         Some((fetch, method)) => (Some(fetch), method),
         None => (None, None),
     };
@@ -105,8 +101,7 @@ fn criterion(
     Ok((expression, implied))
 }
 
-/// The fetch behind a name that only conditions know, empty if it needs a regular
-/// expression.
+/// The fetch behind a name that only conditions know.
 fn keyword(name: &str) -> Option<(&'static str, Option<Method>)> {
     let (base, suffix) = match name.rsplit_once('_') {
         Some((base, suffix)) if fetch_of(base).is_some() => (base, Some(suffix)),
@@ -115,7 +110,7 @@ fn keyword(name: &str) -> Option<(&'static str, Option<Method>)> {
     let fetch = fetch_of(base)?;
     let method = match suffix {
         None => return Some((fetch, None)),
-        Some("reg") => return Some(("", None)),
+        Some("reg") if has_regular(base) => Method::Regular,
         Some("beg") => Method::Prefix,
         Some("end") => Method::Suffix,
         Some("sub") => Method::Substring,
@@ -125,6 +120,11 @@ fn keyword(name: &str) -> Option<(&'static str, Option<Method>)> {
         Some(_) => return None,
     };
     Some((fetch, Some(method)))
+}
+
+/// Those of the first bytes have no name of the kind.
+fn has_regular(base: &str) -> bool {
+    !base.starts_with("payload") && !base.starts_with("req_rdp_cookie")
 }
 
 fn fetch_of(name: &str) -> Option<&'static str> {
@@ -191,15 +191,14 @@ impl<'w> Flags<'w> {
     }
 
     fn named_method(&mut self, end: usize) -> Result<Method, AclError> {
-        const EXPECTED: &str = "str, beg, end, sub, dir, dom, len, int, ip, bin, bool or found";
+        const EXPECTED: &str =
+            "str, beg, end, sub, dir, dom, len, reg, int, ip, bin, bool or found";
         let Some((word, rest)) = self.patterns.split_first() else {
             return Err(missing(end, EXPECTED));
         };
         self.patterns = rest;
-        match &word.bytes[..] {
-            b"reg" => Err(not_supported(word)),
-            name => Method::named(name).ok_or(unexpected(word.position, name, EXPECTED)),
-        }
+        let name = &word.bytes[..];
+        Method::named(name).ok_or(unexpected(word.position, name, EXPECTED))
     }
 }
 

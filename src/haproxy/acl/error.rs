@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::haproxy::ExpressionError;
+use crate::pattern::PatternError;
 use crate::sample::SampleType;
 
 /// An ACL or a condition that cannot be read, and where.
@@ -40,6 +41,8 @@ pub enum AclProblem {
     },
     /// A criterion that is no sample expression.
     Expression(ExpressionError),
+    /// A pattern that is no regular expression, or none that can be followed.
+    Pattern(PatternError),
     /// A sample of this type has no matching method of its own; one is needed with `-m`.
     MethodNeeded {
         /// The type.
@@ -95,6 +98,7 @@ impl fmt::Display for AclProblem {
             Self::UnknownAcl { found } => write!(f, "there is no ACL {found:?}"),
             Self::NotSupported { found } => write!(f, "{found:?} is not supported yet"),
             Self::Expression(error) => write!(f, "in the criterion, {error}"),
+            Self::Pattern(error) => write!(f, "in the pattern, {error}"),
             Self::MethodNeeded { found } => {
                 write!(f, "{found} needs -m and a matching method")
             }
@@ -107,6 +111,7 @@ impl std::error::Error for AclError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.problem {
             AclProblem::Expression(error) => Some(error),
+            AclProblem::Pattern(error) => Some(error),
             _ => None,
         }
     }

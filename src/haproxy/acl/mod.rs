@@ -37,17 +37,17 @@ pub(super) use split::SplitCondition;
 ///
 /// A criterion is a sample expression (see [`expression`](super::expression)) or one of
 /// `base`, `cook`, `hdr`, `path`, `scook`, `shdr`, `url` and `urlp` with `_beg`, `_dir`,
-/// `_dom`, `_end`, `_len` or `_sub`. Where it may have several values, like a header
+/// `_dom`, `_end`, `_len`, `_reg` or `_sub`. Where it may have several values, like a header
 /// without a number, any of them may match.
 ///
 /// | flags | |
 /// |---|---|
 /// | `-i` | letters match in either case |
-/// | `-m` | `str` `beg` `end` `sub` `dir` `dom` `len` `int` `ip` `bin` `bool` or `found` instead of what the type suggests |
+/// | `-m` | `str` `beg` `end` `sub` `dir` `dom` `len` `reg` `int` `ip` `bin` `bool` or `found` instead of what the type suggests |
 /// | `-n` | host names are no addresses, which is always so here |
 /// | `--` | no flags behind this |
 ///
-/// Regular expressions, files of patterns and unique ids are not supported.
+/// Regular expressions are those of a [`Pattern`](super::Pattern). Files of patterns and unique ids are not supported.
 ///
 /// Predefined, as in HAProxy 2.6: `TRUE` `FALSE` `HTTP` `HTTP_CONTENT` `HTTP_URL_ABS`
 /// `HTTP_URL_SLASH` `HTTP_URL_STAR` `LOCALHOST` `METH_CONNECT` `METH_DELETE` `METH_GET`
@@ -238,6 +238,12 @@ mod tests {
             "if { path_beg -m end b }",
             "if { src 10.0.0.0/8 ::1 }",
             "if { method -m beg G } METH_GET",
+            "if { path_reg ^/a } { path_reg -i ^/A } !{ path_reg ^/A }",
+            "if { hdr_reg(x) ^b$ } !{ hdr_reg(x,1) ^b$ } { hdr_reg(x) z ^b$ }",
+            "if { hdr(x) -m reg ^a$ } { hdr_beg(x) -m reg ^b$ } { hdr_reg(x) -m beg b }",
+            "if { path_reg,upper /A/B } { src -m reg ^10[.] } { method -m reg ^G }",
+            "if { hdr_cnt(x) -m reg ^[0-9]+$ } { url_reg 2$ } { urlp_reg(s) ^2 }",
+            "if { cook_reg(s) ^1 } { base_reg ^/a } { hdr_reg(x) -i -- ^A }",
         ] {
             assert!(holds(condition), "{condition}");
         }
@@ -381,12 +387,16 @@ mod tests {
                 "character 11: in the criterion, character 6",
             ),
             (
-                "if { path_reg ^/ }",
-                "character 6: \"path_reg\" is not supported yet",
+                "if { path_reg ^/ (a }",
+                "character 18: in the pattern, character 1: no regular expression",
             ),
             (
-                "if { path -m reg ^/ }",
-                "character 14: \"reg\" is not supported yet",
+                "if { path -m reg ^/(?=a) }",
+                "character 20: in the pattern, character 3: \"(?=\": look-around",
+            ),
+            (
+                "if { payload_reg(0,3) a }",
+                "character 6: in the criterion, character 1: there is no fetch",
             ),
             (
                 "if { path -f x }",

@@ -1,11 +1,12 @@
 //! Matching methods, and the patterns they compare samples with.
 
 use super::AclError;
-use super::error::missing;
+use super::error::{AclProblem, at, missing};
 use super::network::Network;
 use super::range::{self, Range};
 use super::text::{self, Relation, Texts};
 use crate::haproxy::expression::binary;
+use crate::pattern::Pattern;
 use crate::sample::{Sample, SampleType};
 use crate::words::Word;
 
@@ -24,6 +25,7 @@ pub(super) enum Method {
     Directory,
     Domain,
     Verb,
+    Regular,
 }
 
 impl Method {
@@ -41,6 +43,7 @@ impl Method {
             b"sub" => Self::Substring,
             b"dir" => Self::Directory,
             b"dom" => Self::Domain,
+            b"reg" => Self::Regular,
             _ => return None,
         })
     }
@@ -78,6 +81,7 @@ pub(super) enum Patterns {
     Networks(Vec<Network>),
     Binaries(Vec<Vec<u8>>),
     Texts(Texts),
+    Regular(Vec<Pattern>),
 }
 
 impl Patterns {
@@ -101,6 +105,7 @@ impl Patterns {
             Method::Integer => Self::Integers(range::read(words, end)?),
             Method::Length => Self::Lengths(range::read(words, end)?),
             Method::Address => Self::Networks(each(words, Network::read, NETWORK)?),
+            Method::Regular => Self::Regular(regular(words, ignores_case)?),
             Method::Binary => Self::Binaries(each(words, binary, "pairs of hexadecimal digits")?),
             _ => {
                 let relation = method.relation();
@@ -129,6 +134,9 @@ impl Patterns {
                 sample.with_bytes(|bytes| list.iter().any(|pattern| pattern == bytes))
             }
             Self::Texts(texts) => sample.with_text(|text| texts.hold(text)),
+            Self::Regular(patterns) => {
+                sample.with_text(|text| patterns.iter().any(|pattern| pattern.is_match(text)))
+            }
         }
     }
 }
@@ -149,6 +157,18 @@ fn each<'w, T>(
     expected: &'static str,
 ) -> Result<Vec<T>, AclError> {
     let read = |word: &'w Word| read(&word.bytes).ok_or_else(|| unexpected(word, expected));
+    words.iter().map(read).collect()
+}
+
+fn regular(words: &[Word], ignores_case: bool) -> Result<Vec<Pattern>, AclError> {
+    let read = |word: &Word| {
+        let pattern = if ignores_case {
+            Pattern::ignoring_case(&word.bytes)
+        } else {
+            Pattern::new(&word.bytes)
+        };
+        pattern.map_err(|error| at(word.position + error.position(), AclProblem::Pattern(error)))
+    };
     words.iter().map(read).collect()
 }
 

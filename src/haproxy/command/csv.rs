@@ -1,6 +1,6 @@
 //! The rows of `show stat` in HAProxy's columns.
 
-use super::statistics::{StatBackend, StatCounts, StatRow, StatServer, StatSubject};
+use super::statistics::{StatBackend, StatCheck, StatCounts, StatRow, StatServer, StatSubject};
 use crate::haproxy::Mode;
 use crate::{Address, AdminState, OperationalState};
 
@@ -149,15 +149,21 @@ impl StatRow {
         self.queue(server.queued, line);
         self.sessions(server.session_limit, line);
         self.errors(line);
-        line.set("status", status(server));
+        line.set("status", &status(server));
         line.set("weight", &weight);
         line.set("act", &u8::from(!server.is_backup));
         line.set("bck", &u8::from(server.is_backup));
         line.set("lastchg", &server.last_change);
         line.set_some("qlimit", server.queue_limit);
         self.ids(server.id, 2, line);
+        if let Some(check) = &server.check {
+            check_result(check, line);
+        }
         self.responses(line);
         self.aborts(server.last_session, line);
+        if let Some(check) = &server.check {
+            check_words(check, line);
+        }
         line.set_some("addr", address(&server.address));
         line.set_some("cookie", server.cookie.as_ref());
         line.set("mode", mode(self.mode));
@@ -228,6 +234,24 @@ impl StatRow {
     }
 }
 
+fn check_result(check: &StatCheck, line: &mut Line<'_>) {
+    line.set("check_status", &check.report.status());
+    line.set_some("check_code", check.report.code());
+    let duration = check.duration.map(|duration| duration.as_millis());
+    line.set_some("check_duration", duration);
+}
+
+fn check_words(check: &StatCheck, line: &mut Line<'_>) {
+    line.set("last_chk", check.report.info());
+    line.set("check_desc", check.report.status().description());
+    let policy = check.health.policy();
+    line.set_all(&[
+        ("check_rise", policy.rises_after()),
+        ("check_fall", policy.falls_after()),
+        ("check_health", check.health.health()),
+    ]);
+}
+
 const fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Http => "http",
@@ -235,8 +259,25 @@ const fn mode(mode: Mode) -> &'static str {
     }
 }
 
-/// HAProxy's words.
-const fn status(server: &StatServer) -> &'static str {
+/// HAProxy's words, and how far a server is on its way up or down.
+fn status(server: &StatServer) -> String {
+    let word = word(server);
+    let Some(check) = &server.check else {
+        return word.to_owned();
+    };
+    let policy = check.health.policy();
+    let (rise, fall) = (policy.rises_after(), policy.falls_after());
+    let health = check.health.health();
+    match word {
+        "DOWN" if health > 0 => format!("DOWN {health}/{rise}"),
+        "UP" | "NOLB" if health < rise.saturating_add(fall - 1) => {
+            format!("{word} {}/{fall}", (health + 1).saturating_sub(rise))
+        }
+        _ => word.to_owned(),
+    }
+}
+
+const fn word(server: &StatServer) -> &'static str {
     match (server.status.admin(), server.status.operational()) {
         (AdminState::Maintenance, _) => "MAINT",
         (_, OperationalState::Stopped) => "DOWN",

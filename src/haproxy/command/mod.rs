@@ -26,7 +26,7 @@ use crate::{Backend, Now, StickTable};
 pub use csv::statistics_csv;
 use named_table::NamedTable;
 pub use statistics::{
-    ProcessInfo, StatBackend, StatCounts, StatRow, StatServer, StatSubject, Statistics,
+    ProcessInfo, StatBackend, StatCheck, StatCounts, StatRow, StatServer, StatSubject, Statistics,
 };
 pub use words::MAX_LINE;
 

@@ -1,8 +1,10 @@
 //! What `show stat` and `show info` tell.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::haproxy::Mode;
+use crate::health::{CheckReport, HealthCounter};
 use crate::{Address, Backend, FarmServer, Now, Status};
 
 /// Where the runtime commands find the numbers that a proxy keeps about its traffic.
@@ -155,6 +157,20 @@ pub struct StatServer {
     pub cookie: Option<String>,
     /// Seconds since the last session began or ended. HAProxy: `lastsess`.
     pub last_session: Option<u64>,
+    /// What its checks find; `None` if it is not checked.
+    pub check: Option<StatCheck>,
+}
+
+/// What is shown of the checks of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StatCheck {
+    /// What the last one has found. HAProxy: `check_status`, `check_code`, `last_chk`.
+    pub report: CheckReport,
+    /// How long it took. HAProxy: `check_duration`.
+    pub duration: Option<Duration>,
+    /// How results count. HAProxy: `check_rise`, `check_fall`, `check_health`.
+    pub health: HealthCounter,
 }
 
 impl StatServer {
@@ -173,6 +189,11 @@ impl StatServer {
             in_flight: server.in_flight(),
             last_change: now.mono().as_secs().saturating_sub(since.as_secs()),
             address: server.address().clone(),
+            check: server.is_checked().then(|| StatCheck {
+                report: server.last_check().into(),
+                duration: None,
+                health: server.health(),
+            }),
             cookie: None,
             last_session: None,
         }

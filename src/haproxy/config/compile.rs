@@ -10,6 +10,7 @@ use super::targets::TableUse;
 use crate::fetch::{Expression, Moment, Origin};
 use crate::haproxy::expression::{Reference, read};
 use crate::haproxy::{AclError, AclProblem, Acls, ExpressionError, ExpressionProblem};
+use crate::pattern::{PatternError, PatternProblem};
 use crate::words;
 
 /// Gives every condition its meaning. ACLs count from the line of the first one of their
@@ -224,6 +225,15 @@ fn acl_kind(problem: &AclProblem) -> FindingKind {
         AclProblem::Missing { .. } => FindingKind::Missing,
         AclProblem::UnknownAcl { .. } => FindingKind::Target,
         AclProblem::NotSupported { .. } => FindingKind::NotSupported,
+        AclProblem::Pattern(error) => pattern_kind(error),
+        _ => FindingKind::Argument,
+    }
+}
+
+/// A pattern may be right, and beyond what can be done here.
+fn pattern_kind(error: &PatternError) -> FindingKind {
+    match error.problem() {
+        PatternProblem::NotSupported { .. } => FindingKind::NotSupported,
         _ => FindingKind::Argument,
     }
 }
@@ -235,6 +245,7 @@ fn expression_kind(error: &ExpressionError) -> FindingKind {
         }
         ExpressionProblem::NotSupportedFetch { .. }
         | ExpressionProblem::NotSupportedConverter { .. } => FindingKind::NotSupported,
+        ExpressionProblem::Pattern { error, .. } => pattern_kind(error),
         _ => FindingKind::Argument,
     }
 }

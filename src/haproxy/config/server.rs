@@ -8,7 +8,7 @@ use super::args::{Args, argument};
 use super::finding::{Finding, FindingKind};
 use super::location::{Located, Word};
 use super::suggest::expected_one_of;
-use crate::health::HealthPolicy;
+use crate::health::{ErrorObserver, HealthPolicy, Observed, OnErrors};
 
 /// HAProxy: `server NAME ADDRESS [option...]`.
 #[derive(Clone, Debug)]
@@ -96,6 +96,26 @@ impl ServerSettings {
             policy = policy.down_interval(time);
         }
         policy
+    }
+
+    /// What counts the errors of its sessions, and what is done about too many; `None` if
+    /// none count. HAProxy: `observe`, `error-limit`, `on-error`.
+    pub fn errors(&self) -> Option<(ErrorObserver, OnErrors)> {
+        let word = |name: &str| self.options.get(name)?.as_ref();
+        let observed = match word("observe").map(Word::text)? {
+            "layer4" => Observed::Connections,
+            "layer7" => Observed::Answers,
+            _ => return None,
+        };
+        let reaction = match word("on-error").map_or("", Word::text) {
+            "fastinter" => OnErrors::CheckSoon,
+            "sudden-death" => OnErrors::SuddenDeath,
+            "mark-down" => OnErrors::MarkDown,
+            _ => OnErrors::FailCheck,
+        };
+        let limit = word("error-limit").and_then(|word| word.text().parse().ok());
+        let observer = ErrorObserver::new(observed).limit(limit.unwrap_or(10));
+        Some((observer, reaction)).filter(|_| self.check)
     }
 
     /// About how much memory a copy of the words takes.

@@ -1,6 +1,7 @@
 //! Names, and arguments in parentheses.
 
 use super::error::{ExpressionError, ExpressionProblem, problem};
+use crate::pattern::PatternError;
 use crate::text::leading_number;
 
 /// Reads the text of an expression from left to right.
@@ -176,6 +177,19 @@ impl Arguments {
         }
     }
 
+    /// The next argument made something of, which may be empty.
+    pub(super) fn parse_even_empty<T>(
+        &mut self,
+        expected: &'static str,
+        parse: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<T, ExpressionError> {
+        self.taken += 1;
+        match self.list.get(self.taken - 1) {
+            Some(argument) => parse(&argument.bytes).ok_or_else(|| self.unexpected(expected)),
+            None => Err(self.missing(expected)),
+        }
+    }
+
     pub(super) fn parse_required<T>(
         &mut self,
         expected: &'static str,
@@ -204,6 +218,12 @@ impl Arguments {
             found: self.found(),
         };
         problem(self.here(), argument)
+    }
+
+    /// The argument that is there is no pattern.
+    pub(super) fn no_pattern(&self, at: usize, error: PatternError) -> ExpressionError {
+        let of = self.of.clone();
+        problem(at, ExpressionProblem::Pattern { of, error })
     }
 
     fn found(&self) -> String {

@@ -7,6 +7,7 @@ use super::error::ExpressionError;
 use super::fetches::{ipv4, ipv6};
 use crate::fetch::{Arithmetic, Converter};
 use crate::hash::HashFunction;
+use crate::pattern::{Pattern, Replacement};
 
 type Read = Result<Option<Converter>, ExpressionError>;
 
@@ -31,6 +32,7 @@ pub(super) fn read(name: &str, arguments: &mut Arguments) -> Read {
         "url_enc" => url_encode(arguments)?,
         "concat" => concat(arguments)?,
         "bytes" => bytes(arguments)?,
+        "regsub" => regsub(arguments)?,
         "field" => {
             let (index, delimiters, count) = pieces(arguments)?;
             Converter::fields(index, delimiters, count)
@@ -46,6 +48,7 @@ pub(super) fn read(name: &str, arguments: &mut Arguments) -> Read {
 }
 
 const INTEGER: &str = "a whole number";
+const REPLACEMENT: &str = "a text with a digit, xHH or another byte behind each \\";
 const TRIMMED: &str = "the characters to take away";
 
 fn plain(name: &str) -> Option<Converter> {
@@ -149,6 +152,26 @@ fn bytes(arguments: &mut Arguments) -> Result<Converter, ExpressionError> {
         Some(length) => Converter::bytes(offset, length),
         None => Converter::bytes_from(offset),
     })
+}
+
+/// The flags are behind the pattern, which is read by them.
+fn regsub(arguments: &mut Arguments) -> Result<Converter, ExpressionError> {
+    let text = arguments.required("a regular expression")?.to_vec();
+    let place = arguments.here();
+    let replacement =
+        arguments.parse_even_empty(REPLACEMENT, |text| Replacement::parse(text).ok())?;
+    let flags = arguments.parse("some of the flags g and i", |flags| {
+        let known = flags.iter().all(|flag| matches!(flag, b'g' | b'i'));
+        known.then(|| (flags.contains(&b'g'), flags.contains(&b'i')))
+    })?;
+    let (all, ignores_case) = flags.unwrap_or_default();
+    let pattern = if ignores_case {
+        Pattern::ignoring_case(&text)
+    } else {
+        Pattern::new(&text)
+    };
+    let pattern = pattern.map_err(|error| arguments.no_pattern(place, error))?;
+    Ok(Converter::substitute(pattern, replacement, all))
 }
 
 type PiecesArguments = (i32, Vec<u8>, Option<u32>);

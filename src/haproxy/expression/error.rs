@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::fetch::TypeMismatch;
+use crate::pattern::PatternError;
 
 /// An expression that cannot be read, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +71,13 @@ pub enum ExpressionProblem {
         of: String,
         /// Which argument, from 1.
         number: usize,
+    },
+    /// An argument that is no regular expression, or none that can be followed.
+    Pattern {
+        /// Name of the converter.
+        of: String,
+        /// What is wrong with it.
+        error: PatternError,
     },
     /// A parenthesis or a quote that nothing closes.
     Unclosed,
@@ -149,6 +157,7 @@ impl fmt::Display for ExpressionProblem {
             Self::ExtraArgument { of, number } => {
                 write!(f, "{of:?} has no argument {number}; expected )")
             }
+            Self::Pattern { of, error } => write!(f, "in the pattern of {of:?}, {error}"),
             Self::Unclosed => f.write_str("nothing closes this"),
             Self::Junk { found } => write!(f, "found {found:?}; expected a comma or the end"),
             Self::NoTables { of } => write!(

@@ -1,7 +1,7 @@
 //! The names HAProxy 2.6 knows and this library does not support.
 //!
 //! They are told apart from names nobody knows. Some need what is not there: variables,
-//! stick counters, regular expressions, certificates, map files.
+//! stick counters, certificates, map files.
 
 pub(super) fn is_fetch(name: &str) -> bool {
     FETCHES.split_whitespace().any(|known| known == name)
@@ -79,6 +79,6 @@ const CONVERTERS: &str = "
     map_dir_int map_dir_ip map_dom map_dom_int map_dom_ip map_end map_end_int map_end_ip map_int
     map_int_int map_int_ip map_ip map_ip_int map_ip_ip map_reg map_reg_int map_reg_ip map_regm
     map_str map_str_int map_str_ip map_sub map_sub_int map_sub_ip mqtt_field_value mqtt_is_valid
-    nbsrv port_only protobuf regsub secure_memcmp set-var sha1 sha2 srv_queue strcmp
+    nbsrv port_only protobuf secure_memcmp set-var sha1 sha2 srv_queue strcmp
     table_expire table_idle ub64dec ub64enc ungrpc unset-var utime xxh3
 ";

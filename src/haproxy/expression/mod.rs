@@ -50,7 +50,7 @@ pub(super) use tables::Reference;
 /// | converters | |
 /// |---|---|
 /// | letters, encodings | `lower` `upper` `hex` `hex2i` `base64` `b64dec` `url_dec` `url_enc` |
-/// | pieces | `field(N,DELIMITERS,COUNT)` `word(N,DELIMITERS,COUNT)` `bytes(OFFSET,LENGTH)` `ltrim(BYTES)` `rtrim(BYTES)` `host_only` `length` `concat(TEXT)` |
+/// | pieces | `field(N,DELIMITERS,COUNT)` `word(N,DELIMITERS,COUNT)` `bytes(OFFSET,LENGTH)` `ltrim(BYTES)` `rtrim(BYTES)` `host_only` `length` `concat(TEXT)` `regsub(PATTERN,REPLACEMENT,FLAGS)` |
 /// | addresses | `ipmask(BITS,BITS)` |
 /// | hashes | `sdbm` `djb2` `wt6` `crc32` `crc32c`, each with `(1)` for the avalanche, `xxh32(SEED)` `xxh64(SEED)` |
 /// | stick tables | `in_table(T)` `table_server_id(T)` `table_trackers(T)`, and as those of fetches `table_conn_cnt(T)` to `table_kbytes_out(T)`, `table_gpt0(T)` `table_gpc0(T)` `table_gpc1(T)` `table_gpc0_rate(T)` `table_gpc1_rate(T)` `table_gpt(N,T)` `table_gpc(N,T)` `table_gpc_rate(N,T)` |
@@ -192,6 +192,12 @@ mod tests {
     fn values_are_those_of_haproxy() {
         for (expression, expected) in [
             ("src,ipmask(24)", Some("10.1.2.0")),
+            ("path,regsub(/,-)", Some("-a/b")),
+            ("path,regsub(/,-,g)", Some("-a-b")),
+            ("path,regsub(/,,g)", Some("ab")),
+            ("path,regsub(A,-,gi)", Some("/-/b")),
+            ("path,regsub('/(.)/(.)','\\2,\\1')", Some("b,a")),
+            ("src,regsub(10.,x,g)", Some("x1.2.3")),
             ("ipv6(2001:db8::1),ipmask(24)", None),
             ("ipv6(::ffff:1.2.3.4),ipmask(24)", Some("1.2.3.0")),
             ("ipv6(2001:db8::1),ipmask(24,32)", Some("2001:db8::")),
@@ -306,8 +312,21 @@ mod tests {
                 "character 6: there is no converter \"nosuch\"",
             ),
             (
-                "path,regsub(a,b)",
-                "character 6: the converter \"regsub\" is not supported yet",
+                "path,regsub(a,b,x)",
+                "character 17: argument 3 of \"regsub\"",
+            ),
+            (
+                "path,regsub('(?=a)',b)",
+                "character 13: in the pattern of \"regsub\", character 1: \"(?=\": look",
+            ),
+            ("path,regsub(a)", "character 15: argument 2 of \"regsub\""),
+            (
+                "path,regsub(a,b\\\\)",
+                "character 15: argument 2 of \"regsub\"",
+            ),
+            (
+                "path,json(ascii)",
+                "character 6: the converter \"json\" is not supported yet",
             ),
             ("path,", "character 6: there is no converter \"\""),
             (

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use builder::RoutingBuilder;
-pub use check::{BackendCheck, CheckKind};
+pub use check::BackendCheck;
 pub use frontend::Frontend;
 
 use super::config::{ConditionWords, Configuration, ConfigurationError};

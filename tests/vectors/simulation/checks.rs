@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stickroute::haproxy::{CheckKind, Routing};
-use stickroute::health::CheckStatus;
+use stickroute::haproxy::Routing;
+use stickroute::health::{CheckSequence, CheckStatus};
 use stickroute::{Backend, FarmServer, Now, ServerId};
 
 use super::origin::Origins;
@@ -28,7 +28,8 @@ impl Checks {
             let (Some(backend), Some(check)) = (backend, routing.check(name)) else {
                 continue;
             };
-            assert_eq!(check.kind(), &CheckKind::Connect, "no other is recorded");
+            let plain = CheckSequence::connection();
+            assert_eq!(check.sequence(), &plain, "no other is recorded");
             let servers = backend.farm().servers().to_vec();
             let checked = servers.iter().filter(|server| server.is_checked());
             checks.extend(checked.map(|server| Check {
