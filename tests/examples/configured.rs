@@ -738,8 +738,8 @@ fn silence_has_its_limits() {
 #[test]
 fn a_client_that_goes_on_asking_may_stay() {
     let text = format!(
-        "defaults\n timeout http-request 4s\n timeout http-keep-alive 4s\n\
-         listen web\n bind LISTEN\n server s {}\n",
+        "listen web\n bind LISTEN\n server s {}\n \
+         timeout http-request 4s\n timeout http-keep-alive 4s\n",
         serve(|_| page(""))
     );
     let service = Service::start("asking", &text);
