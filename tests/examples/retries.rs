@@ -1,5 +1,8 @@
 //! `retry-on` in `examples/proxy -f`: which requests are sent once more, and where.
 
+use std::net::TcpListener;
+use std::thread;
+
 use crate::client::exchange;
 use crate::configured::Service;
 use crate::support::faulty::{Attempts, Manner, faulty};
@@ -104,9 +107,12 @@ fn bodies_are_sent_once_more_while_a_copy_of_them_is_kept() {
 
 #[test]
 fn a_body_that_nobody_has_read_is_sent_once_more() {
-    let lines = " retry-on empty-response\n option redispatch 1";
-    let servers = [("gone", Manner::Leaves), ("good", Manner::Answers(200))];
-    let tried = Tried::start("retries-unread", lines, &servers);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = listener.local_addr().unwrap();
+    // It closes each connection before it has read anything.
+    thread::spawn(move || listener.incoming().for_each(drop));
+    let lines = format!(" retry-on empty-response\n option redispatch 1\n server gone {gone}");
+    let tried = Tried::start("retries-unread", &lines, &[("good", Manner::Answers(200))]);
     for _ in 0..20 {
         assert_eq!(tried.send("POST", "body"), seen("200", &["good"]));
     }

@@ -16,8 +16,6 @@ pub(crate) enum Manner {
     Junk,
     /// It closes the connection.
     Closes,
-    /// It closes the connection before it has read anything.
-    Leaves,
     /// It closes the connection within the head of its response.
     Breaks,
 }
@@ -53,9 +51,6 @@ pub(crate) fn faulty(name: &'static str, manner: Manner, attempts: &Attempts) ->
 }
 
 fn serve(mut stream: TcpStream, name: &str, manner: Manner, attempts: &Attempts) {
-    if let Manner::Leaves = manner {
-        return;
-    }
     let Some(length) = read(&mut stream) else {
         return;
     };
@@ -63,7 +58,7 @@ fn serve(mut stream: TcpStream, name: &str, manner: Manner, attempts: &Attempts)
     let status = match manner {
         Manner::Answers(status) => status,
         Manner::Silent => return drop(stream.read(&mut [0])),
-        Manner::Closes | Manner::Leaves => return,
+        Manner::Closes => return,
         Manner::Junk => return drop(stream.write_all(b"who is there?\r\n\r\n")),
         Manner::Breaks => return drop(stream.write_all(b"HTTP/1.1 200 OK\r\nconte")),
     };
