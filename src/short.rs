@@ -52,7 +52,7 @@ impl Words {
         // byte that is another.
         let [first, last] = self.0.map(u128::from);
         let length = (length as u64).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        let wide = first * 0x9e37_79b9_7f4a_7c15 + last * 0xd6e8_feb8_6659_fd93;
+        let wide = (first * 0x9e37_79b9_7f4a_7c15).wrapping_add(last * 0xd6e8_feb8_6659_fd93);
         (wide >> 64) as u64 ^ wide as u64 ^ length
     }
 }
@@ -143,6 +143,14 @@ mod tests {
         let hash = |bytes: &Vec<u8>| Words::of(bytes).hash(bytes.len());
         let hashes: HashSet<u64> = strings.iter().map(hash).collect();
         assert_eq!(hashes.len(), strings.len());
+    }
+
+    #[test]
+    fn whatever_clients_send_has_a_hash() {
+        for length in 0..40 {
+            let bytes = vec![0xff; length];
+            let _ = Words::of(&bytes).hash(length);
+        }
     }
 
     #[test]
