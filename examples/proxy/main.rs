@@ -116,6 +116,9 @@ fn start(
     let runtime = builder.enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let served = runtime.block_on(served);
+    // Whoever is still served is cut off, and told of.
+    drop(runtime);
+    log::standard::see_out();
     served.map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -24,7 +24,7 @@ use crate::support::{Running, eventually, free_address};
 fn configurations_are_checked_as_haproxy_checks_them() {
     let folder = Folder::new("flags");
     let plain = TIMEOUTS.to_owned() + "listen l\n bind :80\n server s 127.0.0.1:1\n";
-    let odd = plain.clone() + " option abortonclose\n";
+    let odd = plain.clone() + " option http-pretend-keepalive\n";
     fs::create_dir_all(folder.file("d/more.cfg")).unwrap();
     fs::create_dir_all(folder.file("empty")).unwrap();
     for (name, text) in [

@@ -282,7 +282,7 @@ fn what_is_left_undone_is_told_once_with_its_lines() {
     let folder = Folder::new("told");
     let file = folder.file("x.cfg");
     let text = format!(
-        "{TIMEOUTS}listen l\n bind :80 defer-accept\n option abortonclose\n timeout tunnel 1h\n \
+        "{TIMEOUTS}listen l\n bind :80 defer-accept\n option http-pretend-keepalive\n timeout tunnel 1h\n \
          server a 10.0.0.1:80 check inter 1s\n server b 10.0.0.2:80 on-marked-down shutdown-sessions\n \
          server c 10.0.0.3:80\n server d 10.0.0.4:80 pool-max-conn 3\n\
          peers p\n peer x 127.0.0.1:1000\n"
@@ -302,7 +302,7 @@ fn what_is_left_undone_is_told_once_with_its_lines() {
         [
             "x:14:7: 'p': tables are not replicated to peers yet",
             "x:7:7: 'defer-accept': no effect in this program: defer-accept at x:7, \
-             abortonclose at x:8, on-marked-down at x:11, pool-max-conn at x:13",
+             http-pretend-keepalive at x:8, on-marked-down at x:11, pool-max-conn at x:13",
         ]
     );
 }
@@ -785,14 +785,14 @@ fn a_client_that_goes_on_asking_may_stay() {
 }
 
 #[test]
-fn clients_that_stop_in_the_middle_are_told_so() {
+fn clients_that_stop_in_the_middle_make_the_server_late() {
     let text = format!(
-        "listen web\n bind LISTEN\n timeout client 300ms\n server s {}\n",
+        "listen web\n bind LISTEN\n timeout client 100ms\n timeout server 300ms\n server s {}\n",
         serve(|_| page(""))
     );
     let service = Service::start("client-timeout", &text);
     let (answer, taken) = service.timed(b"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx");
-    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 504"), "{answer}");
     assert!(
         taken >= Duration::from_millis(290) && taken < SOON,
         "{taken:?}"

@@ -7,6 +7,7 @@ mod configured;
 mod endings;
 mod hostile;
 mod published;
+mod readers;
 mod retries;
 mod server;
 mod service;

@@ -28,6 +28,7 @@
 //! status 400 before routing sees them; `wire.rs` has those.
 
 mod balance;
+mod broken;
 mod changes;
 mod checks;
 mod client;

@@ -16,7 +16,7 @@ pub(crate) struct Program {
     /// Where its frontends listen.
     listen: Vec<SocketAddr>,
     socket: PathBuf,
-    _running: Running,
+    running: Running,
 }
 
 impl Program {
@@ -55,8 +55,13 @@ impl Program {
         Self {
             listen,
             socket,
-            _running: running,
+            running,
         }
+    }
+
+    /// The number of the process.
+    pub(crate) fn process(&mut self) -> u32 {
+        self.running.child().id()
     }
 
     /// Where a frontend listens.

@@ -13,8 +13,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    sent: Vec<u8>,
-    then: Then,
+    pub(crate) sent: Vec<u8>,
+    pub(crate) then: Then,
     /// See [`outcome`].
     pub(crate) haproxy: &'static str,
     /// Where it is something else.
@@ -23,7 +23,7 @@ pub(crate) struct Row {
 
 /// What the client does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
+pub(crate) enum Then {
     /// It asks once more, and then for the connection to be closed.
     AskAgain,
     Wait,
@@ -134,7 +134,7 @@ pub(crate) fn failures(
 /// The statuses that were received, each with its body if a server made it, `~` behind a
 /// body that was cut off, and `+` at the end if the connection was good for another
 /// request.
-fn outcome(received: &[u8], is_head: bool) -> String {
+pub(crate) fn outcome(received: &[u8], is_head: bool) -> String {
     let mut words = Vec::new();
     let mut rest = received;
     while let Some(end) = find(rest, b"\r\n\r\n") {
@@ -165,18 +165,18 @@ fn outcome(received: &[u8], is_head: bool) -> String {
     words.join(" ")
 }
 
-fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+pub(crate) fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
     bytes.windows(part.len()).position(|window| window == part)
 }
 
-fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+pub(crate) fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     let mut lines = head.split("\r\n").filter_map(|line| line.split_once(':'));
     let found = lines.find(|(found, _)| found.eq_ignore_ascii_case(name));
     found.map(|(_, value)| value.trim())
 }
 
 /// Takes a body, and tells whether it was all there.
-fn body(head: &str, rest: &mut &[u8]) -> (Vec<u8>, bool) {
+pub(crate) fn body(head: &str, rest: &mut &[u8]) -> (Vec<u8>, bool) {
     if field(head, "transfer-encoding") == Some("chunked") {
         return chunks(rest);
     }
@@ -316,7 +316,7 @@ fn seen(method: &str, target: &str, head: &str) -> String {
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// What servers do wrong, and what is odd.
-const ANSWERS: &[(&str, &[u8])] = &[
+pub(crate) const ANSWERS: &[(&str, &[u8])] = &[
     ("204", b"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\nabc"),
     ("304", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n"),
     (
@@ -350,14 +350,14 @@ const ANSWERS: &[(&str, &[u8])] = &[
 ];
 
 /// The table, row by row.
-fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     let lines = include_str!("wire.txt").lines();
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(Row::parse).collect()
 }
 
 /// Undoes the escapes of the table.
-fn bytes(text: &str) -> Vec<u8> {
+pub(crate) fn bytes(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {

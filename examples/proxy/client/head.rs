@@ -14,6 +14,9 @@ use crate::client::wire::Refusal;
 /// As many fields as hyper takes, and as HAProxy does. HAProxy: `tune.http.maxhdr`.
 const MOST_FIELDS: usize = 100;
 
+/// HAProxy has a byte for the length of a field's name.
+pub(crate) const LONGEST_NAME: usize = 255;
+
 /// How it is known where a request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -30,6 +33,8 @@ pub(crate) struct Head<'h> {
     target: &'h [u8],
     /// HTTP/1.0 or HTTP/1.1.
     version: Version,
+    /// The version it came with.
+    pub(crate) told_version: (u8, u8),
     /// Its length and encoding are written from `framing`.
     fields: Vec<(&'h [u8], Cow<'h, [u8]>)>,
     length: Option<u64>,
@@ -47,12 +52,29 @@ fn check(holds: bool) -> Read<()> {
     holds.then_some(()).ok_or(Refusal::Malformed)
 }
 
+/// Whether bytes that have no end yet may become a head, as far as whole lines and the method
+/// tell.
+pub(super) fn may_become(bytes: &[u8]) -> Read<()> {
+    let Some(whole) = bytes.iter().rposition(|byte| *byte == b'\n') else {
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let word = bytes.split(is_blank).next().unwrap_or_default();
+        // It may be the first half of an empty line.
+        return check(bytes.is_empty() || bytes == b"\r" || syntax::is_token(word));
+    };
+    let mut lines = lines_of(&bytes[..whole]);
+    let mut head = Head::first_line(lines.next().unwrap_or_default())?;
+    lines.try_for_each(|line| head.line(line))
+}
+
+fn lines_of(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = bytes.split(|byte| *byte == b'\n');
+    lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
 impl<'h> Head<'h> {
     /// `bytes` end with an empty line.
     pub(crate) fn parse(bytes: &'h [u8]) -> Read<Self> {
-        let mut lines = bytes
-            .split(|byte| *byte == b'\n')
-            .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let mut lines = lines_of(bytes);
         let mut head = Self::first_line(lines.next().unwrap_or_default())?;
         for line in lines.take_while(|line| !line.is_empty()) {
             head.line(line)?;
@@ -72,22 +94,24 @@ impl<'h> Head<'h> {
         let target = target.ok_or(Refusal::Malformed)?;
         let is_end = line.last().is_some_and(|byte| !is_blank(byte)) && words.next().is_none();
         check(is_end && syntax::is_token(method) && syntax::is_target(method, target))?;
-        let version = match version {
+        let told_version = match version {
             Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
                 if major.is_ascii_digit() && minor.is_ascii_digit() =>
             {
-                if (*major, *minor) < (b'1', b'1') {
-                    Version::HTTP_10
-                } else {
-                    Version::HTTP_11
-                }
+                (*major - b'0', *minor - b'0')
             }
             _ => return Err(Refusal::Malformed),
+        };
+        let version = if told_version < (1, 1) {
+            Version::HTTP_10
+        } else {
+            Version::HTTP_11
         };
         Ok(Self {
             method,
             target,
             version,
+            told_version,
             fields: Vec::with_capacity(16),
             length: None,
             is_chunked: false,
@@ -111,7 +135,7 @@ impl<'h> Head<'h> {
         }
         let colon = line.iter().position(|byte| *byte == b':');
         let (name, value) = line.split_at(colon.ok_or(Refusal::Malformed)?);
-        check(syntax::is_token(name))?;
+        check(syntax::is_token(name) && name.len() <= LONGEST_NAME)?;
         self.fields.push((name, value[1..].trim_ascii().into()));
         Ok(())
     }

@@ -15,7 +15,7 @@ pub(crate) mod under_way;
 pub(crate) mod wire;
 
 use crate::client::stream::Ends;
-use crate::client::under_way::UnderWay;
+use crate::client::under_way::{Departure, UnderWay};
 use crate::server::pool::Pool;
 use crate::service::graceful::Guest;
 
@@ -28,4 +28,22 @@ pub(crate) struct Client {
     pub(crate) own: Pool,
     /// As long as it is held, a graceful stop waits.
     pub(crate) guest: Guest,
+}
+
+impl Client {
+    /// What comes of a future, unless the client leaves before, if that `matters`.
+    pub(crate) async fn unless_left<F: Future>(
+        &self,
+        matters: bool,
+        future: F,
+    ) -> Result<F::Output, Departure> {
+        if !matters {
+            return Ok(future.await);
+        }
+        tokio::select! {
+            biased;
+            output = future => Ok(output),
+            departure = self.under_way.left() => Err(departure),
+        }
+    }
 }

@@ -10,11 +10,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use stickroute::SimpleRequest;
+use stickroute::haproxy::Cause;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{self, Instant, Sleep};
 
-use crate::client::under_way::UnderWay;
+use crate::client::under_way::{Departure, UnderWay};
 use crate::client::wire::{Refusal, Wire};
+
+/// So much of what clients send is read before anybody takes it. HAProxy: `tune.bufsize`.
+pub(crate) const MOST_AHEAD: usize = 16_384;
 
 /// A connection of any kind.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -149,9 +153,11 @@ impl PatientStream {
             Poll::Ready(Ok(())) if bytes.filled().is_empty() => {
                 self.is_at_end = true;
                 self.wire.end();
+                self.under_way.leave(Departure::HalfClosed);
             }
             Poll::Ready(Ok(())) => self.feed(bytes.filled()),
             Poll::Ready(Err(error)) => {
+                self.under_way.leave(Departure::Reset);
                 if !self.wire.is_before_body() {
                     self.wire.end();
                     self.note_refusal();
@@ -186,6 +192,9 @@ impl PatientStream {
         // They may be those of another request: nothing else tells two pauses apart if it is
         // answered before more is asked for. So may each frame of HTTP/2.
         self.wait_for(Waiting::Head);
+        if self.wire.is_opaque() {
+            self.under_way.is_opaque();
+        }
         self.under_way.tell(self.wire.told());
     }
 
@@ -199,6 +208,28 @@ impl PatientStream {
             // Nobody else will answer.
             self.last_words = (self.refuse)(refusal);
         }
+    }
+
+    /// Reads what else has come of a body, so that a request is known to be cut off, or no
+    /// request, before it goes anywhere.
+    fn look_ahead(&mut self, context: &mut Context<'_>) {
+        while self.wire.is_in_body() && self.feeds_ahead(context) {}
+    }
+
+    /// Looks whether the client has left, if anybody wants to know.
+    fn watch(&mut self, context: &mut Context<'_>) {
+        let watches = self.under_way.is_watched() && !self.under_way.is_tunnel();
+        while watches && !self.wire.is_undecided() && self.feeds_ahead(context) {}
+    }
+
+    /// Whether there was more, and there may be more than that.
+    fn feeds_ahead(&mut self, context: &mut Context<'_>) -> bool {
+        if self.is_at_end || self.wire.len() >= MOST_AHEAD {
+            return false;
+        }
+        let fed = self.poll_feed(context);
+        self.is_at_end |= matches!(fed, Poll::Ready(Err(_)));
+        fed.is_ready()
     }
 
     fn poll_last_words(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -254,9 +285,16 @@ impl AsyncRead for PatientStream {
         while self.wire.is_empty() && !self.is_at_end {
             ready!(self.poll_feed(context))?;
         }
+        self.look_ahead(context);
         let plain = self.wire.take(buffer.remaining());
         buffer.put_slice(plain.as_slice());
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for PatientStream {
+    fn drop(&mut self) {
+        self.under_way.break_off(Cause::Client);
     }
 }
 
@@ -271,7 +309,11 @@ impl PatientStream {
         if written.is_ready() {
             self.writing.stop();
         } else if self.writing.has_expired(limit, context) {
+            self.under_way.break_off(Cause::ClientTimeout);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if let Poll::Ready(Err(_)) = written {
+            self.under_way.break_off(Cause::Client);
         }
         written
     }
@@ -293,6 +335,10 @@ impl AsyncWrite for PatientStream {
             Poll::Ready(Ok(())) => Pin::new(&mut this.stream).poll_flush(context),
             other => other,
         };
+        if let Poll::Ready(Ok(())) = flushed {
+            self.under_way.written();
+        }
+        self.watch(context);
         self.timed(flushed, context)
     }
 

@@ -61,7 +61,7 @@ pub(super) fn is_target(method: &[u8], target: &[u8]) -> bool {
         return false;
     };
     match method {
-        b"CONNECT" => !target.starts_with(b"/") && uri.authority().is_some(),
+        b"CONNECT" => !target.starts_with(b"/") && uri.port().is_some(),
         _ => target.starts_with(b"/") || target == b"*" || uri.scheme().is_some(),
     }
 }

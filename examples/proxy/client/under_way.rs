@@ -10,9 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use stickroute::Now;
+use stickroute::haproxy::Cause;
 use tokio::io::AsyncWrite;
 
 use crate::client::wire::{Refusal, Told};
+use crate::server::exchange::Exchange;
 
 /// The requests of one connection that are under way, and what those who answer them and
 /// the connection have to tell each other.
@@ -28,10 +30,35 @@ struct Shared {
     waker: Option<Waker>,
     told: VecDeque<Told>,
     refusal: Option<Refusal>,
+    is_opaque: bool,
     is_tunnel: bool,
     /// Heads of interim responses, and how much of them has been written.
     interim: Vec<u8>,
     interim_written: usize,
+    /// Requests whose responses have been made, and not all written.
+    unwritten: Vec<Exchange>,
+    /// Nothing is written any more, by whose fault.
+    broken: Option<Cause>,
+    departure: Option<Departure>,
+    /// Of somebody who wants to know of that.
+    watcher: Option<Waker>,
+}
+
+/// Where nothing has been said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// Over HTTP/1, or before anything came.
+    First,
+    /// Over HTTP/2.
+    Second,
+}
+
+/// How a client has left while it was waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Departure {
+    /// It says nothing more, and may still listen.
+    HalfClosed,
+    Reset,
 }
 
 /// When a request began.
@@ -66,9 +93,14 @@ impl UnderWay {
             waker: None,
             told: VecDeque::new(),
             refusal: None,
+            is_opaque: false,
             is_tunnel: false,
             interim: Vec::new(),
             interim_written: 0,
+            unwritten: Vec::new(),
+            broken: None,
+            departure: None,
+            watcher: None,
         })))
     }
 
@@ -77,10 +109,22 @@ impl UnderWay {
         self.lock().beginning
     }
 
-    /// Whether no request has come, nor anything that could not be read as one.
-    pub(crate) fn has_said_nothing(&self) -> bool {
+    /// In which version nothing has been said: no request has come, nor anything that could
+    /// not be read as one.
+    pub(crate) fn silence(&self) -> Option<Silence> {
         let shared = self.lock();
-        !shared.has_begun && shared.refusal.is_none()
+        let is_silent = !shared.has_begun && shared.refusal.is_none();
+        let silence = if shared.is_opaque {
+            Silence::Second
+        } else {
+            Silence::First
+        };
+        is_silent.then_some(silence)
+    }
+
+    /// What is spoken is HTTP/2, or a tunnel.
+    pub(super) fn is_opaque(&self) {
+        self.lock().is_opaque = true;
     }
 
     /// Bytes have come.
@@ -113,6 +157,61 @@ impl UnderWay {
     /// Why the body of the last request is not read any further.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         self.lock().refusal
+    }
+
+    /// A request whose response has been made ends when that has been written.
+    pub(crate) fn end_when_written(&self, exchange: Exchange) {
+        let mut shared = self.lock();
+        if let Some(cause) = shared.broken {
+            drop(shared);
+            return exchange.break_off(cause);
+        }
+        shared.unwritten.push(exchange);
+    }
+
+    pub(super) fn written(&self) {
+        let done = mem::take(&mut self.lock().unwritten);
+        // They lock it themselves.
+        drop(done);
+    }
+
+    pub(super) fn break_off(&self, cause: Cause) {
+        let unwritten = {
+            let mut shared = self.lock();
+            shared.broken.get_or_insert(cause);
+            mem::take(&mut shared.unwritten)
+        };
+        for exchange in unwritten {
+            exchange.break_off(cause);
+        }
+    }
+
+    /// Whose fault it is that the rest of a response is not written.
+    pub(crate) fn breaker(&self) -> Cause {
+        self.lock().broken.unwrap_or(Cause::Client)
+    }
+
+    /// Waits until the client leaves.
+    pub(crate) async fn left(&self) -> Departure {
+        poll_fn(|context| {
+            let mut shared = self.lock();
+            shared.watcher = Some(context.waker().clone());
+            shared.departure.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    pub(super) fn leave(&self, departure: Departure) {
+        let mut shared = self.lock();
+        shared.departure.get_or_insert(departure);
+        let watcher = shared.watcher.take();
+        drop(shared);
+        watcher.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        let shared = self.lock();
+        shared.watcher.is_some() && shared.departure.is_none()
     }
 
     /// From now on the connection is a tunnel.
@@ -187,6 +286,12 @@ impl UnderWay {
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counted {
+    pub(crate) fn under_way(&self) -> UnderWay {
+        self.0.clone()
     }
 }
 

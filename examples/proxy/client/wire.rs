@@ -8,7 +8,7 @@
 use std::mem;
 use std::vec::Drain;
 
-use crate::client::head::{Framing, Head};
+use crate::client::head::{self, Framing, Head};
 use crate::client::syntax;
 
 /// The longest head. HAProxy: `tune.bufsize` without `tune.maxrewrite`.
@@ -29,6 +29,8 @@ pub(crate) enum Refusal {
     Encoded,
     /// Not whole in time; status 408.
     Late,
+    /// The client has said all it has to say in the middle of a head; status 400.
+    Short,
     /// The client has gone in the middle of a body.
     Cut,
 }
@@ -40,6 +42,10 @@ pub(crate) struct Told {
     pub(crate) expects: bool,
     /// None has come before it.
     pub(crate) is_first: bool,
+    /// Of HTTP/1, as the client has it.
+    pub(crate) version: Option<(u8, u8)>,
+    /// So many bytes of the body came together with the head.
+    pub(crate) at_once: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +74,12 @@ pub(crate) struct Wire {
     plain: Vec<u8>,
     told: Vec<Told>,
     refusal: Option<Refusal>,
+    /// Something of a head has come, or the empty lines before it.
+    has_begun: bool,
+    /// Where in `plain` what was fed last begins, or the message that has begun since.
+    fresh: usize,
+    /// That message has begun there.
+    is_fresh: bool,
 }
 
 impl Wire {
@@ -79,20 +91,25 @@ impl Wire {
             plain: Vec::new(),
             told: Vec::new(),
             refusal: None,
+            has_begun: false,
+            fresh: 0,
+            is_fresh: false,
         }
     }
 
     /// Takes what the client has sent.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.raw.extend_from_slice(bytes);
+        self.fresh = self.plain.len();
+        self.is_fresh = false;
         self.go_on();
     }
 
     /// The client sends nothing more.
     pub(crate) fn end(&mut self) {
         let cut = match self.state {
-            State::Start => Some(Refusal::Malformed),
-            State::Head => (!self.raw.is_empty()).then_some(Refusal::Malformed),
+            State::Start => Some(Refusal::Short),
+            State::Head => self.has_begun.then_some(Refusal::Short),
             State::Undecided | State::Opaque => None,
             _ => Some(Refusal::Cut),
         };
@@ -103,7 +120,7 @@ impl Wire {
     pub(crate) fn expire(&mut self) {
         let is_late = match self.state {
             State::Start => true,
-            State::Head => !self.raw.is_empty(),
+            State::Head => self.has_begun,
             _ => false,
         };
         self.refusal = self.refusal.or(is_late.then_some(Refusal::Late));
@@ -129,6 +146,11 @@ impl Wire {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.plain.is_empty()
+    }
+
+    /// So much has not been taken yet.
+    pub(crate) fn len(&self) -> usize {
+        self.plain.len()
     }
 
     /// What is known of the requests that have come since the last time.
@@ -158,9 +180,17 @@ impl Wire {
     pub(crate) fn is_in_head(&self) -> bool {
         match self.state {
             State::Start => true,
-            State::Head => !self.raw.is_empty(),
+            State::Head => self.has_begun,
             _ => false,
         }
+    }
+
+    /// Whether the rest of a body is waited for.
+    pub(crate) fn is_in_body(&self) -> bool {
+        !matches!(
+            self.state,
+            State::Start | State::Head | State::Undecided | State::Opaque
+        )
     }
 
     fn go_on(&mut self) {
@@ -168,9 +198,28 @@ impl Wire {
             match self.step() {
                 Ok(true) => {}
                 Ok(false) => return,
-                Err(refusal) => self.refusal = Some(refusal),
+                Err(refusal) => self.refuse(refusal),
             }
         }
+    }
+
+    /// Of what has come together with a fault nothing is handed on, as far as it belongs to
+    /// the same message.
+    fn refuse(&mut self, refusal: Refusal) {
+        self.refusal = Some(refusal);
+        self.plain.truncate(self.fresh);
+        if self.is_fresh && !self.is_before_body() {
+            self.told.pop();
+            self.state = State::Head;
+        }
+    }
+
+    /// A message is whole.
+    fn next(&mut self) -> State {
+        self.has_begun = !self.raw.is_empty();
+        self.fresh = self.plain.len();
+        self.is_fresh = false;
+        State::Head
     }
 
     /// Whether there is more to do.
@@ -178,9 +227,9 @@ impl Wire {
         match self.state {
             State::Start => Ok(self.start()),
             State::Head => self.head(),
-            State::Body(left) => Ok(self.data(left, State::Body, State::Head)),
+            State::Body(left) => Ok(self.data(left, State::Body, Self::next)),
             State::ChunkSize => self.chunk_size(),
-            State::Chunk(left) => Ok(self.data(left, State::Chunk, State::ChunkEnd)),
+            State::Chunk(left) => Ok(self.data(left, State::Chunk, |_| State::ChunkEnd)),
             State::ChunkEnd => self.chunk_end(),
             State::Trailers => self.trailers(),
             State::Undecided => Ok(false),
@@ -204,11 +253,17 @@ impl Wire {
     }
 
     fn head(&mut self) -> Result<bool, Refusal> {
+        self.has_begun |= !self.raw.is_empty();
         self.skip_empty_lines();
         let seen = mem::replace(&mut self.seen, self.raw.len());
         let Some(length) = syntax::end_from(&self.raw, seen) else {
             if self.raw.len() > LONGEST_HEAD {
                 return Err(Refusal::Malformed);
+            }
+            // Each line is looked at again only when there is another.
+            let (old, new) = self.raw.split_at(seen.min(self.raw.len()));
+            if new.contains(&b'\n') || !old.contains(&b'\n') {
+                head::may_become(&self.raw)?;
             }
             return Ok(false);
         };
@@ -220,12 +275,15 @@ impl Wire {
         self.told.push(Told {
             expects: head.expects,
             is_first: false,
+            version: Some(head.told_version),
+            at_once: 0,
         });
         let framing = head.framing;
         self.raw.drain(..length);
         self.seen = 0;
+        self.is_fresh = true;
         self.state = match framing {
-            Framing::Length(0) => State::Head,
+            Framing::Length(0) => self.next(),
             Framing::Length(length) => State::Body(length),
             Framing::Chunks => State::ChunkSize,
             Framing::Tunnel => State::Undecided,
@@ -249,11 +307,14 @@ impl Wire {
         }
     }
 
-    fn data(&mut self, left: u64, same: fn(u64) -> State, next: State) -> bool {
+    fn data(&mut self, left: u64, same: fn(u64) -> State, next: fn(&mut Self) -> State) -> bool {
         let count = usize::try_from(left).map_or(self.raw.len(), |left| left.min(self.raw.len()));
         self.plain.extend(self.raw.drain(..count));
+        if let Some(told) = self.told.last_mut().filter(|_| self.is_fresh) {
+            told.at_once += count;
+        }
         let left = left - count as u64;
-        self.state = if left == 0 { next } else { same(left) };
+        self.state = if left == 0 { next(self) } else { same(left) };
         left == 0
     }
 
@@ -307,9 +368,20 @@ impl Wire {
         let Some(line) = self.line(LONGEST_HEAD)? else {
             return Ok(false);
         };
-        if line.is_empty() {
-            self.plain.extend(b"\r\n");
-            self.state = State::Head;
+        match line[..] {
+            [] => {
+                self.plain.extend(b"\r\n");
+                self.state = self.next();
+            }
+            // A line that goes on.
+            [b' ' | b'\t', ..] => {}
+            _ => {
+                let colon = line.iter().position(|byte| *byte == b':');
+                let name = colon.map(|colon| &line[..colon]);
+                if !name.is_some_and(syntax::is_token) {
+                    return Err(Refusal::Malformed);
+                }
+            }
         }
         Ok(true)
     }

@@ -223,6 +223,7 @@ fn back(part: &Part<'_>, routing: &Routing<Pool>, ledger: &Ledger) -> Back {
         families: families(proxy),
         has_cookie: proxy.backend.cookie.is_some(),
         keeps_alive: !closes_servers(proxy),
+        aborts: proxy.is_on("abortonclose"),
         reuse: match reuse.and_then(|word| word.as_str()) {
             Some("never") => Reuse::Never,
             Some("aggressive") => Reuse::Aggressive,

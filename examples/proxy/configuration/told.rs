@@ -88,11 +88,7 @@ fn of_server(server: &ServerLine) -> impl Iterator<Item = (&Location, &'static s
 }
 
 fn of_proxy<'c>(proxy: &'c Proxy, found: &mut Vec<(&'c Location, &'static str)>) {
-    const NAMES: [&str; 3] = [
-        "abortonclose",
-        "http-pretend-keepalive",
-        "idle-close-on-response",
-    ];
+    const NAMES: [&str; 2] = ["http-pretend-keepalive", "idle-close-on-response"];
     for name in NAMES.iter().filter(|name| proxy.is_on(name)) {
         found.push((&proxy.switches[name].location, *name));
     }

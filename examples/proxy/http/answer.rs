@@ -63,11 +63,9 @@ pub(crate) const fn server_is_late() -> Answer {
     )
 }
 
-pub(crate) const fn client_is_late() -> Answer {
-    Answer::Page(
-        StatusCode::REQUEST_TIMEOUT,
-        (Cause::ClientTimeout, Phase::Headers),
-    )
+/// The client says nothing more, and is not waited for.
+pub(crate) const fn client_left() -> Answer {
+    Answer::Page(StatusCode::BAD_REQUEST, (Cause::Client, Phase::Headers))
 }
 
 pub(crate) const fn bad_request() -> Answer {

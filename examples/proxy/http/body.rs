@@ -3,16 +3,18 @@
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::{self, HeaderMap};
 use tokio::time::{Instant, sleep_until};
 
 use crate::client::stream::Timer;
-use crate::log::Tally;
+use crate::log::{Tally, size_of_trailers};
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -26,6 +28,8 @@ pub(crate) struct Patient {
     timer: Timer,
     pulse: Option<Pulse>,
     tally: Option<Tally>,
+    /// Chunks have an end of their own, which HAProxy counts.
+    has_end: bool,
 }
 
 impl Patient {
@@ -37,6 +41,7 @@ impl Patient {
             timer: Timer::default(),
             pulse: None,
             tally: None,
+            has_end: false,
         }
     }
 
@@ -46,15 +51,22 @@ impl Patient {
         self
     }
 
-    /// Counts the bytes.
-    pub(crate) fn counted(mut self, tally: &Tally) -> Self {
+    /// Counts the bytes; `headers` are those of its message.
+    pub(crate) fn counted(mut self, tally: &Tally, headers: &HeaderMap) -> Self {
         self.tally = Some(tally.clone());
+        let is_chunked = headers.contains_key(header::TRANSFER_ENCODING);
+        self.has_end = is_chunked && !self.body.is_end_stream();
         self
     }
 
-    fn count(&self, frame: &Frame<Bytes>) {
-        if let (Some(tally), Some(data)) = (&self.tally, frame.data_ref()) {
-            tally.add(data.len());
+    fn count(&mut self, frame: Option<&Frame<Bytes>>) {
+        let Some(tally) = &self.tally else { return };
+        let data = frame.and_then(Frame::data_ref);
+        tally.add(data.map_or(0, Bytes::len));
+        let trailers = frame.and_then(Frame::trailers_ref);
+        tally.add(trailers.map_or(0, size_of_trailers));
+        if frame.is_none() || trailers.is_some() {
+            tally.add(usize::from(mem::take(&mut self.has_end)));
         }
     }
 
@@ -88,8 +100,10 @@ impl Body for Patient {
             Poll::Ready(frame) => {
                 this.timer.stop();
                 this.pulse.iter().for_each(Pulse::beat);
-                if let Some(Ok(frame)) = &frame {
-                    this.count(frame);
+                match &frame {
+                    Some(Ok(frame)) => this.count(Some(frame)),
+                    Some(Err(_)) => {}
+                    None => this.count(None),
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }

@@ -10,16 +10,19 @@
 //! | `redispatch` | where the request goes next: [`Backend::redispatch_or_wait`] |
 //! | `respond` | what is learned from the response ([`Backend::answered`]), and what becomes of its cookies ([`Backend::respond`]) |
 
+use std::sync::Arc;
+
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::http::response;
-use hyper::{Request, Response};
-use stickroute::haproxy::Cause;
+use hyper::{HeaderMap, Request, Response, StatusCode};
+use stickroute::haproxy::{Cause, Phase};
 use stickroute::{Backend, Failure, HttpRequest, HttpResponse, Now, Selection, SentBack};
 use tokio::time;
 
 use crate::client::stream::Ends;
+use crate::client::under_way::Departure;
 use crate::client::wire::Refusal;
 use crate::http::answer::{self, Answer};
 use crate::http::body::{self, Patient, Pulse};
@@ -28,10 +31,12 @@ use crate::http::interim;
 use crate::http::reception::Received;
 use crate::http::replay::{self, Recorded};
 use crate::http::tunnel::Tunnel;
+use crate::log::Story;
 use crate::server::observe;
 use crate::server::pool::{self, Connection, Pool, RequestBody};
 use crate::server::queue::{self, Admitted, NoServer};
 use crate::service::site::{Back, Farm};
+use crate::statistics::account;
 
 /// One request on its way.
 struct Way<'w, 'r> {
@@ -65,7 +70,12 @@ impl Way<'_, '_> {
         let admitted = self.backend.admit(&self.view(), Now::system());
         let place = queue::place(&admitted, self.back, self.backend);
         let limit = self.back.timeouts.queue;
-        let selected = queue::wait(admitted, limit, |sent_back| self.readmit(sent_back)).await;
+        let waiting = queue::wait(admitted, limit, |sent_back| self.readmit(sent_back));
+        let client = self.request.client;
+        let Ok(selected) = client.unless_left(self.back.aborts, waiting).await else {
+            self.request.exchange.leave_queue(place);
+            return Err(Answer::Nothing);
+        };
         self.request.exchange.waited(place, &selected);
         Ok(self.request.exchange.settle(selected)?)
     }
@@ -113,19 +123,29 @@ impl Way<'_, '_> {
         let mut idle = if may_be_lost { self.idle()? } else { None };
         if let Some(idle) = idle.take_if(|_| is_repeatable) {
             let copy = self.outgoing(Either::Right(Full::default()))?;
-            if let Ok(response) = self.send_on(idle, copy).await {
-                return response.ok_or_else(Lost::late);
+            if let Ok(response) = self.send_on(idle, copy).await? {
+                return response.ok_or_else(Lost::late)?;
             }
         }
         let request = self.outgoing(body)?;
         let connection = match idle {
             Some(idle) => idle,
-            None => self.connect().await?,
+            None => self.connected().await?,
         };
-        match self.send_on(connection, request).await {
-            Ok(response) => response.ok_or_else(Lost::late),
+        match self.send_on(connection, request).await? {
+            Ok(response) => response.ok_or_else(Lost::late)?,
             Err(error) => Err(self.lost(&error)),
         }
+    }
+
+    /// Connects, unless the client leaves before.
+    async fn connected(&mut self) -> Result<Connection, Answer> {
+        let (client, aborts) = (self.request.client, self.back.aborts);
+        let connected = client.unless_left(aborts, self.connect()).await;
+        connected.unwrap_or_else(|_| {
+            self.request.exchange.give_up();
+            Err(self.request.nothing((Cause::Client, Phase::Connect)))
+        })
     }
 
     /// Connects to the selected server or, while that fails, to the one the library
@@ -171,7 +191,7 @@ impl Way<'_, '_> {
         let (mut parts, body) = response.into_parts();
         let exchange = &mut self.request.exchange;
         let body = Patient::new(body, self.back.timeouts.server);
-        let mut body = body.counted(&exchange.story.from_server);
+        let mut body = body.counted(&exchange.story.from_server, &parts.headers);
         let broken = |_| answer::bad_answer(Cause::Proxy);
         body.peek().await.map_err(broken)?;
         exchange.answered(&parts);
@@ -230,8 +250,12 @@ impl Way<'_, '_> {
 
     /// The body of the client, of which a copy is kept if it may have to be sent again.
     fn recorded(&self, body: Incoming) -> Recorded {
-        let body = Patient::new(body, self.request.front.client).felt(&self.pulse);
-        let body = body.counted(&self.request.exchange.story.from_client);
+        // HAProxy: a client that stalls makes the server late, if that can be late.
+        let limit = self.request.front.client;
+        let limit = limit.filter(|_| self.back.timeouts.server.is_none());
+        let body = Patient::new(body, limit).felt(&self.pulse);
+        let tally = &self.request.exchange.story.from_client;
+        let body = body.counted(tally, &self.request.parts.headers);
         Recorded::new(body, self.backend.retries_responses())
     }
 
@@ -244,8 +268,22 @@ impl Way<'_, '_> {
         if !self.keeps() && upgrade.is_none() {
             headers::close_after(&mut request);
         }
-        interim::pass(&mut request, parts.version, &self.request.client.under_way);
+        let under_way = &self.request.client.under_way;
+        interim::pass(&mut request, parts.version, under_way, self.counts()?);
         Ok(request)
+    }
+
+    /// Counts an interim response.
+    fn counts(&self) -> Result<impl Fn(StatusCode, &HeaderMap) + use<>, NoServer> {
+        let tally = self.request.exchange.story.from_server.clone();
+        let numbers = Arc::clone(&self.back.numbers);
+        let server = self.selection()?.server().name().to_owned();
+        Ok(move |status, headers: &HeaderMap| {
+            Story::interim(&tally, status, headers);
+            if let Some(numbers) = numbers.servers.get(&server) {
+                account::add_response(&numbers.counters, Some(status));
+            }
+        })
     }
 
     /// Whether a connection to a server is kept for further requests.
@@ -272,28 +310,57 @@ impl Way<'_, '_> {
         &mut self,
         mut connection: Connection,
         request: Request<RequestBody>,
-    ) -> hyper::Result<Option<Response<Incoming>>> {
+    ) -> Result<hyper::Result<Option<Sent>>, Answer> {
         self.request.exchange.story.connected(connection.ends);
+        self.request.at_once = 0;
         self.pulse.beat();
-        let limit = self.back.timeouts.server;
-        let Some(sent) = body::within(limit, &self.pulse, connection.send(request)).await else {
-            return Ok(None);
+        let sent = connection.send(request);
+        let sent = body::within(self.back.timeouts.server, &self.pulse, sent);
+        let client = self.request.client;
+        let sent = match client.unless_left(self.back.aborts, sent).await {
+            Ok(sent) => sent.transpose(),
+            Err(departure) => return Err(self.left(departure)),
         };
-        let response = sent?;
+        let response = match sent {
+            Ok(Some(response)) => response,
+            Ok(None) => return Ok(Ok(None)),
+            Err(error) => return Ok(Err(error)),
+        };
+        if !headers::are_sound(response.headers()) {
+            return Ok(Ok(Some(Err(Lost::junk()))));
+        }
         if let (true, Ok(selection)) = (self.keeps(), self.selection()) {
             let (server, own) = (selection.server(), &self.request.client.own);
             self.back.reuse.keep(server, own, connection);
         }
-        Ok(Some(response))
+        Ok(Ok(Some(Ok(response))))
     }
 
     /// There is no response; that may be the client's own fault.
-    fn lost(&self, error: &hyper::Error) -> Lost {
-        match self.request.client.under_way.refusal() {
-            Some(Refusal::Cut) => Answer::Nothing.into(),
-            Some(_) => answer::bad_request().into(),
-            None if self.pulse.has_stopped() => answer::client_is_late().into(),
+    fn lost(&mut self, error: &hyper::Error) -> Lost {
+        match self.fault() {
+            Some(answer) => answer.into(),
             None => Lost::to(error),
+        }
+    }
+
+    /// What the client gets that has left while the server was asked.
+    fn left(&mut self, departure: Departure) -> Answer {
+        match departure {
+            Departure::Reset => self.request.nothing((Cause::Client, Phase::Data)),
+            Departure::HalfClosed => self.fault().unwrap_or(answer::client_left()),
+        }
+    }
+
+    /// What the client gets if it is its own fault that there is no response.
+    fn fault(&mut self) -> Option<Answer> {
+        match self.request.client.under_way.refusal() {
+            Some(Refusal::Cut) => Some(Answer::Nothing),
+            Some(_) => Some(answer::bad_request()),
+            None if self.pulse.has_stopped() => {
+                Some(self.request.nothing((Cause::ClientTimeout, Phase::Data)))
+            }
+            None => None,
         }
     }
 }
@@ -325,15 +392,20 @@ impl Lost {
         }
     }
 
-    fn to(error: &hyper::Error) -> Self {
-        let (failure, cause) = if error.is_parse() {
-            (Failure::JunkResponse, Cause::Proxy)
-        } else {
-            (Failure::EmptyResponse, Cause::Server)
-        };
+    fn junk() -> Self {
         Self {
-            failure: Some(failure),
-            answer: answer::bad_answer(cause),
+            failure: Some(Failure::JunkResponse),
+            answer: answer::bad_answer(Cause::Proxy),
+        }
+    }
+
+    fn to(error: &hyper::Error) -> Self {
+        if error.is_parse() {
+            return Self::junk();
+        }
+        Self {
+            failure: Some(Failure::EmptyResponse),
+            answer: answer::bad_answer(Cause::Server),
         }
     }
 }

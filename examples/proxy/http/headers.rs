@@ -7,6 +7,7 @@ use hyper::http::{Method, Uri, Version, response};
 use hyper::{Request, Response, StatusCode};
 use stickroute::RequestEdits;
 
+use crate::client::head::LONGEST_NAME;
 use crate::server::pool::RequestBody;
 
 /// Fields that concern one connection only (RFC 9110 section 7.6.1).
@@ -35,6 +36,18 @@ pub(crate) fn remove_listed(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
+}
+
+/// Whether a response is one as far as HAProxy is concerned: encoded in chunks or not at all,
+/// with names of fields that it can keep.
+pub(crate) fn are_sound(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let first = encodings.next().map(HeaderValue::as_bytes);
+    let is_plain = first.is_none_or(|word| word.eq_ignore_ascii_case(b"chunked"));
+    let are_short = headers
+        .keys()
+        .all(|name| name.as_str().len() <= LONGEST_NAME);
+    is_plain && encodings.next().is_none() && are_short
 }
 
 /// Removes the fields that concern one connection.

@@ -6,13 +6,20 @@ use hyper::{Request, StatusCode, Version};
 use crate::client::under_way::UnderWay;
 use crate::http::headers;
 
-/// Lets those to `request` through to a client of this version; hyper would drop them.
-pub(crate) fn pass<B>(request: &mut Request<B>, version: Version, client: &UnderWay) {
+/// Lets those to `request` through to a client of this version; hyper would drop them. Each is
+/// handed to `counts`.
+pub(crate) fn pass<B>(
+    request: &mut Request<B>,
+    version: Version,
+    client: &UnderWay,
+    counts: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static,
+) {
     if version != Version::HTTP_11 {
         return;
     }
     let client = client.clone();
     hyper::ext::on_informational(request, move |interim| {
+        counts(interim.status(), interim.headers());
         client.send_interim(&head(interim.status(), interim.headers()));
     });
 }

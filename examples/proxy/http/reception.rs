@@ -15,6 +15,7 @@ use stickroute::haproxy::{Cause, Phase};
 
 use crate::client::Client;
 use crate::client::stream::Ends;
+use crate::client::wire::Refusal;
 use crate::configuration::rules::Rules;
 use crate::http::answer::{self, Answer};
 use crate::http::body::Patient;
@@ -23,6 +24,7 @@ use crate::http::forwardfor;
 use crate::http::headers;
 use crate::http::streamed::{Body, Streamed};
 use crate::http::tunnel::Tunnel;
+use crate::log::Ending;
 use crate::server::exchange::Exchange;
 use crate::service::site::{Farm, Front, Route};
 
@@ -34,6 +36,8 @@ pub(crate) struct Received<'a> {
     pub(crate) ends: Ends,
     /// It is the first request of its connection.
     pub(crate) is_first: bool,
+    /// So many bytes of a body that nobody has looked at yet have come together with it.
+    pub(crate) at_once: usize,
     /// What the client wants to speak instead of HTTP.
     pub(crate) upgrade: Option<HeaderValue>,
     /// What the server has agreed to speak instead.
@@ -83,9 +87,10 @@ impl<'a> Received<'a> {
             ends: client.ends,
             client,
             is_first: told.is_first,
+            at_once: told.at_once,
             upgrade: headers::upgrade(&parts),
             tunnel: None,
-            exchange: Exchange::new(front, client, &parts, counted),
+            exchange: Exchange::new(front, client, &parts, (counted, told)),
             parts,
         }
     }
@@ -95,6 +100,8 @@ impl<'a> Received<'a> {
         let mut response = match self.pass_on(body).await {
             Ok(response) => response.map(Either::Left),
             Err(answer) => {
+                self.client.under_way.interim_sent().await;
+                self.exchange.story.from_client.add(self.at_once);
                 self.exchange.refused(&answer);
                 self.made(answer)?.map(Either::Right)
             }
@@ -122,6 +129,9 @@ impl<'a> Received<'a> {
         }
         headers::remove_listed(&mut self.parts.headers);
         let farm = self.route(&mut body).await?;
+        if self.client.under_way.refusal() == Some(Refusal::Cut) {
+            return Err(self.nothing((Cause::Client, Phase::Request)));
+        }
         forward::forward(self, &farm, body).await
     }
 
@@ -151,12 +161,21 @@ impl<'a> Received<'a> {
     }
 
     /// The page of statistics of a section is an answer, as those of rules are.
-    async fn statistics(&self, rules: &Rules, body: &mut Incoming) -> Result<(), Answer> {
+    async fn statistics(&mut self, rules: &Rules, body: &mut Incoming) -> Result<(), Answer> {
         let (Some(page), Route::Rules(site)) = (&rules.page, &self.front.route) else {
             return Ok(());
         };
         let answer = page.answer(site, &self.parts, self.ends, body).await;
-        answer.map_or(Ok(()), Err)
+        let Some(answer) = answer else { return Ok(()) };
+        let is_told = matches!(&answer, Answer::Made(made, _) if !made.status().is_client_error());
+        self.exchange.story.by_applet("<STATS>", is_told);
+        Err(answer)
+    }
+
+    /// Nobody is there to be answered.
+    pub(crate) fn nothing(&mut self, ending: Ending) -> Answer {
+        self.exchange.story.ending = Some(ending);
+        Answer::Nothing
     }
 
     /// What the client gets instead of a response of a server. The pages of the backend come

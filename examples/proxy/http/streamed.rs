@@ -1,5 +1,7 @@
 //! Bodies of responses on their way to the client.
 
+use std::error::Error;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -10,6 +12,7 @@ use stickroute::haproxy::{Cause, Phase};
 use crate::http::body::{BoxError, Patient, Silence};
 use crate::log::Ending;
 use crate::server::exchange::Exchange;
+use crate::statistics::account::Blame;
 
 /// What clients are sent.
 pub(crate) type Body = Either<Streamed, Full<Bytes>>;
@@ -19,6 +22,15 @@ pub(crate) type Body = Either<Streamed, Full<Bytes>>;
 pub(crate) struct Streamed {
     body: Patient,
     exchange: Option<Exchange>,
+}
+
+/// Whether what has come is no body, beside bodies that are cut off.
+fn is_malformed(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let source = error
+        .source()
+        .and_then(|source| source.downcast_ref::<io::Error>());
+    let kinds = [io::ErrorKind::InvalidInput, io::ErrorKind::InvalidData];
+    source.is_some_and(|source| kinds.contains(&source.kind()))
 }
 
 impl Streamed {
@@ -31,17 +43,31 @@ impl Streamed {
     }
 
     fn end(&mut self, ending: Option<Ending>) {
-        if let Some(mut exchange) = self.exchange.take() {
-            let story = &mut exchange.story;
-            story.ending = story.ending.or(ending);
+        let Some(mut exchange) = self.exchange.take() else {
+            return;
+        };
+        let story = &mut exchange.story;
+        story.ending = story.ending.or(ending);
+        if let Some(under_way) = exchange.under_way() {
+            under_way.end_when_written(exchange);
+        }
+    }
+
+    fn blame(&mut self, blame: Blame) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.blame = Some(blame);
         }
     }
 }
 
 impl Drop for Streamed {
     fn drop(&mut self) {
-        let is_whole = self.body.is_end_stream();
-        self.end((!is_whole).then_some((Cause::Client, Phase::Data)));
+        if self.body.is_end_stream() {
+            return self.end(None);
+        }
+        let under_way = self.exchange.as_ref().and_then(Exchange::under_way);
+        let cause = under_way.map_or(Cause::Client, |under_way| under_way.breaker());
+        self.end(Some((cause, Phase::Data)));
     }
 }
 
@@ -55,6 +81,8 @@ impl hyper::body::Body for Streamed {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         match &frame {
+            // Nothing follows.
+            Some(Ok(frame)) if frame.is_trailers() => self.end(None),
             Some(Ok(_)) => {}
             Some(Err(error)) => {
                 let cause = if error.is::<Silence>() {
@@ -62,6 +90,9 @@ impl hyper::body::Body for Streamed {
                 } else {
                     Cause::Server
                 };
+                if is_malformed(&**error) {
+                    self.blame(Blame::BadResponse);
+                }
                 self.end(Some((cause, Phase::Data)));
             }
             None => self.end(None),

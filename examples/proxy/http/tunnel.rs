@@ -1,8 +1,6 @@
 //! What was an HTTP connection and is none any more: bytes both ways, after `101 Switching
 //! Protocols` or a CONNECT.
 
-use std::io;
-
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -31,7 +29,7 @@ impl Tunnel {
     /// The tunnel that a response opens, if it does. One that nobody has asked for is no
     /// valid answer.
     pub(crate) fn agreed(
-        request: &Received<'_>,
+        request: &mut Received<'_>,
         back: &Back,
         response: &mut Response<Incoming>,
     ) -> Result<Option<Self>, Answer> {
@@ -39,6 +37,7 @@ impl Tunnel {
         let is_connected = asks && response.status().is_success();
         let is_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if is_switched && request.upgrade.is_none() {
+            request.exchange.was_junk(response.status());
             return Err(answer::bad_answer(Cause::Proxy));
         }
         let is_tunnel = is_connected || is_switched;
@@ -65,9 +64,9 @@ impl Tunnel {
                 // One of them has left before it began.
                 Err(_) => return,
             };
-            // A tunnel that breaks is as good as one that ends.
-            let _ = relay(client, server, &self.sides).await;
-            drop(exchange);
+            if let Err(cause) = relay(client, server, &self.sides).await {
+                exchange.break_off(cause);
+            }
         });
         response.map(|_| Either::Right(Full::default()))
     }
@@ -77,11 +76,19 @@ async fn relay(
     client: impl AsyncRead + AsyncWrite,
     server: impl AsyncRead + AsyncWrite,
     sides: &Sides,
-) -> io::Result<()> {
+) -> Result<(), Cause> {
     let (mut from_client, mut to_client) = split(client);
     let (mut from_server, mut to_server) = split(server);
     let pulse = Pulse::default();
     let up = pump(&mut from_client, &mut to_server, &sides.client, &pulse);
     let down = pump(&mut from_server, &mut to_client, &sides.server, &pulse);
+    let up = async {
+        up.await
+            .map_err(|torn| torn.by([Cause::Client, Cause::Server]))
+    };
+    let down = async {
+        down.await
+            .map_err(|torn| torn.by([Cause::Server, Cause::Client]))
+    };
     sides.talk(up, down, &pulse).await
 }

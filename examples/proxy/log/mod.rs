@@ -1,11 +1,12 @@
 //! What is told about requests and connections, and to whom: lines as HAProxy writes them.
 //!
 //! * `story.rs`: what is noted while a request is under way, and `captures.rs` of its headers;
-//! * `sink.rs`: where lines go.
+//! * `sink.rs`: where lines go, and `standard.rs` to the standard streams.
 
 mod captures;
 mod formats;
 mod sink;
+pub(crate) mod standard;
 mod story;
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub(crate) use captures::Captured;
 use captures::Captures;
 use formats::{Due, Formats};
 use sink::{Sender, Sink};
-pub(crate) use story::{Ending, Place, Story, Tally, Tried};
+pub(crate) use story::{Asked, Ending, Place, Story, Tally, Tried, size_of_trailers};
 
 /// How a frontend tells of its requests.
 #[derive(Clone, Debug)]

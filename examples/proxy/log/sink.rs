@@ -1,6 +1,6 @@
 //! Where log lines go: the standard streams, and syslog servers.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use stickroute::Now;
 use stickroute::haproxy::{Endpoint, Host, LogLevel, LogLine, LogSender, LogTarget, Port};
 
 use crate::configuration::fault::Fault;
+use crate::log::standard::{STDERR, STDOUT, Standard};
 
 /// One `log` line.
 #[derive(Debug)]
@@ -19,8 +20,7 @@ pub(super) struct Sink {
 
 #[derive(Debug)]
 enum Way {
-    Stdout,
-    Stderr,
+    Standard(&'static Standard),
     Udp(UdpSocket, SocketAddr),
     Unix(UnixDatagram, PathBuf),
 }
@@ -29,8 +29,8 @@ impl Sink {
     pub(super) fn open(line: &LogLine) -> Result<Self, Fault> {
         let refuse = |message: String| Fault::at(&line.location, "log", message);
         let way = match &line.target {
-            LogTarget::Stdout => Way::Stdout,
-            LogTarget::Stderr => Way::Stderr,
+            LogTarget::Stdout => Way::Standard(&STDOUT),
+            LogTarget::Stderr => Way::Standard(&STDERR),
             LogTarget::Server(server) => {
                 let opened = of_server(server);
                 opened.map_err(|error| refuse(format!("{server}: {error}")))?
@@ -46,7 +46,7 @@ impl Sink {
     }
 
     /// Sends a line with its structured data, if it is urgent enough. One that cannot be
-    /// sent is lost: a log must not take requests down.
+    /// sent is lost: a log must neither take requests down nor hold them up.
     pub(super) fn send(&self, level: LogLevel, sender: Sender<'_>, text: &[u8], data: &[u8]) {
         if level > self.line.least {
             return;
@@ -63,7 +63,7 @@ impl Sink {
         line.extend_from_slice(text);
         line.truncate(usize::from(self.line.max_length) - 1);
         line.push(b'\n');
-        let _ = self.way.write(&line);
+        self.way.write(&line);
     }
 }
 
@@ -75,12 +75,12 @@ pub(super) struct Sender<'s> {
 }
 
 impl Way {
-    fn write(&self, line: &[u8]) -> io::Result<()> {
+    fn write(&self, line: &[u8]) {
         match self {
-            Self::Stdout => io::stdout().lock().write_all(line),
-            Self::Stderr => io::stderr().lock().write_all(line),
-            Self::Udp(socket, server) => socket.send_to(line, server).map(drop),
-            Self::Unix(socket, path) => socket.send_to(line, path).map(drop),
+            Self::Standard(stream) => stream.write(line),
+            // One that cannot be sent is lost.
+            Self::Udp(socket, server) => drop(socket.send_to(line, server)),
+            Self::Unix(socket, path) => drop(socket.send_to(line, path)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a line will say about one request or connection, noted while it is under way.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub(crate) struct Story {
     pub(crate) request: Captured,
     pub(crate) response: Captured,
     pub(crate) unique_id: Vec<u8>,
+    /// What answers instead of a server, by HAProxy's name.
+    pub(crate) applet: Option<&'static str>,
     /// The server that was tried last, if that failed.
     pub(crate) tried: Option<Tried>,
     pub(crate) place: Place,
@@ -42,6 +45,8 @@ pub(crate) struct Story {
     pub(crate) was_late: bool,
     /// The bytes of the head of the response before rules and cookies change it.
     head: usize,
+    /// The server sends it in chunks.
+    is_chunked: bool,
     /// How it has ended; `None` is well.
     pub(crate) ending: Option<Ending>,
     /// Where the proxy connected from, and to.
@@ -110,10 +115,12 @@ impl Story {
             request: Captured::default(),
             response: Captured::default(),
             unique_id: Vec::new(),
+            applet: None,
             tried: None,
             place: Place::default(),
             was_late: false,
             head: 0,
+            is_chunked: false,
             ending: None,
             server_ends: None,
         }
@@ -133,16 +140,21 @@ impl Story {
     }
 
     /// Of a request whose head has just been read.
-    pub(crate) fn of_request(beginning: Beginning, ends: Ends, parts: &Parts) -> Self {
+    pub(crate) fn of_request(
+        beginning: Beginning,
+        ends: Ends,
+        parts: &Parts,
+        version: Option<(u8, u8)>,
+    ) -> Self {
         let mut story = Self::of_connection();
         let Beginning { begun, heard } = beginning;
         let heard = heard.unwrap_or(begun);
         story.begun = begun;
         story.timers.idle = since(begun, heard);
         story.timers.request = Some(since(heard, story.last));
-        let asked = Asked::new(ends, parts);
+        let asked = Asked::new(ends, parts, version);
         let target = asked.request.target().len();
-        let words = [parts.method.as_str(), asked.version];
+        let words = [parts.method.as_str(), &asked.version];
         story.from_client.add(size(&words, &parts.headers) + target);
         story.asked = Some(asked);
         story
@@ -180,6 +192,7 @@ impl Story {
         self.timers.response = Some(self.lap());
         let head = size_of_response(parts.status, &parts.headers);
         self.from_server.add(head);
+        self.is_chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
     }
 
     /// What is of the server's connection has been taken from the head of its response.
@@ -187,16 +200,34 @@ impl Story {
         self.head = size_of_response(parts.status, &parts.headers);
     }
 
-    /// How many bytes the head of the response has become longer since then.
+    /// How many bytes the head of the response has become longer since then; HAProxy counts the
+    /// end of chunks among them.
     pub(crate) fn growth<B>(&self, response: &Response<B>) -> i64 {
-        size_of_response(response.status(), response.headers()) as i64 - self.head as i64
+        let head = size_of_response(response.status(), response.headers());
+        (head + usize::from(self.is_chunked)) as i64 - self.head as i64
+    }
+
+    /// Something of the proxy's own answers, which HAProxy takes for a server, and `answers`
+    /// or refuses to.
+    pub(crate) fn by_applet(&mut self, name: &'static str, answers: bool) {
+        self.applet = Some(name);
+        self.timers.queue = Some(Duration::ZERO);
+        self.timers.connect = Some(Duration::ZERO);
+        self.timers.response = answers.then_some(Duration::ZERO);
+    }
+
+    /// An interim response goes on.
+    pub(crate) fn interim(tally: &Tally, status: StatusCode, headers: &HeaderMap) {
+        tally.add(size_of_response(status, headers));
     }
 
     /// The proxy answers by itself.
     pub(crate) fn made(&mut self, parts: &response::Parts, body: &Full<Bytes>) {
         let head = size_of_response(parts.status, &parts.headers);
         self.from_server.add(head);
-        let length = body.size_hint().exact().unwrap_or_default();
+        let is_head = self.asked.as_ref().is_some_and(Asked::is_head);
+        let length = body.size_hint().exact().filter(|_| !is_head);
+        let length = length.unwrap_or_default();
         self.from_server
             .add(usize::try_from(length).unwrap_or(usize::MAX));
     }
@@ -212,18 +243,33 @@ fn size_of_response(status: StatusCode, headers: &HeaderMap) -> usize {
 }
 
 /// How HAProxy counts a head: the words of its first line and 20 bytes, names and values
-/// of fields, and one byte for the end; one more for the end of chunks.
+/// of fields, and one byte for the end. A length is told once, and not beside chunks.
 fn size(words: &[&str], headers: &HeaderMap) -> usize {
     let words: usize = words.iter().map(|word| word.len()).sum();
+    let is_chunked = headers.contains_key(header::TRANSFER_ENCODING);
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.filter(|_| !is_chunked).map(|length| {
+        let name = header::CONTENT_LENGTH.as_str();
+        name.len() + length.len()
+    });
     let fields = headers.iter().map(|(name, value)| {
         if *name == header::CONNECTION {
             size_of_connection(value.as_bytes())
+        } else if *name == header::CONTENT_LENGTH {
+            0
         } else {
             name.as_str().len() + value.len()
         }
     });
-    let is_chunked = headers.contains_key(header::TRANSFER_ENCODING);
-    20 + words + fields.sum::<usize>() + 1 + usize::from(is_chunked)
+    20 + words + fields.sum::<usize>() + length.unwrap_or(0) + 1
+}
+
+/// The same of fields behind a body.
+pub(crate) fn size_of_trailers(fields: &HeaderMap) -> usize {
+    let sizes = fields
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len());
+    sizes.sum()
 }
 
 /// Without what is about this connection alone; a field that says nothing else is none.
@@ -245,11 +291,12 @@ fn size_of_connection(value: &[u8]) -> usize {
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) request: SimpleRequest,
-    pub(crate) version: &'static str,
+    pub(crate) version: Cow<'static, str>,
+    is_second: bool,
 }
 
 impl Asked {
-    fn new(ends: Ends, parts: &Parts) -> Self {
+    fn new(ends: Ends, parts: &Parts, version: Option<(u8, u8)>) -> Self {
         let target = match (parts.uri.authority(), parts.uri.path_and_query()) {
             // As nearly all are.
             (None, Some(path)) => path.as_str().to_owned(),
@@ -257,12 +304,22 @@ impl Asked {
         };
         Self {
             request: ends.describe(SimpleRequest::new(parts.method.as_str(), target)),
-            version: match parts.version {
-                Version::HTTP_09 => "HTTP/0.9",
-                Version::HTTP_10 => "HTTP/1.0",
-                Version::HTTP_2 => "HTTP/2.0",
-                _ => "HTTP/1.1",
+            version: match (version, parts.version) {
+                (Some((1, 1)), _) => "HTTP/1.1".into(),
+                (Some((major, minor)), _) => format!("HTTP/{major}.{minor}").into(),
+                (None, Version::HTTP_2) => "HTTP/2.0".into(),
+                (None, _) => "HTTP/1.1".into(),
             },
+            is_second: parts.version == Version::HTTP_2,
         }
+    }
+
+    /// Whether it came over HTTP/2.
+    pub(crate) const fn is_second(&self) -> bool {
+        self.is_second
+    }
+
+    fn is_head(&self) -> bool {
+        self.request.method() == b"HEAD"
     }
 }

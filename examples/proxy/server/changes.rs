@@ -1,13 +1,13 @@
 //! Tells of servers that come and go, whoever made them: operators on the standard error,
 //! and whoever reads the log of the backend. The words are HAProxy's.
 
-use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use stickroute::haproxy::LogLevel;
 use stickroute::{AdminState, Farm, FarmServer, OperationalState};
 
 use crate::log::Log;
+use crate::log::standard::STDERR;
 use crate::service::site::{Back, Site};
 
 /// A server before something may happen to it.
@@ -51,8 +51,7 @@ impl Before {
 }
 
 fn say(back: &Back, level: LogLevel, severity: &str, text: &str) {
-    // Nobody may be there to read it.
-    let _ = writeln!(io::stderr(), "[{severity}] {text}");
+    STDERR.write(format!("[{severity}] {text}\n").as_bytes());
     if let Log::Lines(log) = &back.log {
         log.say(level, text);
     }

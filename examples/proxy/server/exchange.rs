@@ -4,7 +4,6 @@
 mod record;
 pub(crate) mod telling;
 
-use std::io::Write;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,9 +17,11 @@ use stickroute::{Failure, Now, SelectError, Selection};
 
 use crate::client::Client;
 use crate::client::stream::Ends;
-use crate::client::under_way::Counted;
+use crate::client::under_way::{Counted, UnderWay};
+use crate::client::wire::Told;
 use crate::http::answer::Answer;
-use crate::log::{Ending, Lines, Log, Place, Story, Tried};
+use crate::log::standard::STDERR;
+use crate::log::{Asked, Ending, Lines, Log, Place, Story, Tried};
 use crate::server::pool::Pool;
 use crate::server::queue::{NoServer, NoTurn};
 use crate::service::site::{Back, Front};
@@ -73,11 +74,11 @@ impl Exchange {
         front: &Arc<Front>,
         client: &Client,
         parts: &Parts,
-        counted: Counted,
+        (counted, told): (Counted, Told),
     ) -> Self {
         let beginning = client.under_way.beginning();
         let client = client.ends;
-        let story = Story::of_request(beginning, client, parts);
+        let story = Story::of_request(beginning, client, parts, told.version);
         let mut exchange = Self::begin(front, client, story);
         exchange.otherwise = "client left";
         exchange.counted = Some(counted);
@@ -158,7 +159,53 @@ impl Exchange {
     pub(crate) fn refused(&mut self, answer: &Answer) {
         let ending = self.story.ending.or_else(|| self.no_server());
         self.story.ending = ending.or(Some(answer.ending()));
-        self.blame = Blame::of(answer);
+        self.blame = match ending {
+            // HAProxy: whoever leaves before there is a connection is nobody's fault.
+            Some((Cause::Client, Phase::Queue | Phase::Connect)) => None,
+            _ => Blame::of(answer),
+        };
+    }
+
+    /// The rest of the response is not written.
+    pub(crate) fn break_off(mut self, cause: Cause) {
+        let ending = &mut self.story.ending;
+        *ending = ending.or(Some((cause, Phase::Data)));
+    }
+
+    /// What is under way on its connection, if that knows when something is written.
+    pub(crate) fn under_way(&self) -> Option<UnderWay> {
+        let asked = self.story.asked.as_ref();
+        let is_second = asked.is_some_and(Asked::is_second);
+        let counted = self.counted.as_ref().filter(|_| !is_second);
+        counted.map(Counted::under_way)
+    }
+
+    /// The server has answered what cannot go on.
+    pub(crate) fn was_junk(&mut self, status: StatusCode) {
+        self.answered = Some(status);
+    }
+
+    /// The client has left while it waited in a queue.
+    pub(crate) fn leave_queue(&mut self, place: Place) {
+        self.story.place = place;
+        self.story.timers.queue = Some(self.story.lap());
+        self.story.ending = Some((Cause::Client, Phase::Queue));
+    }
+
+    /// The server is not tried any more, as nobody waits for it.
+    pub(crate) fn give_up(&mut self) {
+        let outcome = mem::replace(&mut self.outcome, Outcome::Unrouted);
+        if let Outcome::Selected(selection) = outcome {
+            self.tries(&selection);
+        }
+    }
+
+    fn tries(&mut self, selection: &Selection<Pool>) {
+        self.story.tried = Some(Tried {
+            server: selection.server().name().to_owned(),
+            retries: selection.retries(),
+            redispatched: selection.is_redispatched(),
+        });
     }
 
     /// It has waited for a server, at this place of the queue.
@@ -210,11 +257,7 @@ impl Exchange {
         let Outcome::Selected(selection) = outcome else {
             return Err(NoServer);
         };
-        self.story.tried = Some(Tried {
-            server: selection.server().name().to_owned(),
-            retries: selection.retries(),
-            redispatched: selection.is_redispatched(),
-        });
+        self.tries(&selection);
         let attempt = Attempt::new(&selection, failure);
         Ok((selection, attempt))
     }
@@ -253,6 +296,10 @@ impl Exchange {
     fn account(&self) -> Account<'_> {
         let story = &self.story;
         let by_ending = || Blame::of_ending(story.ending?);
+        let unserved = [
+            Some((Cause::Server, Phase::Connect)),
+            Some((Cause::ServerTimeout, Phase::Queue)),
+        ];
         Account {
             front: &self.front,
             back: self.back.as_deref(),
@@ -261,6 +308,7 @@ impl Exchange {
             status: self.status,
             answered: self.answered,
             blame: self.blame.or_else(by_ending),
+            is_unserved: unserved.contains(&story.ending) && story.tried.is_none(),
             bytes_in: story.from_client.bytes(),
             bytes_out: story.from_server.bytes(),
             at: Now::system(),
@@ -278,8 +326,7 @@ impl Drop for Exchange {
         self.close();
         self.account().settle();
         match self.front.log {
-            // A log that cannot be written must not take requests down.
-            Log::Plain => drop(writeln!(std::io::stderr(), "{self}")),
+            Log::Plain => STDERR.write(format!("{self}\n").as_bytes()),
             Log::Lines(_) => {
                 let (is_unread, is_empty) = (self.is_unread, self.story.is_empty());
                 self.tell(|log, record| log.end(record, is_unread, is_empty));

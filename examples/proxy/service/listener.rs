@@ -1,7 +1,6 @@
 //! Accepts clients, and speaks HTTP/1.1 and clear-text HTTP/2 with them.
 
 use std::future::ready;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use tokio::{task, time};
 use crate::client::Client;
 use crate::client::proxy_protocol;
 use crate::client::stream::{Ends, PatientStream, Refuse, Stream};
-use crate::client::under_way::UnderWay;
+use crate::client::under_way::{Silence, UnderWay};
 use crate::client::wire::Refusal;
 use crate::http::answer;
 use crate::http::reception;
@@ -124,14 +123,15 @@ async fn greet(
     if !is_welcome(&front.rules.connection, ends) {
         return front.counters.add(Count::DeniedConnections, 1);
     }
-    let _visit = Visit::begin(&front.counters);
+    let visit = Visit::begin(&front.counters);
     if let Some(door) = proxy {
         let begun = Now::system();
-        ends = match announced(&mut stream, ends, front.client).await {
-            Ok(told) => told,
-            Err(error) => return telling::unannounced(&front, (ends, begun), &door, &error),
-        };
+        let read = proxy_protocol::read(&mut stream, &mut ends, front.client).await;
+        if let Err(fault) = read {
+            return telling::unannounced(&front, (ends, begun), &door, fault);
+        }
     }
+    visit.is_known();
     if !is_welcome(&front.rules.session, ends) {
         return front.counters.add(Count::DeniedSessions, 1);
     }
@@ -142,18 +142,6 @@ async fn greet(
             let _guest = guest;
             tcp::handle(front, ends, stream).await;
         }
-    }
-}
-
-async fn announced(
-    stream: &mut Box<dyn Stream>,
-    ends: Ends,
-    limit: Option<Duration>,
-) -> io::Result<Ends> {
-    let header = proxy_protocol::read(stream, ends);
-    match limit {
-        Some(limit) => time::timeout(limit, header).await?,
-        None => header.await,
     }
 }
 
@@ -183,11 +171,15 @@ async fn http(front: Arc<Front>, stream: Box<dyn Stream>, ends: Ends, guest: Gue
     let builder = builder();
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     // A client that breaks off is in the log, if it has asked for anything.
-    let _ = guest.serve(connection, &begun).await;
-    if shared.has_said_nothing() {
-        let who = (ends, shared.beginning());
-        telling::unread(&told, who, StatusCode::BAD_REQUEST, LEFT);
-    }
+    let served = guest.serve(connection, &begun).await;
+    let cause = match shared.silence() {
+        Some(Silence::First) => LEFT,
+        // The beginning of HTTP/2 may be all there is.
+        Some(Silence::Second) if served.is_err() => ("malformed", (Cause::Proxy, Phase::Request)),
+        _ => return,
+    };
+    let who = (ends, shared.beginning());
+    telling::unread(&told, who, StatusCode::BAD_REQUEST, cause);
 }
 
 /// What clients are told whose requests cannot be read. HAProxy has its own pages here,
@@ -215,7 +207,7 @@ fn reasons(refusal: Refusal) -> (StatusCode, (&'static str, Ending)) {
             let late = ("late", (Cause::ClientTimeout, Phase::Request));
             (StatusCode::REQUEST_TIMEOUT, late)
         }
-        Refusal::Cut => (StatusCode::BAD_REQUEST, LEFT),
+        Refusal::Short | Refusal::Cut => (StatusCode::BAD_REQUEST, LEFT),
     }
 }
 

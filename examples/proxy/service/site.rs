@@ -57,6 +57,10 @@ pub(crate) struct Site {
 
 /// Where requests are balanced.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a line of a configuration"
+)]
 pub(crate) struct Back {
     /// Empty where there is but one.
     pub(crate) name: String,
@@ -77,6 +81,8 @@ pub(crate) struct Back {
     pub(crate) has_cookie: bool,
     /// Whether connections to servers are kept for further requests.
     pub(crate) keeps_alive: bool,
+    /// Whether requests of clients that leave are given up. HAProxy: `option abortonclose`.
+    pub(crate) aborts: bool,
     pub(crate) reuse: Reuse,
 }
 
@@ -180,6 +186,7 @@ impl Back {
             families: BTreeMap::new(),
             has_cookie: true,
             keeps_alive: true,
+            aborts: false,
             reuse: Reuse::Always,
         }
     }

@@ -24,6 +24,8 @@ pub(crate) struct Account<'e> {
     /// What the server has answered.
     pub(crate) answered: Option<StatusCode>,
     pub(crate) blame: Option<Blame>,
+    /// No server could be tried.
+    pub(crate) is_unserved: bool,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     /// When it ended.
@@ -54,7 +56,7 @@ impl Blame {
     pub(crate) fn of(answer: &Answer) -> Option<Self> {
         match answer {
             Answer::Denied(_) => Some(Self::Denied),
-            Answer::Nothing => Some(Self::ClientLeft),
+            Answer::Nothing | Answer::Page(_, (Cause::Client, _)) => Some(Self::ClientLeft),
             Answer::Page(_, (Cause::Local, _))
             | Answer::Made(_, (Cause::Local, _))
             | Answer::Silence((Cause::Local, _)) => Some(Self::Intercepted),
@@ -69,6 +71,8 @@ impl Blame {
     /// Of what broke off by itself.
     pub(crate) fn of_ending((cause, phase): Ending) -> Option<Self> {
         match (cause, phase) {
+            // HAProxy: whoever leaves before there is a connection is nobody's fault.
+            (Cause::Client, Phase::Queue | Phase::Connect) => None,
             (Cause::Client, _) | (Cause::ClientTimeout, Phase::Data) => Some(Self::ClientLeft),
             (Cause::Server, Phase::Data) => Some(Self::ServerLeft),
             (Cause::ServerTimeout, Phase::Data) => Some(Self::ServerSilent),
@@ -111,6 +115,9 @@ impl Account<'_> {
             add_response(&numbers.counters, self.status);
         }
         self.add_ending(&numbers.counters);
+        if self.is_unserved {
+            numbers.counters.add(Count::ConnectionErrors, 1);
+        }
         let Outcome::Selected(selection) = self.outcome else {
             return;
         };
@@ -151,11 +158,9 @@ impl Account<'_> {
         counters.add(Count::Sessions, 1);
         let counts: &[Count] = match self.blame {
             Some(Blame::BadResponse) => &[Count::ResponseErrors],
-            // HAProxy: of a response that was promised both are counted.
-            Some(Blame::ServerLeft) if self.is_http => {
-                &[Count::ServerAborts, Count::ResponseErrors]
-            }
-            Some(Blame::ServerLeft | Blame::ServerSilent) => &[Count::ServerAborts],
+            // HAProxy: both are counted.
+            Some(Blame::ServerLeft) => &[Count::ServerAborts, Count::ResponseErrors],
+            Some(Blame::ServerSilent) => &[Count::ServerAborts],
             Some(Blame::ClientLeft) => &[Count::ClientAborts],
             _ => &[],
         };
@@ -221,7 +226,7 @@ impl Attempt {
 
 /// Counts a request, and what became of it. HAProxy: at a server those without an answer are
 /// none.
-fn add_response(counters: &Counters, status: Option<StatusCode>) {
+pub(crate) fn add_response(counters: &Counters, status: Option<StatusCode>) {
     counters.add(Count::Requests, 1);
     counters.count_response(status);
 }

@@ -11,6 +11,7 @@
 pub(crate) mod inspect;
 pub(crate) mod relay;
 
+use std::future::pending;
 use std::io;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
@@ -18,11 +19,13 @@ use std::sync::Arc;
 
 use stickroute::haproxy::{AclCondition, Cause, Phase};
 use stickroute::{Failure, Now, Request, Selection, SentBack, SimpleResponse};
-use tokio::io::{AsyncRead, AsyncWriteExt, WriteHalf, split};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, WriteHalf, split};
 use tokio::time;
 
-use crate::client::stream::{Ends, Stream};
+use crate::client::stream::{Ends, MOST_AHEAD, Stream};
+use crate::client::under_way::Departure;
 use crate::http::body::Pulse;
+use crate::log::Tally;
 use crate::server::exchange::Exchange;
 use crate::server::observe;
 use crate::server::pool::{self, Pool};
@@ -91,9 +94,44 @@ impl Session {
         let Some(farm) = Farm::of(back) else {
             return Ok(());
         };
-        self.select(&farm).await?;
-        let server = self.connect(&farm).await?;
+        self.exchange.story.from_client.add(self.payload.len());
+        let tally = self.exchange.story.from_client.clone();
+        let mut ahead = Vec::new();
+        let connected = tokio::select! {
+            biased;
+            connected = self.reach(&farm) => Ok(connected?),
+            left = read_ahead(&mut client, &mut ahead, &tally, farm.back.aborts) => Err(left),
+        };
+        let server = match connected {
+            Ok(server) => server,
+            Err(departure) => {
+                self.leave(departure);
+                return Ok(());
+            }
+        };
+        self.payload.append(&mut ahead);
         self.relay(client, server, &farm).await
+    }
+
+    async fn reach(&mut self, farm: &Farm) -> io::Result<Box<dyn Stream>> {
+        self.select(farm).await?;
+        self.connect(farm).await
+    }
+
+    /// The client has left while it was waiting.
+    fn leave(&mut self, departure: Departure) {
+        let is_queued = self.exchange.story.timers.queue.is_none();
+        self.exchange.give_up();
+        let story = &mut self.exchange.story;
+        let phase = match departure {
+            Departure::Reset => Phase::Data,
+            Departure::HalfClosed if is_queued => Phase::Queue,
+            Departure::HalfClosed => Phase::Connect,
+        };
+        story.ending = Some((Cause::Client, phase));
+        if is_queued {
+            story.timers.queue = Some(story.lap());
+        }
     }
 
     fn view(&self) -> View<'_> {
@@ -131,6 +169,7 @@ impl Session {
     async fn select(&mut self, farm: &Farm) -> io::Result<()> {
         let admitted = farm.backend.admit(&self.view(), Now::system());
         let place = queue::place(&admitted, &farm.back, &farm.backend);
+        self.exchange.story.place = place;
         let limit = farm.back.timeouts.queue;
         let readmit = |sent_back| self.readmit(farm, sent_back);
         let selected = queue::wait(admitted, limit, readmit).await;
@@ -198,23 +237,43 @@ impl Session {
         let sides = Sides::new(&self.front, &farm.back, &self.exchange.story);
         let pulse = Pulse::default();
         let payload = mem::take(&mut self.payload);
-        sides.client.add(payload.len());
         let selection = self.exchange.selected()?;
         let up = async {
-            to_server.write_all(&payload).await?;
-            pump(&mut from_client, &mut to_server, &sides.client, &pulse).await
+            let written = to_server.write_all(&payload).await;
+            written.map_err(|_| Some(Cause::Server))?;
+            let pumped = pump(&mut from_client, &mut to_server, &sides.client, &pulse).await;
+            pumped.map_err(|torn| Some(torn.by([Cause::Client, Cause::Server])))
         };
         let down = async {
-            let seen = learn(selection, farm, &mut from_server, &mut to_client).await?;
-            sides.server.add(seen);
-            pump(&mut from_server, &mut to_client, &sides.server, &pulse).await
+            let seen = learn(selection, farm, &mut from_server, &mut to_client).await;
+            sides.server.add(seen.map_err(|_| None)?);
+            let pumped = pump(&mut from_server, &mut to_client, &sides.server, &pulse).await;
+            pumped.map_err(|torn| Some(torn.by([Cause::Server, Cause::Client])))
         };
-        let ended = sides.talk(up, down, &pulse).await;
-        if matches!(&ended, Err(error) if error.kind() == io::ErrorKind::TimedOut) {
-            self.exchange.story.ending = Some((sides.cause_of_silence(), Phase::Data));
+        if let Err(Some(cause)) = sides.talk(up, down, &pulse).await {
+            self.exchange.story.ending = Some((cause, Phase::Data));
         }
-        ended
+        Ok(())
     }
+}
+
+/// Reads what the client says while it waits for a server; ends when it leaves, if saying
+/// nothing more is leaving as well.
+async fn read_ahead(
+    client: &mut Box<dyn Stream>,
+    ahead: &mut Vec<u8>,
+    tally: &Tally,
+    is_end: bool,
+) -> Departure {
+    while ahead.len() < MOST_AHEAD {
+        match client.read_buf(ahead).await {
+            Ok(0) if is_end => return Departure::HalfClosed,
+            Ok(0) => break,
+            Ok(count) => tally.add(count),
+            Err(_) => return Departure::Reset,
+        }
+    }
+    pending().await
 }
 
 /// Lets the stick rules store, once the first bytes of the server have been seen, if

@@ -1,7 +1,6 @@
 //! Bytes both ways, until there are no more or nothing moves for too long.
 
 use std::future::Future;
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -51,16 +50,16 @@ impl Sides {
     /// Lets both directions run to their ends, or until nothing moves for too long.
     ///
     /// # Errors
-    /// `TimedOut` in the latter case; otherwise those of a direction, which end both.
-    pub(crate) async fn talk(
+    /// Whose limit it was in the latter case; otherwise those of a direction, which end both.
+    pub(crate) async fn talk<E: From<Cause>>(
         &self,
-        up: impl Future<Output = io::Result<()>>,
-        down: impl Future<Output = io::Result<()>>,
+        up: impl Future<Output = Result<(), E>>,
+        down: impl Future<Output = Result<(), E>>,
         pulse: &Pulse,
-    ) -> io::Result<()> {
+    ) -> Result<(), E> {
         tokio::select! {
             ended = async { tokio::try_join!(up, down) } => ended.map(drop),
-            () = silence(|| self.limit(), pulse) => Err(io::ErrorKind::TimedOut.into()),
+            () = silence(|| self.limit(), pulse) => Err(self.cause_of_silence().into()),
         }
     }
 
@@ -72,7 +71,7 @@ impl Sides {
     }
 
     /// Whose limit is the one that ends a silence of both.
-    pub(crate) fn cause_of_silence(&self) -> Cause {
+    fn cause_of_silence(&self) -> Cause {
         let (client, server) = (self.client.limit(), self.server.limit());
         if client.is_some_and(|client| server.is_none_or(|server| client <= server)) {
             Cause::ClientTimeout
@@ -98,6 +97,23 @@ impl Side {
     }
 }
 
+/// Who has broken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Torn {
+    Sender,
+    Receiver,
+}
+
+impl Torn {
+    /// Whose fault that is.
+    pub(crate) fn by(self, [sender, receiver]: [Cause; 2]) -> Cause {
+        match self {
+            Self::Sender => sender,
+            Self::Receiver => receiver,
+        }
+    }
+}
+
 /// One direction: copies what `side` says until it is at its end, and then closes that
 /// direction of `to`.
 pub(crate) async fn pump(
@@ -105,17 +121,21 @@ pub(crate) async fn pump(
     to: &mut (impl AsyncWrite + Unpin),
     side: &Side,
     pulse: &Pulse,
-) -> io::Result<()> {
+) -> Result<(), Torn> {
     let mut buffer = vec![0; 16_384];
     loop {
-        let count = from.read(&mut buffer).await?;
+        let read = from.read(&mut buffer).await;
+        let count = read.map_err(|_| Torn::Sender)?;
         pulse.beat();
         side.add(count);
         if count == 0 {
             side.is_at_end.store(true, Relaxed);
-            return to.shutdown().await;
+            // Who has closed both directions does not mind.
+            let _ = to.shutdown().await;
+            return Ok(());
         }
-        to.write_all(&buffer[..count]).await?;
+        let written = to.write_all(&buffer[..count]).await;
+        written.map_err(|_| Torn::Receiver)?;
         pulse.beat();
     }
 }

@@ -20,7 +20,7 @@ impl Exchange {
         let mut record = LogRecord::default();
         if let Some(asked) = &story.asked {
             record.request = Some(&asked.request);
-            record.version = asked.version;
+            record.version = &asked.version;
         }
         record.status = self.status.map(|status| status.as_u16());
         record.client = self.client.source;
@@ -39,6 +39,7 @@ impl Exchange {
         record.process_id = *PROCESS;
         record.frontend_connections = self.front.counters.get(Count::Current);
         record.connections = counters::clients();
+        record.server = story.applet;
         self.add_backend(&mut record);
         self.add_ending(&mut record);
         record

@@ -1,7 +1,6 @@
 //! When an exchange is told of: at its end, or as soon as the response begins; and those
 //! that never became a request.
 
-use std::io;
 use std::sync::Arc;
 
 use hyper::{Response, StatusCode};
@@ -9,7 +8,7 @@ use stickroute::Now;
 use stickroute::haproxy::{Cause, LogRecord, Phase};
 
 use super::Exchange;
-use crate::client::proxy_protocol;
+use crate::client::proxy_protocol::Fault;
 use crate::client::stream::Ends;
 use crate::client::under_way::Beginning;
 use crate::log::{Ending, Lines, Log, Story};
@@ -80,18 +79,18 @@ pub(crate) fn unannounced(
     front: &Arc<Front>,
     (client, begun): (Ends, Now),
     door: &str,
-    error: &io::Error,
+    fault: Fault,
 ) {
     let beginning = Beginning { begun, heard: None };
     let mut exchange = Exchange::begin(front, client, Story::of_unread(beginning));
-    exchange.request = format!("<BADREQ> ({})", proxy_protocol::reason(error));
+    exchange.request = format!("<BADREQ> ({})", fault.text());
     exchange.story.ending = Some((Cause::Proxy, Phase::Request));
     exchange.blame = Some(Blame::Unannounced);
-    let is_empty = error.kind() == io::ErrorKind::ConnectionAborted;
+    let is_empty = fault == Fault::Nothing;
     exchange.tell(|log, record| {
         let mut record = *record;
         record.status = Some(0);
-        log.turn_away(&record, door, proxy_protocol::reason(error), is_empty);
+        log.turn_away(&record, door, fault.text(), is_empty);
         true
     });
 }
