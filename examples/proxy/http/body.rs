@@ -3,12 +3,15 @@
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Buf, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::{self, HeaderMap};
+use tokio::task;
 use tokio::time::{Instant, sleep_until};
 
 use crate::client::stream::Timer;
@@ -26,6 +29,7 @@ pub(crate) struct Patient {
     timer: Timer,
     pulse: Option<Pulse>,
     tally: Option<Tally>,
+    is_chunked: bool,
 }
 
 impl Patient {
@@ -37,6 +41,7 @@ impl Patient {
             timer: Timer::default(),
             pulse: None,
             tally: None,
+            is_chunked: false,
         }
     }
 
@@ -46,15 +51,22 @@ impl Patient {
         self
     }
 
-    /// Counts the bytes.
-    pub(crate) fn counted(mut self, tally: &Tally) -> Self {
+    /// Counts the bytes, as HAProxy does: one more for the end of chunks.
+    pub(crate) fn counted(mut self, tally: &Tally, headers: &HeaderMap) -> Self {
         self.tally = Some(tally.clone());
+        let is_chunked = headers.contains_key(header::TRANSFER_ENCODING);
+        // Those to HEAD say how they would be.
+        self.is_chunked = is_chunked && !self.body.is_end_stream();
         self
     }
 
-    fn count(&self, frame: &Frame<Bytes>) {
-        if let (Some(tally), Some(data)) = (&self.tally, frame.data_ref()) {
-            tally.add(data.len());
+    /// There is no frame at the end.
+    fn count(&mut self, frame: Option<&Frame<Bytes>>) {
+        let Some(tally) = &self.tally else { return };
+        match frame {
+            Some(frame) => tally.add(frame.data_ref().map_or(0, Bytes::len)),
+            // It may be asked once more.
+            None => tally.add(mem::take(&mut self.is_chunked).into()),
         }
     }
 
@@ -88,8 +100,10 @@ impl Body for Patient {
             Poll::Ready(frame) => {
                 this.timer.stop();
                 this.pulse.iter().for_each(Pulse::beat);
-                if let Some(Ok(frame)) = &frame {
-                    this.count(frame);
+                match &frame {
+                    Some(Ok(frame)) => this.count(Some(frame)),
+                    Some(Err(_)) => {}
+                    None => this.count(None),
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
@@ -116,6 +130,37 @@ impl Body for Patient {
         }
         hint
     }
+}
+
+/// Reads what has come of a body that nobody wants, and says whether that is all of it.
+pub(crate) async fn spill(mut body: impl Body + Unpin) -> bool {
+    /// HAProxy: `tune.bufsize`.
+    const MOST: u64 = 16 * 1024;
+    /// How often the connection has a turn to read.
+    const TURNS: usize = 64;
+    let mut read = 0;
+    for _ in 0..TURNS {
+        if body.is_end_stream() {
+            return true;
+        }
+        if read + body.size_hint().lower() > MOST {
+            return false;
+        }
+        let next = poll_fn(|context| match Pin::new(&mut body).poll_frame(context) {
+            Poll::Ready(frame) => Poll::Ready(Some(frame)),
+            Poll::Pending => Poll::Ready(None),
+        });
+        match next.await {
+            Some(None) => return true,
+            Some(Some(Ok(frame))) => {
+                let data = frame.data_ref();
+                read += data.map_or(0, |data| data.remaining() as u64);
+            }
+            Some(Some(Err(_))) => return false,
+            None => task::yield_now().await,
+        }
+    }
+    false
 }
 
 /// The error of a body whose sender is silent for too long.

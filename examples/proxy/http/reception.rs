@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http_body_util::{Either, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::{Method, Version};
@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::client::stream::Ends;
 use crate::configuration::rules::Rules;
 use crate::http::answer::{self, Answer};
-use crate::http::body::Patient;
+use crate::http::body::{self, Patient};
 use crate::http::forward::{self, view};
 use crate::http::forwardfor;
 use crate::http::headers;
@@ -34,6 +34,8 @@ pub(crate) struct Received<'a> {
     pub(crate) ends: Ends,
     /// It is the first request of its connection.
     pub(crate) is_first: bool,
+    /// Its body is not read to its end.
+    is_unread: bool,
     /// What the client wants to speak instead of HTTP.
     pub(crate) upgrade: Option<HeaderValue>,
     /// What the server has agreed to speak instead.
@@ -83,6 +85,7 @@ impl<'a> Received<'a> {
             ends: client.ends,
             client,
             is_first: told.is_first,
+            is_unread: false,
             upgrade: headers::upgrade(&parts),
             tunnel: None,
             exchange: Exchange::new(front, client, &parts, counted),
@@ -105,8 +108,12 @@ impl<'a> Received<'a> {
             let record = || self.exchange.record();
             rules.filters.after_response(&record, &mut response);
         }
-        if !self.front.keeps_alive && self.tunnel.is_none() {
+        if self.is_unread || (!self.front.keeps_alive && self.tunnel.is_none()) {
             headers::close(&mut response);
+            if self.parts.version == Version::HTTP_10 {
+                // hyper would say that it is kept, besides.
+                *response.version_mut() = Version::HTTP_10;
+            }
         }
         if matches!(response.body(), Either::Left(_)) {
             self.exchange.begins(&response);
@@ -121,8 +128,28 @@ impl<'a> Received<'a> {
             return Err(Answer::Page(StatusCode::NOT_IMPLEMENTED, ending));
         }
         headers::remove_listed(&mut self.parts.headers);
-        let farm = self.route(&mut body).await?;
-        forward::forward(self, &farm, body).await
+        match self.route(&mut body).await {
+            Ok(farm) => forward::forward(self, &farm, body).await,
+            Err(answer) => {
+                let redirects_body = answer.redirects() && !body.is_end_stream();
+                self.spill(body).await;
+                // As in HAProxy, however much of the body has come.
+                self.is_unread |= redirects_body;
+                Err(answer)
+            }
+        }
+    }
+
+    /// Nobody wants the body. If there is much of it, the connection ends with the answer.
+    pub(crate) async fn spill(&mut self, body: Incoming) {
+        let tally = &self.exchange.story.from_client;
+        let body = Patient::new(body, None).counted(tally, &self.parts.headers);
+        self.spilt(body).await;
+    }
+
+    /// The same, counted already.
+    pub(crate) async fn spilt(&mut self, body: impl hyper::body::Body + Unpin) {
+        self.is_unread = !body::spill(body).await;
     }
 
     /// Follows the rules of the frontend, finds the backend, and follows its rules.
@@ -166,7 +193,7 @@ impl<'a> Received<'a> {
             Answer::Page(status, _) => status,
             Answer::Made(made, _) => return Ok(*made),
             Answer::Denied(answer) => return self.made(*answer),
-            Answer::Silence(_) | Answer::Nothing => return Err(ClientLeft),
+            Answer::Silence(_) | Answer::Nothing | Answer::AskAgain => return Err(ClientLeft),
         };
         let back = self.exchange.back().map(|back| &back.rules.pages);
         let pages = back.filter(|pages| pages.has(status));

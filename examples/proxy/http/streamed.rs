@@ -19,6 +19,8 @@ pub(crate) type Body = Either<Streamed, Full<Bytes>>;
 pub(crate) struct Streamed {
     body: Patient,
     exchange: Option<Exchange>,
+    /// Why it ends before its end.
+    broken: Option<BoxError>,
 }
 
 impl Streamed {
@@ -27,6 +29,7 @@ impl Streamed {
         Self {
             body,
             exchange: Some(exchange),
+            broken: None,
         }
     }
 
@@ -53,9 +56,10 @@ impl hyper::body::Body for Streamed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        match &frame {
-            Some(Ok(_)) => {}
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match ready!(Pin::new(&mut self.body).poll_frame(context)) {
             Some(Err(error)) => {
                 let cause = if error.is::<Silence>() {
                     Cause::ServerTimeout
@@ -63,10 +67,18 @@ impl hyper::body::Body for Streamed {
                     Cause::Server
                 };
                 self.end(Some((cause, Phase::Data)));
+                // hyper drops what it has not written yet when it hears of an error, so it
+                // gets a turn to write.
+                self.broken = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
             }
-            None => self.end(None),
+            None => {
+                self.end(None);
+                Poll::Ready(None)
+            }
+            frame => Poll::Ready(frame),
         }
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -42,6 +42,8 @@ pub(crate) struct Story {
     pub(crate) was_late: bool,
     /// The bytes of the head of the response before rules and cookies change it.
     head: usize,
+    /// The end of its chunks counts as soon as it is told of.
+    is_chunked: bool,
     /// How it has ended; `None` is well.
     pub(crate) ending: Option<Ending>,
     /// Where the proxy connected from, and to.
@@ -90,6 +92,11 @@ impl Tally {
         self.0.fetch_add(bytes as u64, Relaxed);
     }
 
+    /// The head of a response.
+    pub(crate) fn add_head(&self, status: StatusCode, headers: &HeaderMap) {
+        self.add(size_of_response(status, headers));
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -114,6 +121,7 @@ impl Story {
             place: Place::default(),
             was_late: false,
             head: 0,
+            is_chunked: false,
             ending: None,
             server_ends: None,
         }
@@ -180,6 +188,7 @@ impl Story {
         self.timers.response = Some(self.lap());
         let head = size_of_response(parts.status, &parts.headers);
         self.from_server.add(head);
+        self.is_chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
     }
 
     /// What is of the server's connection has been taken from the head of its response.
@@ -189,7 +198,8 @@ impl Story {
 
     /// How many bytes the head of the response has become longer since then.
     pub(crate) fn growth<B>(&self, response: &Response<B>) -> i64 {
-        size_of_response(response.status(), response.headers()) as i64 - self.head as i64
+        let head = size_of_response(response.status(), response.headers());
+        head as i64 - self.head as i64 + i64::from(self.is_chunked)
     }
 
     /// The proxy answers by itself.
@@ -212,7 +222,7 @@ fn size_of_response(status: StatusCode, headers: &HeaderMap) -> usize {
 }
 
 /// How HAProxy counts a head: the words of its first line and 20 bytes, names and values
-/// of fields, and one byte for the end; one more for the end of chunks.
+/// of fields, and one byte for the end.
 fn size(words: &[&str], headers: &HeaderMap) -> usize {
     let words: usize = words.iter().map(|word| word.len()).sum();
     let fields = headers.iter().map(|(name, value)| {
@@ -222,8 +232,7 @@ fn size(words: &[&str], headers: &HeaderMap) -> usize {
             name.as_str().len() + value.len()
         }
     });
-    let is_chunked = headers.contains_key(header::TRANSFER_ENCODING);
-    20 + words + fields.sum::<usize>() + 1 + usize::from(is_chunked)
+    20 + words + fields.sum::<usize>() + 1
 }
 
 /// Without what is about this connection alone; a field that says nothing else is none.

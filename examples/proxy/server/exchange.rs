@@ -159,6 +159,8 @@ impl Exchange {
         let ending = self.story.ending.or_else(|| self.no_server());
         self.story.ending = ending.or(Some(answer.ending()));
         self.blame = Blame::of(answer);
+        // Of an end that is no answer nothing is told.
+        self.is_told |= matches!(answer, Answer::AskAgain);
     }
 
     /// It has waited for a server, at this place of the queue.
@@ -215,6 +217,8 @@ impl Exchange {
             retries: selection.retries(),
             redispatched: selection.is_redispatched(),
         });
+        // What it was before is that of an attempt which is not told of.
+        self.story.timers.connect = None;
         let attempt = Attempt::new(&selection, failure);
         Ok((selection, attempt))
     }
@@ -285,6 +289,8 @@ impl Drop for Exchange {
                 self.tell(|log, record| log.end(record, is_unread, is_empty));
             }
         }
+        // Whoever finds nobody here finds no slot taken.
+        self.outcome = Outcome::Unrouted;
         if let Some(back) = &self.back {
             back.numbers.counters.leave();
         }
