@@ -55,6 +55,7 @@ mod states;
 mod sticky;
 #[path = "../support/mod.rs"]
 mod support;
+mod whole;
 mod wire;
 
 use std::collections::BTreeMap;

@@ -132,7 +132,7 @@ impl Wire {
             self.state = if is_tunnel {
                 State::Opaque
             } else {
-                State::Head
+                self.next()
             };
             self.go_on();
         }

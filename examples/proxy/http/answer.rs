@@ -25,6 +25,8 @@ pub(crate) enum Answer {
     Silence(Ending),
     /// Nothing: the client has gone.
     Nothing,
+    /// Nothing: the client is to ask again, and there is nothing to tell of this time.
+    AskAgain,
 }
 
 impl Answer {
@@ -34,6 +36,7 @@ impl Answer {
             Self::Page(_, ending) | Self::Made(_, ending) | Self::Silence(ending) => *ending,
             Self::Denied(answer) => answer.ending(),
             Self::Nothing => (Cause::Client, Phase::Data),
+            Self::AskAgain => (Cause::Server, Phase::Headers),
         }
     }
 }
@@ -41,6 +44,13 @@ impl Answer {
 impl From<NoServer> for Answer {
     fn from(NoServer: NoServer) -> Self {
         no_server()
+    }
+}
+
+impl Answer {
+    /// Whether it sends the client somewhere else.
+    pub(crate) fn redirects(&self) -> bool {
+        matches!(self, Self::Made(made, _) if made.status().is_redirection())
     }
 }
 

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Buf, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderMap};
+use tokio::task;
 use tokio::time::{Instant, sleep_until};
 
 use crate::client::stream::Timer;
@@ -102,7 +103,8 @@ impl Body for Patient {
                 this.pulse.iter().for_each(Pulse::beat);
                 match &frame {
                     Some(Ok(frame)) => this.count(Some(frame)),
-                    Some(Err(_)) => {}
+                    // Its end will never come, whatever is read behind it.
+                    Some(Err(_)) => this.has_end = false,
                     None => this.count(None),
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
@@ -130,6 +132,37 @@ impl Body for Patient {
         }
         hint
     }
+}
+
+/// Reads what has come of a body that nobody wants, and says whether that is all of it.
+pub(crate) async fn spill(mut body: impl Body + Unpin) -> bool {
+    /// HAProxy: `tune.bufsize`.
+    const MOST: u64 = 16 * 1024;
+    /// How often the connection has a turn to read.
+    const TURNS: usize = 64;
+    let mut read = 0;
+    for _ in 0..TURNS {
+        if body.is_end_stream() {
+            return true;
+        }
+        if read + body.size_hint().lower() > MOST {
+            return false;
+        }
+        let next = poll_fn(|context| match Pin::new(&mut body).poll_frame(context) {
+            Poll::Ready(frame) => Poll::Ready(Some(frame)),
+            Poll::Pending => Poll::Ready(None),
+        });
+        match next.await {
+            Some(None) => return true,
+            Some(Some(Ok(frame))) => {
+                let data = frame.data_ref();
+                read += data.map_or(0, |data| data.remaining() as u64);
+            }
+            Some(Some(Err(_))) => return false,
+            None => task::yield_now().await,
+        }
+    }
+    false
 }
 
 /// The error of a body whose sender is silent for too long.

@@ -27,7 +27,7 @@ use crate::client::wire::Refusal;
 use crate::http::answer::{self, Answer};
 use crate::http::body::{self, Patient, Pulse};
 use crate::http::headers;
-use crate::http::interim;
+use crate::http::interim::Interim;
 use crate::http::reception::Received;
 use crate::http::replay::{self, Recorded};
 use crate::http::tunnel::Tunnel;
@@ -45,6 +45,7 @@ struct Way<'w, 'r> {
     backend: &'w Backend<Pool>,
     /// Of the client, while it sends the body.
     pulse: Pulse,
+    interim: Interim,
 }
 
 /// Has a server answer a request.
@@ -58,8 +59,12 @@ pub(crate) async fn forward(
         back: &farm.back,
         backend: &farm.backend,
         pulse: Pulse::default(),
+        interim: Interim::default(),
     };
-    way.select().await?;
+    if let Err(answer) = way.select().await {
+        way.request.spill(body).await;
+        return Err(answer);
+    }
     let response = way.obtain(body).await?;
     way.receive(response).await
 }
@@ -86,12 +91,24 @@ impl Way<'_, '_> {
         self.backend.readmit(sent_back, &self.view(), now)
     }
 
-    /// Sends the request until there is a response to be passed on, or nothing is tried
-    /// any more.
+    /// Has the request answered, and what there is to be said before.
     async fn obtain(&mut self, body: Incoming) -> Result<Response<Incoming>, Answer> {
         let body = self.recorded(body);
-        let copy = body.clone();
-        let mut body = Either::Left(body);
+        let obtained = self.attempt(body.clone()).await;
+        if obtained.is_err() {
+            // It is counted.
+            self.request.at_once = 0;
+            self.request.spill(body).await;
+        }
+        // An answer of the proxy's own comes behind them, too.
+        self.request.client.under_way.interim_sent().await;
+        obtained
+    }
+
+    /// Sends the request until there is a response to be passed on, or nothing is tried
+    /// any more.
+    async fn attempt(&mut self, copy: Recorded) -> Result<Response<Incoming>, Answer> {
+        let mut body = Either::Left(copy.clone());
         loop {
             let sent = self.send(body).await;
             if let Some(failure) = met(&sent)
@@ -101,7 +118,7 @@ impl Way<'_, '_> {
                 self.redispatch(failure).await?;
                 body = Either::Right(whole);
             } else {
-                return sent.map_err(|lost| lost.answer);
+                return sent.map_err(|lost| self.told(lost));
             }
         }
     }
@@ -112,7 +129,8 @@ impl Way<'_, '_> {
             return false;
         };
         self.observe(selection, Some(failure));
-        self.backend.may_retry(selection, failure)
+        // Behind an interim response there is no other server's to be had.
+        !self.interim.has_come() && self.backend.may_retry(selection, failure)
     }
 
     /// Sends the request once, on an idle connection if it may be sent twice: the server may
@@ -186,7 +204,6 @@ impl Way<'_, '_> {
         &mut self,
         mut response: Response<Incoming>,
     ) -> Result<Response<Patient>, Answer> {
-        self.request.client.under_way.interim_sent().await;
         self.request.tunnel = Tunnel::agreed(self.request, self.back, &mut response)?;
         let (mut parts, body) = response.into_parts();
         let exchange = &mut self.request.exchange;
@@ -269,7 +286,9 @@ impl Way<'_, '_> {
             headers::close_after(&mut request);
         }
         let under_way = &self.request.client.under_way;
-        interim::pass(&mut request, parts.version, under_way, self.counts()?);
+        let counts = self.counts()?;
+        self.interim
+            .pass(&mut request, parts.version, under_way, counts);
         Ok(request)
     }
 
@@ -334,6 +353,15 @@ impl Way<'_, '_> {
             self.back.reuse.keep(server, own, connection);
         }
         Ok(Ok(Some(Ok(response))))
+    }
+
+    /// What the client gets. One that has had answers on this connection takes its end for
+    /// that of a server that has closed in between, and asks again by itself.
+    fn told(&self, lost: Lost) -> Answer {
+        match lost.failure {
+            Some(Failure::EmptyResponse) if !self.request.is_first => Answer::AskAgain,
+            _ => lost.answer,
+        }
     }
 
     /// There is no response; that may be the client's own fault.

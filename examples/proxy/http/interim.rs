@@ -1,27 +1,42 @@
 //! Responses before the response, `100 Continue` and the like.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use hyper::header::{self, HeaderMap};
 use hyper::{Request, StatusCode, Version};
 
 use crate::client::under_way::UnderWay;
 use crate::http::headers;
 
-/// Lets those to `request` through to a client of this version; hyper would drop them. Each is
-/// handed to `counts`.
-pub(crate) fn pass<B>(
-    request: &mut Request<B>,
-    version: Version,
-    client: &UnderWay,
-    counts: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static,
-) {
-    if version != Version::HTTP_11 {
-        return;
+/// Whether there has been one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Interim(Arc<AtomicBool>);
+
+impl Interim {
+    pub(crate) fn has_come(&self) -> bool {
+        self.0.load(Relaxed)
     }
-    let client = client.clone();
-    hyper::ext::on_informational(request, move |interim| {
-        counts(interim.status(), interim.headers());
-        client.send_interim(&head(interim.status(), interim.headers()));
-    });
+
+    /// Lets those to `request` through to a client of this version; hyper would drop them.
+    /// Each is handed to `counts`.
+    pub(crate) fn pass<B>(
+        &self,
+        request: &mut Request<B>,
+        version: Version,
+        client: &UnderWay,
+        counts: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static,
+    ) {
+        if version != Version::HTTP_11 {
+            return;
+        }
+        let (client, has_come) = (client.clone(), Arc::clone(&self.0));
+        hyper::ext::on_informational(request, move |interim| {
+            has_come.store(true, Relaxed);
+            counts(interim.status(), interim.headers());
+            client.send_interim(&head(interim.status(), interim.headers()));
+        });
+    }
 }
 
 /// As HTTP/1.1 writes it.

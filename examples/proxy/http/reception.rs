@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http_body_util::{Either, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::{Method, Version};
@@ -18,7 +18,7 @@ use crate::client::stream::Ends;
 use crate::client::wire::Refusal;
 use crate::configuration::rules::Rules;
 use crate::http::answer::{self, Answer};
-use crate::http::body::Patient;
+use crate::http::body::{self, Patient};
 use crate::http::forward::{self, view};
 use crate::http::forwardfor;
 use crate::http::headers;
@@ -38,6 +38,8 @@ pub(crate) struct Received<'a> {
     pub(crate) is_first: bool,
     /// So many bytes of a body that nobody has looked at yet have come together with it.
     pub(crate) at_once: usize,
+    /// Its body is not read to its end.
+    is_unread: bool,
     /// What the client wants to speak instead of HTTP.
     pub(crate) upgrade: Option<HeaderValue>,
     /// What the server has agreed to speak instead.
@@ -88,6 +90,7 @@ impl<'a> Received<'a> {
             client,
             is_first: told.is_first,
             at_once: told.at_once,
+            is_unread: false,
             upgrade: headers::upgrade(&parts),
             tunnel: None,
             exchange: Exchange::new(front, client, &parts, (counted, told)),
@@ -100,7 +103,6 @@ impl<'a> Received<'a> {
         let mut response = match self.pass_on(body).await {
             Ok(response) => response.map(Either::Left),
             Err(answer) => {
-                self.client.under_way.interim_sent().await;
                 self.exchange.story.from_client.add(self.at_once);
                 self.exchange.refused(&answer);
                 self.made(answer)?.map(Either::Right)
@@ -112,8 +114,12 @@ impl<'a> Received<'a> {
             let record = || self.exchange.record();
             rules.filters.after_response(&record, &mut response);
         }
-        if !self.front.keeps_alive && self.tunnel.is_none() {
+        if self.is_unread || (!self.front.keeps_alive && self.tunnel.is_none()) {
             headers::close(&mut response);
+            if self.parts.version == Version::HTTP_10 {
+                // hyper would say that it is kept, besides.
+                *response.version_mut() = Version::HTTP_10;
+            }
         }
         if matches!(response.body(), Either::Left(_)) {
             self.exchange.begins(&response);
@@ -128,11 +134,24 @@ impl<'a> Received<'a> {
             return Err(Answer::Page(StatusCode::NOT_IMPLEMENTED, ending));
         }
         headers::remove_listed(&mut self.parts.headers);
-        let farm = self.route(&mut body).await?;
-        if self.client.under_way.refusal() == Some(Refusal::Cut) {
-            return Err(self.nothing((Cause::Client, Phase::Request)));
+        match self.route(&mut body).await {
+            Ok(_) if self.client.under_way.refusal() == Some(Refusal::Cut) => {
+                Err(self.nothing((Cause::Client, Phase::Request)))
+            }
+            Ok(farm) => forward::forward(self, &farm, body).await,
+            Err(answer) => {
+                let redirects_body = answer.redirects() && !body.is_end_stream();
+                self.spill(body).await;
+                // As in HAProxy, however much of the body has come.
+                self.is_unread |= redirects_body;
+                Err(answer)
+            }
         }
-        forward::forward(self, &farm, body).await
+    }
+
+    /// Nobody wants the body. If there is much of it, the connection ends with the answer.
+    pub(crate) async fn spill(&mut self, body: impl hyper::body::Body + Unpin) {
+        self.is_unread = !body::spill(body).await;
     }
 
     /// Follows the rules of the frontend, finds the backend, and follows its rules.
@@ -185,7 +204,7 @@ impl<'a> Received<'a> {
             Answer::Page(status, _) => status,
             Answer::Made(made, _) => return Ok(*made),
             Answer::Denied(answer) => return self.made(*answer),
-            Answer::Silence(_) | Answer::Nothing => return Err(ClientLeft),
+            Answer::Silence(_) | Answer::Nothing | Answer::AskAgain => return Err(ClientLeft),
         };
         let back = self.exchange.back().map(|back| &back.rules.pages);
         let pages = back.filter(|pages| pages.has(status));

@@ -22,6 +22,8 @@ pub(crate) type Body = Either<Streamed, Full<Bytes>>;
 pub(crate) struct Streamed {
     body: Patient,
     exchange: Option<Exchange>,
+    /// Why it ends before its end.
+    broken: Option<BoxError>,
 }
 
 /// Whether what has come is no body, beside bodies that are cut off.
@@ -39,6 +41,7 @@ impl Streamed {
         Self {
             body,
             exchange: Some(exchange),
+            broken: None,
         }
     }
 
@@ -79,25 +82,37 @@ impl hyper::body::Body for Streamed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        match &frame {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match ready!(Pin::new(&mut self.body).poll_frame(context)) {
             // Nothing follows.
-            Some(Ok(frame)) if frame.is_trailers() => self.end(None),
-            Some(Ok(_)) => {}
+            Some(Ok(frame)) if frame.is_trailers() => {
+                self.end(None);
+                Poll::Ready(Some(Ok(frame)))
+            }
             Some(Err(error)) => {
                 let cause = if error.is::<Silence>() {
                     Cause::ServerTimeout
                 } else {
                     Cause::Server
                 };
-                if is_malformed(&**error) {
+                if is_malformed(&*error) {
                     self.blame(Blame::BadResponse);
                 }
                 self.end(Some((cause, Phase::Data)));
+                // hyper drops what it has not written yet when it hears of an error, so it
+                // gets a turn to write.
+                self.broken = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
             }
-            None => self.end(None),
+            None => {
+                self.end(None);
+                Poll::Ready(None)
+            }
+            frame => Poll::Ready(frame),
         }
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

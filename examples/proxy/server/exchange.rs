@@ -164,6 +164,8 @@ impl Exchange {
             Some((Cause::Client, Phase::Queue | Phase::Connect)) => None,
             _ => Blame::of(answer),
         };
+        // Of an end that is no answer nothing is told.
+        self.is_told |= matches!(answer, Answer::AskAgain);
     }
 
     /// The rest of the response is not written.
@@ -258,6 +260,8 @@ impl Exchange {
             return Err(NoServer);
         };
         self.tries(&selection);
+        // What it was before is that of an attempt which is not told of.
+        self.story.timers.connect = None;
         let attempt = Attempt::new(&selection, failure);
         Ok((selection, attempt))
     }
@@ -332,6 +336,8 @@ impl Drop for Exchange {
                 self.tell(|log, record| log.end(record, is_unread, is_empty));
             }
         }
+        // Whoever finds nobody here finds no slot taken.
+        self.outcome = Outcome::Unrouted;
         if let Some(back) = &self.back {
             back.numbers.counters.leave();
         }

@@ -56,7 +56,9 @@ impl Blame {
     pub(crate) fn of(answer: &Answer) -> Option<Self> {
         match answer {
             Answer::Denied(_) => Some(Self::Denied),
-            Answer::Nothing | Answer::Page(_, (Cause::Client, _)) => Some(Self::ClientLeft),
+            Answer::Nothing | Answer::AskAgain | Answer::Page(_, (Cause::Client, _)) => {
+                Some(Self::ClientLeft)
+            }
             Answer::Page(_, (Cause::Local, _))
             | Answer::Made(_, (Cause::Local, _))
             | Answer::Silence((Cause::Local, _)) => Some(Self::Intercepted),

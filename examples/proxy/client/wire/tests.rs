@@ -107,6 +107,16 @@ fn ends_and_delays_are_faults_within_a_request_only() {
     assert_eq!(after(b"\r\n", Wire::end), Some(Refusal::Short));
     assert_eq!(after(whole, Wire::end), None);
     assert_eq!(after(body, Wire::end), Some(Refusal::Cut));
+    let refused: fn(&mut Wire) = |wire| {
+        wire.decide(false);
+        wire.end();
+    };
+    let tunnel = b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+    assert_eq!(after(tunnel, refused), None);
+    assert_eq!(
+        after(&[&tunnel[..], b"GE"].concat(), refused),
+        Some(Refusal::Short)
+    );
     assert_eq!(after(b"", Wire::expire), Some(Refusal::Late));
     assert_eq!(after(b"GE", Wire::expire), Some(Refusal::Late));
     assert_eq!(after(whole, Wire::expire), None);

@@ -26,6 +26,12 @@ impl Exchange {
             return;
         }
         self.story.timers.total = self.taken();
+        if let Some(format) = &log.unique_id
+            && self.story.unique_id.is_empty()
+        {
+            // A rule has answered before it was given one.
+            self.story.unique_id = format.text(&self.record());
+        }
         let mut record = self.record();
         record.is_unfinished = log.is_early();
         self.is_told = tell(log, &record);
