@@ -1,7 +1,7 @@
 //! What `examples/proxy -f` does with the lines of a configuration, one idea each.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::sync::Arc;
@@ -252,7 +252,11 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
         ),
         (
             " compression algo gzip",
-            ":7:2: 'compression': not supported",
+            ":7:2: 'compression': not supported; have the servers compress",
+        ),
+        (
+            " monitor fail if { always_false }",
+            ":7:2: 'monitor': not supported; monitor-uri always",
         ),
         (
             " server s 10.0.0.1:80 redir http://h",
@@ -282,7 +286,7 @@ fn what_is_left_undone_is_told_once_with_its_lines() {
     let folder = Folder::new("told");
     let file = folder.file("x.cfg");
     let text = format!(
-        "{TIMEOUTS}listen l\n bind :80 defer-accept\n option http-pretend-keepalive\n timeout tunnel 1h\n \
+        "{TIMEOUTS}listen l\n bind :80 defer-accept\n option http-pretend-keepalive\n timeout tarpit 1h\n \
          server a 10.0.0.1:80 check inter 1s\n server b 10.0.0.2:80 on-marked-down shutdown-sessions\n \
          server c 10.0.0.3:80\n server d 10.0.0.4:80 pool-max-conn 3\n\
          peers p\n peer x 127.0.0.1:1000\n"
@@ -302,7 +306,7 @@ fn what_is_left_undone_is_told_once_with_its_lines() {
         [
             "x:14:7: 'p': tables are not replicated to peers yet",
             "x:7:7: 'defer-accept': no effect in this program: defer-accept at x:7, \
-             http-pretend-keepalive at x:8, on-marked-down at x:11, pool-max-conn at x:13",
+             http-pretend-keepalive at x:8, timeout tarpit at x:9, on-marked-down at x:11, pool-max-conn at x:13",
         ]
     );
 }
@@ -360,6 +364,26 @@ fn rules_edit_requests_and_responses() {
     );
     let answer = service.get("/", "X-One: sent\r\n");
     assert!(answer.contains("x-one: sent\r\n"), "{answer}");
+}
+
+#[test]
+fn who_asks_for_the_proxy_is_told_before_any_rule_and_without_a_line() {
+    let log = UdpSocket::bind("127.0.0.1:0").unwrap();
+    log.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let text = format!(
+        "listen web\n bind LISTEN\n monitor-uri /health\n http-request deny\n \
+         log {} format raw local0\n option httplog\n server s 127.0.0.1:1\n",
+        log.local_addr().unwrap()
+    );
+    let service = Service::start("monitor", &text);
+    for (path, status) in [("/health", "200"), ("/health/", "403"), ("/health?", "403")] {
+        let answer = service.get(path, "");
+        assert_eq!(&answer[9..12], status, "{path}: {answer}");
+    }
+    let mut line = [0; 2000];
+    let length = log.recv(&mut line).unwrap();
+    let line = latin1(&line[..length]);
+    assert!(line.contains("\"GET /health/ HTTP/1.1\""), "{line}");
 }
 
 #[test]

@@ -21,6 +21,8 @@ defaults
 frontend web
     bind LISTEN accept-proxy
     option forwardfor except 192.0.2.0/24
+    monitor-uri /health
+    http-request deny if { path /health }
     tcp-request connection reject if { src 10.0.0.0/8 }
     tcp-request session reject if { src 203.0.113.0/24 }
     acl api path_beg /api
@@ -122,6 +124,8 @@ fn requests() -> Vec<(&'static str, &'static str, &'static str)> {
         "/tea",
         "/lf",
         "/return",
+        "/health",
+        "/health?a",
         "/old?a=b",
         "/old",
         "/pre?a",

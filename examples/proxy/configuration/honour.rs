@@ -1,9 +1,7 @@
 //! What a configuration may say that this program does not do. What would change what a
 //! client gets is refused, here; the rest is told, in `told.rs`.
 
-use stickroute::haproxy::{
-    Bind, Configuration, Mode, Proxy, Rule, Ruleset, ServerLine, Timeout, Word,
-};
+use stickroute::haproxy::{Bind, Configuration, Mode, Proxy, Rule, Ruleset, ServerLine, Word};
 
 use crate::configuration::fault::Fault;
 
@@ -110,10 +108,6 @@ fn proxy_errors(proxy: &Proxy, faults: &mut Vec<Fault>) {
             *name,
             "this option is not supported by this program",
         ));
-    }
-    if let Some(timeout) = proxy.timeouts.get(&Timeout::Tarpit) {
-        let message = "tarpit is not supported by this program";
-        faults.push(Fault::at(&timeout.location, "timeout", message));
     }
 }
 

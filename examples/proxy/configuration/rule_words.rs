@@ -11,6 +11,7 @@ use crate::configuration::fault::Fault;
 use crate::configuration::network;
 use crate::configuration::replies;
 use crate::configuration::words::{Read, Section, Words, literal};
+use crate::http::answer::LOCAL;
 use crate::http::filters::{Action, Filters, HttpRule};
 use crate::http::forwardfor::ForwardFor;
 use crate::http::redirect::{Redirect, RedirectKind};
@@ -163,9 +164,6 @@ fn denied(moment: Moment) -> Ending {
     };
     (Cause::Proxy, phase)
 }
-
-/// How an exchange ends that the proxy answers by itself.
-const LOCAL: Ending = (Cause::Local, Phase::Request);
 
 /// Where `redirect` lines lead is a text as it is, and elsewhere a format.
 fn redirect(kind: &Word, is_plain: bool, words: &mut Words<'_>) -> Read<Action> {

@@ -127,12 +127,27 @@ impl<'a> Received<'a> {
             let ending = (Cause::Proxy, Phase::Request);
             return Err(Answer::Page(StatusCode::NOT_IMPLEMENTED, ending));
         }
+        self.monitor()?;
         headers::remove_listed(&mut self.parts.headers);
         let farm = self.route(&mut body).await?;
         if self.client.under_way.refusal() == Some(Refusal::Cut) {
             return Err(self.nothing((Cause::Client, Phase::Request)));
         }
         forward::forward(self, &farm, body).await
+    }
+
+    /// Answers who only asks whether the proxy is there, before any rule and without a line
+    /// in the log.
+    fn monitor(&mut self) -> Result<(), Answer> {
+        let Some(monitor) = &self.front.monitor else {
+            return Ok(());
+        };
+        let target = self.parts.uri.path_and_query();
+        if target.is_none_or(|target| target.as_str().as_bytes() != monitor) {
+            return Ok(());
+        }
+        self.exchange.keep_quiet();
+        Err(Answer::Page(StatusCode::OK, answer::LOCAL))
     }
 
     /// Follows the rules of the frontend, finds the backend, and follows its rules.

@@ -444,6 +444,10 @@ fn check_text(name: &str, text: &Word) -> Result<(), Finding> {
 
 fn unknown(word: &Word) -> Finding {
     let names: Vec<_> = OPTIONS.iter().map(|(name, _)| *name).collect();
+    if word.is("ssl") {
+        let message = "not supported; servers of TLS need a program before them that ends it";
+        return Finding::error(FindingKind::NotSupported, word, message);
+    }
     if NOT_SUPPORTED.iter().any(|name| word.is(name)) {
         let message = format!("not supported; expected one of {}", names.join(", "));
         return Finding::error(FindingKind::NotSupported, word, message);
