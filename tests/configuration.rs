@@ -202,6 +202,13 @@ fn what_can_be_written_instead_is_told() {
 }
 
 #[test]
+fn what_changes_all_unix_sockets_is_not_ignored() {
+    let found = errors("global\n unix-bind prefix /run/ mode 600\n");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("f:2:2: 'unix-bind': not supported; expected mode, user"));
+}
+
+#[test]
 fn a_target_for_monitors_is_of_mode_http() {
     let text = "frontend f\n mode http\n timeout client 1s\n bind :80\n monitor-uri /up\n";
     let configuration = Configuration::parse("f", text).unwrap();

@@ -1,7 +1,9 @@
 //! What `examples/proxy -f` does with the lines of a configuration, one idea each.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::sync::Arc;
@@ -262,6 +264,14 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             " server s 10.0.0.1:80 redir http://h",
             ":7:9: 's': not supported yet",
         ),
+        (
+            " bind /x user nobody-has-this-name",
+            ":7:7: 'user nobody-has-this-name': there is no such user in /etc/passwd",
+        ),
+        (
+            "global\n stats socket /x group nobody-has-this-name",
+            ":8:15: 'group nobody-has-this-name': there is no such group in /etc/group",
+        ),
         (" option nonsense", ":7:9: 'nonsense': unknown option"),
         (
             "global\n stats socket /x level user",
@@ -384,6 +394,27 @@ fn who_asks_for_the_proxy_is_told_before_any_rule_and_without_a_line() {
     let length = log.recv(&mut line).unwrap();
     let line = latin1(&line[..length]);
     assert!(line.contains("\"GET /health/ HTTP/1.1\""), "{line}");
+}
+
+#[test]
+fn the_log_is_told_what_the_program_was_started_as() {
+    let log = UdpSocket::bind("127.0.0.1:0").unwrap();
+    log.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let folder = Folder::new("tag");
+    let (file, program) = (folder.file("x.cfg"), folder.file("balancer"));
+    std::os::unix::fs::symlink(example("proxy"), &program).unwrap();
+    let listen = free_address();
+    let text = format!(
+        "{TIMEOUTS}listen web\n bind {listen}\n log {} local0\n http-request deny\n",
+        log.local_addr().unwrap()
+    );
+    fs::write(&file, text).unwrap();
+    let _running = Running::start(Command::new(program).arg("-f").arg(file), 2);
+    assert!(exchange(listen, "GET / HTTP/1.1\r\nHost: h\r\n", "").starts_with("HTTP/1.1 403"));
+    let mut line = [0; 2000];
+    let length = log.recv(&mut line).unwrap();
+    let line = latin1(&line[..length]);
+    assert!(line.contains(" balancer["), "{line}");
 }
 
 #[test]
@@ -873,14 +904,21 @@ fn sockets_of_operators_have_levels_and_take_the_place_of_dead_ones() {
     let folder = Folder::new("stale");
     let stale = folder.file("s.sock");
     drop(UnixListener::bind(&stale).unwrap());
+    // Only root may give a socket to somebody else.
+    let mine = fs::metadata(&stale).unwrap();
     assert!(stale.exists());
     let text = format!(
-        "global\n stats socket {} level admin\n stats socket {port}\n \
+        "global\n stats socket {} level admin user root uid {} gid {} mode 610\n stats socket {port}\n \
          stats timeout 1s\n\
          listen web\n bind LISTEN\n server s 127.0.0.1:1\n",
-        stale.display()
+        stale.display(),
+        mine.uid(),
+        mine.gid()
     );
     let service = Service::start("stats", &text);
+    let found = fs::metadata(&stale).unwrap();
+    assert_eq!((found.uid(), found.gid()), (mine.uid(), mine.gid()));
+    assert_eq!(found.mode() & 0o777, 0o610);
     assert_eq!(ask(&stale, "set server web/s weight 5"), "\n");
     assert_eq!(
         ask(&stale, "prompt\nget weight web/s\nquit"),

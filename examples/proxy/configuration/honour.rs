@@ -4,6 +4,7 @@
 use stickroute::haproxy::{Bind, Configuration, Mode, Proxy, Rule, Ruleset, ServerLine, Word};
 
 use crate::configuration::fault::Fault;
+use crate::service::owner::Owner;
 
 /// Everything that is refused.
 pub(crate) fn errors(configuration: &Configuration) -> Vec<Fault> {
@@ -133,7 +134,13 @@ fn bind_errors(bind: &Bind, is_stats: bool, faults: &mut Vec<Fault>) {
     } else {
         &["accept-proxy", "maxconn"]
     };
-    let known = [&["backlog", "mode", "name"], of_clients].concat();
+    let of_sockets = &["backlog", "gid", "group", "mode", "name", "uid", "user"];
+    let known = [of_sockets, of_clients].concat();
+    if let Err(nobody) = Owner::of(bind) {
+        let word = format!("{} {}", nobody.option, nobody.name);
+        let message = format!("there is no such {} in {}", nobody.option, nobody.file);
+        faults.push(Fault::at(place, word, message));
+    }
     for (name, word) in &bind.options {
         let is_known = known.contains(name) || UNNOTICED.contains(name);
         let is_level = is_stats && *name == "level";
