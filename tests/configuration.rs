@@ -209,6 +209,19 @@ fn what_changes_all_unix_sockets_is_not_ignored() {
 }
 
 #[test]
+fn conditions_are_not_blamed_for_an_acl_that_cannot_be_read() {
+    let text = "frontend f\n mode http\n timeout client 1s\n bind :80\n acl a nosuch(1)\n \
+                use_backend b if a\n use_backend b if !a or c\nbackend b\n mode http\n";
+    assert_eq!(
+        errors(text),
+        [
+            "f:5:8: 'nosuch(1)': there is no fetch \"nosuch\"",
+            "f:7:25: 'c': there is no ACL \"c\"",
+        ]
+    );
+}
+
+#[test]
 fn a_target_for_monitors_is_of_mode_http() {
     let text = "frontend f\n mode http\n timeout client 1s\n bind :80\n monitor-uri /up\n";
     let configuration = Configuration::parse("f", text).unwrap();
