@@ -272,6 +272,18 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             "global\n stats socket /x group nobody-has-this-name",
             ":8:15: 'group nobody-has-this-name': there is no such group in /etc/group",
         ),
+        (
+            " http-request del-header X -m len",
+            ":7:31: 'len': expected beg, end, reg, str or sub",
+        ),
+        (
+            " http-request del-header X -m",
+            ":7:28: '-m': expected beg, end, reg, str or sub behind it",
+        ),
+        (
+            " http-response del-header ( -m reg",
+            ":7:27: '(': character 1",
+        ),
         (" option nonsense", ":7:9: 'nonsense': unknown option"),
         (
             "global\n stats socket /x level user",

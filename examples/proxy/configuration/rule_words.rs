@@ -94,7 +94,7 @@ fn action(rule: &Rule, words: &mut Words<'_>) -> Read<Action> {
         "allow" => Action::Allow,
         "add-header" => Action::AddHeader(words.header()?, words.format()?),
         "set-header" => Action::SetHeader(words.header()?, words.format()?),
-        "del-header" => Action::DelHeader(words.header()?),
+        "del-header" => Action::DelHeader(words.names()?),
         "set-status" => set_status(words)?,
         "replace-header" => rewrite(Rewritten::Lines(words.header()?), words)?,
         "replace-value" => rewrite(Rewritten::Elements(words.header()?), words)?,
