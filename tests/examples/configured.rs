@@ -264,6 +264,28 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             " server s 10.0.0.1:80 redir http://h",
             ":7:9: 's': not supported yet",
         ),
+        (" option nonsense", ":7:9: 'nonsense': unknown option"),
+        (
+            "global\n stats socket /x level user",
+            ":8:15: 'level user': this level",
+        ),
+        (
+            "global\n stats socket /x accept-proxy",
+            ":8:15: 'accept-proxy': this option",
+        ),
+        (
+            " mode tcp\n default_backend b\nbackend b",
+            ":8:18: 'b': a backend in mode http behind",
+        ),
+    ];
+    refused("refused", &cases);
+    let missing = client::run(Command::new(example("proxy")).args(["-f", "/nowhere.cfg"]));
+    assert_eq!(missing.status.code(), Some(1));
+}
+
+#[test]
+fn names_of_nobody_and_of_no_field_are_refused() {
+    let cases = [
         (
             " bind /x user nobody-has-this-name",
             ":7:7: 'user nobody-has-this-name': there is no such user in /etc/passwd",
@@ -284,23 +306,8 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
             " http-response del-header ( -m reg",
             ":7:27: '(': character 1",
         ),
-        (" option nonsense", ":7:9: 'nonsense': unknown option"),
-        (
-            "global\n stats socket /x level user",
-            ":8:15: 'level user': this level",
-        ),
-        (
-            "global\n stats socket /x accept-proxy",
-            ":8:15: 'accept-proxy': this option",
-        ),
-        (
-            " mode tcp\n default_backend b\nbackend b",
-            ":8:18: 'b': a backend in mode http behind",
-        ),
     ];
-    refused("refused", &cases);
-    let missing = client::run(Command::new(example("proxy")).args(["-f", "/nowhere.cfg"]));
-    assert_eq!(missing.status.code(), Some(1));
+    refused("names", &cases);
 }
 
 #[test]
