@@ -190,6 +190,10 @@ fn what_can_be_written_instead_is_told() {
         (" reqadd X-A:\\ b", "expected http-request add-header"),
         (" contimeout 5000", "expected timeout connect"),
         (" appsession S len 52 timeout 3h", "stick store-response"),
+        (" option forceclose", "expected option httpclose"),
+        (" server s2 h:80 resolvers r", "looked up by the system"),
+        ("resolvers r\nbackend c", "looked up by the system"),
+        ("global\n nbproc 4\nbackend c", "expected nbthread"),
         (
             " server s2 10.0.0.2:80 ssl verify none",
             "before them that ends it",

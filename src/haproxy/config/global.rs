@@ -295,6 +295,10 @@ fn other(keyword: &Word) -> Result<Effect, Finding> {
                        and whole paths";
         return Err(Finding::error(FindingKind::NotSupported, keyword, message));
     }
+    if keyword.is("nbproc") {
+        let message = "HAProxy does not have it any more; expected nbthread";
+        return Err(Finding::error(FindingKind::Unknown, keyword, message));
+    }
     let list = KEYWORDS.join(", ");
     if NOT_SUPPORTED.iter().any(|name| keyword.is(name)) {
         let message = format!("not supported; expected one of {list}");
