@@ -183,6 +183,67 @@ fn what_is_not_supported_is_refused_and_told_apart() {
 }
 
 #[test]
+fn what_can_be_written_instead_is_told() {
+    for (line, expected) in [
+        (" dispatch 10.0.0.1:80", "expected server NAME ADDRESS"),
+        (" monitor-net 10.0.0.0/8", "or monitor-uri"),
+        (" reqadd X-A:\\ b", "expected http-request add-header"),
+        (" contimeout 5000", "expected timeout connect"),
+        (" appsession S len 52 timeout 3h", "stick store-response"),
+        (" option forceclose", "expected option httpclose"),
+        (" server s2 h:80 resolvers r", "looked up by the system"),
+        ("resolvers r\nbackend c", "looked up by the system"),
+        ("global\n nbproc 4\nbackend c", "expected nbthread"),
+        (
+            " server s2 10.0.0.2:80 ssl verify none",
+            "before them that ends it",
+        ),
+    ] {
+        let found = errors(&backend(line));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(expected), "{found:?}");
+    }
+}
+
+#[test]
+fn what_changes_all_unix_sockets_is_not_ignored() {
+    let found = errors("global\n unix-bind prefix /run/ mode 600\n");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("f:2:2: 'unix-bind': not supported; expected mode, user"));
+}
+
+#[test]
+fn conditions_are_not_blamed_for_an_acl_that_cannot_be_read() {
+    let text = "frontend f\n mode http\n timeout client 1s\n bind :80\n acl a nosuch(1)\n \
+                use_backend b if a\n use_backend b if !a or c\nbackend b\n mode http\n";
+    assert_eq!(
+        errors(text),
+        [
+            "f:5:8: 'nosuch(1)': there is no fetch \"nosuch\"",
+            "f:7:25: 'c': there is no ACL \"c\"",
+        ]
+    );
+}
+
+#[test]
+fn a_target_for_monitors_is_of_mode_http() {
+    let text = "frontend f\n mode http\n timeout client 1s\n bind :80\n monitor-uri /up\n";
+    let configuration = Configuration::parse("f", text).unwrap();
+    let target = configuration.proxies[0].frontend.monitor_uri.as_ref();
+    assert_eq!(target.and_then(|word| word.as_str()), Some("/up"));
+    let text = text.replace("mode http", "mode tcp");
+    let configuration = Configuration::parse("f", &*text).unwrap();
+    assert!(configuration.proxies[0].frontend.monitor_uri.is_none());
+    let found = findings(&text);
+    assert_eq!(
+        found,
+        ["f:5:14: '/up': monitor-uri has no effect: frontend 'f' is not in mode http"]
+    );
+    let found = errors(&text.replace("/up", "/up /down"));
+    assert!(found[0].starts_with("f:5:18: '/down'"), "{found:?}");
+}
+
+#[test]
 fn lines_about_error_pages_are_handed_over_with_those_of_the_defaults() {
     let text = "
 http-errors pages

@@ -1,7 +1,9 @@
 //! What `examples/proxy -f` does with the lines of a configuration, one idea each.
 
+use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::sync::Arc;
@@ -252,7 +254,11 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
         ),
         (
             " compression algo gzip",
-            ":7:2: 'compression': not supported",
+            ":7:2: 'compression': not supported; have the servers compress",
+        ),
+        (
+            " monitor fail if { always_false }",
+            ":7:2: 'monitor': not supported; monitor-uri always",
         ),
         (
             " server s 10.0.0.1:80 redir http://h",
@@ -278,11 +284,38 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
 }
 
 #[test]
+fn names_of_nobody_and_of_no_field_are_refused() {
+    let cases = [
+        (
+            " bind /x user nobody-has-this-name",
+            ":7:7: 'user nobody-has-this-name': there is no such user in /etc/passwd",
+        ),
+        (
+            "global\n stats socket /x group nobody-has-this-name",
+            ":8:15: 'group nobody-has-this-name': there is no such group in /etc/group",
+        ),
+        (
+            " http-request del-header X -m len",
+            ":7:31: 'len': expected beg, end, reg, str or sub",
+        ),
+        (
+            " http-request del-header X -m",
+            ":7:28: '-m': expected beg, end, reg, str or sub behind it",
+        ),
+        (
+            " http-response del-header ( -m reg",
+            ":7:27: '(': character 1",
+        ),
+    ];
+    refused("names", &cases);
+}
+
+#[test]
 fn what_is_left_undone_is_told_once_with_its_lines() {
     let folder = Folder::new("told");
     let file = folder.file("x.cfg");
     let text = format!(
-        "{TIMEOUTS}listen l\n bind :80 defer-accept\n option http-pretend-keepalive\n timeout tunnel 1h\n \
+        "{TIMEOUTS}listen l\n bind :80 defer-accept\n option http-pretend-keepalive\n timeout tarpit 1h\n \
          server a 10.0.0.1:80 check inter 1s\n server b 10.0.0.2:80 on-marked-down shutdown-sessions\n \
          server c 10.0.0.3:80\n server d 10.0.0.4:80 pool-max-conn 3\n\
          peers p\n peer x 127.0.0.1:1000\n"
@@ -302,7 +335,7 @@ fn what_is_left_undone_is_told_once_with_its_lines() {
         [
             "x:14:7: 'p': tables are not replicated to peers yet",
             "x:7:7: 'defer-accept': no effect in this program: defer-accept at x:7, \
-             http-pretend-keepalive at x:8, on-marked-down at x:11, pool-max-conn at x:13",
+             http-pretend-keepalive at x:8, timeout tarpit at x:9, on-marked-down at x:11, pool-max-conn at x:13",
         ]
     );
 }
@@ -360,6 +393,47 @@ fn rules_edit_requests_and_responses() {
     );
     let answer = service.get("/", "X-One: sent\r\n");
     assert!(answer.contains("x-one: sent\r\n"), "{answer}");
+}
+
+#[test]
+fn who_asks_for_the_proxy_is_told_before_any_rule_and_without_a_line() {
+    let log = UdpSocket::bind("127.0.0.1:0").unwrap();
+    log.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let text = format!(
+        "listen web\n bind LISTEN\n monitor-uri /health\n http-request deny\n \
+         log {} format raw local0\n option httplog\n server s 127.0.0.1:1\n",
+        log.local_addr().unwrap()
+    );
+    let service = Service::start("monitor", &text);
+    for (path, status) in [("/health", "200"), ("/health/", "403"), ("/health?", "403")] {
+        let answer = service.get(path, "");
+        assert_eq!(&answer[9..12], status, "{path}: {answer}");
+    }
+    let mut line = [0; 2000];
+    let length = log.recv(&mut line).unwrap();
+    let line = latin1(&line[..length]);
+    assert!(line.contains("\"GET /health/ HTTP/1.1\""), "{line}");
+}
+
+#[test]
+fn the_log_is_told_what_the_program_was_started_as() {
+    let log = UdpSocket::bind("127.0.0.1:0").unwrap();
+    log.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let folder = Folder::new("tag");
+    let (file, program) = (folder.file("x.cfg"), folder.file("balancer"));
+    std::os::unix::fs::symlink(example("proxy"), &program).unwrap();
+    let listen = free_address();
+    let text = format!(
+        "{TIMEOUTS}listen web\n bind {listen}\n log {} local0\n http-request deny\n",
+        log.local_addr().unwrap()
+    );
+    fs::write(&file, text).unwrap();
+    let _running = Running::start(Command::new(program).arg("-f").arg(file), 2);
+    assert!(exchange(listen, "GET / HTTP/1.1\r\nHost: h\r\n", "").starts_with("HTTP/1.1 403"));
+    let mut line = [0; 2000];
+    let length = log.recv(&mut line).unwrap();
+    let line = latin1(&line[..length]);
+    assert!(line.contains(" balancer["), "{line}");
 }
 
 #[test]
@@ -849,14 +923,21 @@ fn sockets_of_operators_have_levels_and_take_the_place_of_dead_ones() {
     let folder = Folder::new("stale");
     let stale = folder.file("s.sock");
     drop(UnixListener::bind(&stale).unwrap());
+    // Only root may give a socket to somebody else.
+    let mine = fs::metadata(&stale).unwrap();
     assert!(stale.exists());
     let text = format!(
-        "global\n stats socket {} level admin\n stats socket {port}\n \
+        "global\n stats socket {} level admin user root uid {} gid {} mode 610\n stats socket {port}\n \
          stats timeout 1s\n\
          listen web\n bind LISTEN\n server s 127.0.0.1:1\n",
-        stale.display()
+        stale.display(),
+        mine.uid(),
+        mine.gid()
     );
     let service = Service::start("stats", &text);
+    let found = fs::metadata(&stale).unwrap();
+    assert_eq!((found.uid(), found.gid()), (mine.uid(), mine.gid()));
+    assert_eq!(found.mode() & 0o777, 0o610);
     assert_eq!(ask(&stale, "set server web/s weight 5"), "\n");
     assert_eq!(
         ask(&stale, "prompt\nget weight web/s\nquit"),

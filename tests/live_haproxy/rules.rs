@@ -21,6 +21,8 @@ defaults
 frontend web
     bind LISTEN accept-proxy
     option forwardfor except 192.0.2.0/24
+    monitor-uri /health
+    http-request deny if { path /health }
     tcp-request connection reject if { src 10.0.0.0/8 }
     tcp-request session reject if { src 203.0.113.0/24 }
     acl api path_beg /api
@@ -28,6 +30,9 @@ frontend web
     http-request add-header X-Two a
     http-request add-header X-Two b%%c
     http-request del-header X-Gone
+    http-request del-header X-Many- -m beg
+    http-request del-header -LAST -m end if { path /x }
+    http-request del-header ^x-[ab]+$ -m reg
     http-request allow if { path /deny/not }
     http-request deny if { path_beg /deny }
     http-request deny deny_status 429 if { path /busy } METH_POST || { path /busy } METH_GET
@@ -111,6 +116,11 @@ fn requests() -> Vec<(&'static str, &'static str, &'static str)> {
         ),
         (HERE, "/x", "X-Forwarded-For: 9.9.9.9\r\n"),
         (HERE, "/x", "X-Client: 9.9.9.9\r\n"),
+        (
+            HERE,
+            "/x",
+            "X-Many-1: 1\r\nx-many-2: 2\r\nA-Last: 3\r\nX-AB: 4\r\nX-Abc: 5\r\n",
+        ),
         (HERE, "/z", "X-Q: 1\r\n"),
         (OTHER, "/other", "X-Forwarded-For: 1.1.1.1\r\n"),
     ];
@@ -122,6 +132,8 @@ fn requests() -> Vec<(&'static str, &'static str, &'static str)> {
         "/tea",
         "/lf",
         "/return",
+        "/health",
+        "/health?a",
         "/old?a=b",
         "/old",
         "/pre?a",

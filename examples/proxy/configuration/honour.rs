@@ -1,11 +1,10 @@
 //! What a configuration may say that this program does not do. What would change what a
 //! client gets is refused, here; the rest is told, in `told.rs`.
 
-use stickroute::haproxy::{
-    Bind, Configuration, Mode, Proxy, Rule, Ruleset, ServerLine, Timeout, Word,
-};
+use stickroute::haproxy::{Bind, Configuration, Mode, Proxy, Rule, Ruleset, ServerLine, Word};
 
 use crate::configuration::fault::Fault;
+use crate::service::owner::Owner;
 
 /// Everything that is refused.
 pub(crate) fn errors(configuration: &Configuration) -> Vec<Fault> {
@@ -111,10 +110,6 @@ fn proxy_errors(proxy: &Proxy, faults: &mut Vec<Fault>) {
             "this option is not supported by this program",
         ));
     }
-    if let Some(timeout) = proxy.timeouts.get(&Timeout::Tarpit) {
-        let message = "tarpit is not supported by this program";
-        faults.push(Fault::at(&timeout.location, "timeout", message));
-    }
 }
 
 /// What only costs or saves time.
@@ -139,7 +134,13 @@ fn bind_errors(bind: &Bind, is_stats: bool, faults: &mut Vec<Fault>) {
     } else {
         &["accept-proxy", "maxconn"]
     };
-    let known = [&["backlog", "mode", "name"], of_clients].concat();
+    let of_sockets = &["backlog", "gid", "group", "mode", "name", "uid", "user"];
+    let known = [of_sockets, of_clients].concat();
+    if let Err(nobody) = Owner::of(bind) {
+        let word = format!("{} {}", nobody.option, nobody.name);
+        let message = format!("there is no such {} in {}", nobody.option, nobody.file);
+        faults.push(Fault::at(place, word, message));
+    }
     for (name, word) in &bind.options {
         let is_known = known.contains(name) || UNNOTICED.contains(name);
         let is_level = is_stats && *name == "level";

@@ -151,6 +151,8 @@ fn tell(
         all.extend(error.findings().iter().map(of_finding));
     }
     all.sort();
+    // What stands in `defaults` is found in every section that inherits it.
+    all.dedup();
     for (_, text) in &all {
         voice.alert(text);
     }
@@ -167,6 +169,7 @@ fn front(part: &Part<'_>, site: &Arc<Site>) -> Front {
         .as_ref()
         .map_or(0, |limit| limit.value);
     let numbers = site.ledger.front(&proxy.name.value);
+    let monitor = proxy.frontend.monitor_uri.as_ref();
     let counters = numbers.map(|numbers| Arc::clone(&numbers.counters));
     Front {
         name: proxy.name.value.clone(),
@@ -183,6 +186,7 @@ fn front(part: &Part<'_>, site: &Arc<Site>) -> Front {
         room: room(maxconn),
         keeps_alive: !proxy.is_on("httpclose"),
         closes_servers: closes_servers(proxy),
+        monitor: monitor.map(|word| word.bytes().to_vec()),
         route: Route::Rules(Arc::clone(site)),
         log: part.log.clone(),
     }

@@ -11,6 +11,7 @@ use crate::configuration::fault::Fault;
 use crate::configuration::network;
 use crate::configuration::replies;
 use crate::configuration::words::{Read, Section, Words, literal};
+use crate::http::answer::LOCAL;
 use crate::http::filters::{Action, Filters, HttpRule};
 use crate::http::forwardfor::ForwardFor;
 use crate::http::redirect::{Redirect, RedirectKind};
@@ -93,7 +94,7 @@ fn action(rule: &Rule, words: &mut Words<'_>) -> Read<Action> {
         "allow" => Action::Allow,
         "add-header" => Action::AddHeader(words.header()?, words.format()?),
         "set-header" => Action::SetHeader(words.header()?, words.format()?),
-        "del-header" => Action::DelHeader(words.header()?),
+        "del-header" => Action::DelHeader(words.names()?),
         "set-status" => set_status(words)?,
         "replace-header" => rewrite(Rewritten::Lines(words.header()?), words)?,
         "replace-value" => rewrite(Rewritten::Elements(words.header()?), words)?,
@@ -163,9 +164,6 @@ fn denied(moment: Moment) -> Ending {
     };
     (Cause::Proxy, phase)
 }
-
-/// How an exchange ends that the proxy answers by itself.
-const LOCAL: Ending = (Cause::Local, Phase::Request);
 
 /// Where `redirect` lines lead is a text as it is, and elsewhere a format.
 fn redirect(kind: &Word, is_plain: bool, words: &mut Words<'_>) -> Read<Action> {

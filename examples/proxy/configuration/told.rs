@@ -1,7 +1,7 @@
 //! What a configuration may say that this program leaves undone: it is told in warnings,
 //! and does not keep the configuration from being run.
 
-use stickroute::haproxy::{Bind, Configuration, Location, Proxy, ServerLine};
+use stickroute::haproxy::{Bind, Configuration, Location, Proxy, ServerLine, Timeout};
 
 use crate::configuration::fault::Fault;
 use crate::configuration::honour::{UNNOTICED, enabled};
@@ -92,4 +92,7 @@ fn of_proxy<'c>(proxy: &'c Proxy, found: &mut Vec<(&'c Location, &'static str)>)
     for name in NAMES.iter().filter(|name| proxy.is_on(name)) {
         found.push((&proxy.switches[name].location, *name));
     }
+    // Nobody is kept waiting: the action of this name is refused.
+    let tarpit = proxy.timeouts.get(&Timeout::Tarpit);
+    found.extend(tarpit.map(|timeout| (&timeout.location, "timeout tarpit")));
 }

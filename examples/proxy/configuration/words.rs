@@ -12,6 +12,7 @@ use stickroute::haproxy::{
 use stickroute::{Expression, Moment, Origin};
 
 use crate::configuration::fault::Fault;
+use crate::http::names::Names;
 use crate::server::pool::Pool;
 
 pub(crate) type Read<T> = Result<T, Fault>;
@@ -82,9 +83,28 @@ impl<'w> Words<'w> {
     }
 
     pub(crate) fn header(&mut self) -> Read<HeaderName> {
+        header_name(self.next("the name of a header")?)
+    }
+
+    /// A name, and how others are compared with it.
+    pub(crate) fn names(&mut self) -> Read<Names> {
         let word = self.next("the name of a header")?;
-        let name = HeaderName::from_bytes(word.bytes());
-        name.map_err(|_| Fault::new(word, "expected the name of a header"))
+        let mut method = Some("str");
+        if let Some(flag) = self.rest.as_slice().first()
+            && flag.as_str() == Some("-m")
+        {
+            self.last = self.next("-m")?;
+            method = self.next("beg, end, reg, str or sub")?.as_str();
+        }
+        let part = word.bytes().to_ascii_lowercase();
+        Ok(match method {
+            Some("str") => Names::Is(header_name(word)?),
+            Some("beg") => Names::Begin(part),
+            Some("end") => Names::End(part),
+            Some("sub") => Names::Contain(part),
+            Some("reg") => Names::Match(pattern_of(word)?),
+            _ => return Err(Fault::new(self.last, "expected beg, end, reg, str or sub")),
+        })
     }
 
     pub(crate) fn format(&mut self) -> Read<LogFormat> {
@@ -105,9 +125,7 @@ impl<'w> Words<'w> {
     }
 
     pub(crate) fn pattern(&mut self) -> Read<Pattern> {
-        let word = self.next("a regular expression")?;
-        let pattern = Pattern::new(word.bytes());
-        pattern.map_err(|error| Fault::new(word, error.to_string()))
+        pattern_of(self.next("a regular expression")?)
     }
 
     /// A sample of a request.
@@ -129,6 +147,16 @@ impl<'w> Words<'w> {
         let (least, most) = range.into_inner();
         status.ok_or_else(|| Fault::new(word, format!("expected a status from {least} to {most}")))
     }
+}
+
+fn header_name(word: &Word) -> Read<HeaderName> {
+    let name = HeaderName::from_bytes(word.bytes());
+    name.map_err(|_| Fault::new(word, "expected the name of a header"))
+}
+
+fn pattern_of(word: &Word) -> Read<Pattern> {
+    let pattern = Pattern::new(word.bytes());
+    pattern.map_err(|error| Fault::new(word, error.to_string()))
 }
 
 /// A format without samples.

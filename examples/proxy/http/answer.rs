@@ -41,6 +41,9 @@ impl Answer {
     }
 }
 
+/// How an exchange ends that the proxy answers by itself.
+pub(crate) const LOCAL: Ending = (Cause::Local, Phase::Request);
+
 impl From<NoServer> for Answer {
     fn from(NoServer: NoServer) -> Self {
         no_server()
@@ -95,6 +98,7 @@ pub(crate) fn page(status: StatusCode) -> Response<Full<Bytes>> {
 fn text(status: StatusCode) -> String {
     let reason = status.canonical_reason().unwrap_or("Error");
     let text = match status.as_u16() {
+        200 => "The proxy is there.",
         400 => "This is no valid request.",
         401 | 407 => "Who you are has to be known first.",
         403 => "A rule of the proxy forbids it.",

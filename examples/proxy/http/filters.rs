@@ -17,6 +17,7 @@ use crate::http::answer::{Answer, Made};
 use crate::http::forward::view;
 use crate::http::forwardfor::ForwardFor;
 use crate::http::headers;
+use crate::http::names::Names;
 use crate::http::redirect::Redirect;
 use crate::http::rewrite::Rewrite;
 use crate::http::target::{self, TargetPart};
@@ -51,7 +52,7 @@ pub(crate) enum Action {
     Allow,
     AddHeader(HeaderName, LogFormat),
     SetHeader(HeaderName, LogFormat),
-    DelHeader(HeaderName),
+    DelHeader(Names),
     SetStatus(StatusCode),
     SetMethod(LogFormat),
     /// A part of the target, or all of it.
@@ -294,9 +295,7 @@ impl Action {
             (Self::SetHeader(name, _), Some(value)) => {
                 let _ = headers.try_insert(name.clone(), value);
             }
-            (Self::DelHeader(name), _) => {
-                headers.remove(name);
-            }
+            (Self::DelHeader(names), _) => names.remove_from(headers),
             _ => {}
         }
     }

@@ -4,7 +4,8 @@
 //! * **`forward.rs`**: the life of a request between the two, and what the library is asked;
 //! * `filters.rs`: rules on messages, with `target.rs` for those that give another target,
 //!   `rewrite.rs` for those with regular expressions, `redirect.rs` for those that send clients
-//!   elsewhere, and `forwardfor.rs` for `option forwardfor`;
+//!   elsewhere, `names.rs` for those about fields of many names, and `forwardfor.rs` for
+//!   `option forwardfor`;
 //! * `headers.rs`: what the proxy itself takes off messages and puts on them;
 //! * `body.rs`: bodies that are not waited for without end; `replay.rs`: a request's body to
 //!   be sent again; `streamed.rs`: a response's, whose end is that of the exchange;
@@ -18,6 +19,7 @@ pub(crate) mod forward;
 pub(crate) mod forwardfor;
 pub(crate) mod headers;
 pub(crate) mod interim;
+pub(crate) mod names;
 pub(crate) mod pages;
 pub(crate) mod reception;
 pub(crate) mod redirect;

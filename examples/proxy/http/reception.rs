@@ -133,6 +133,7 @@ impl<'a> Received<'a> {
             let ending = (Cause::Proxy, Phase::Request);
             return Err(Answer::Page(StatusCode::NOT_IMPLEMENTED, ending));
         }
+        self.monitor()?;
         headers::remove_listed(&mut self.parts.headers);
         match self.route(&mut body).await {
             Ok(_) if self.client.under_way.refusal() == Some(Refusal::Cut) => {
@@ -152,6 +153,20 @@ impl<'a> Received<'a> {
     /// Nobody wants the body. If there is much of it, the connection ends with the answer.
     pub(crate) async fn spill(&mut self, body: impl hyper::body::Body + Unpin) {
         self.is_unread = !body::spill(body).await;
+    }
+
+    /// Answers who only asks whether the proxy is there, before any rule and without a line
+    /// in the log.
+    fn monitor(&mut self) -> Result<(), Answer> {
+        let Some(monitor) = &self.front.monitor else {
+            return Ok(());
+        };
+        let target = self.parts.uri.path_and_query();
+        if target.is_none_or(|target| target.as_str().as_bytes() != monitor) {
+            return Ok(());
+        }
+        self.exchange.keep_quiet();
+        Err(Answer::Page(StatusCode::OK, answer::LOCAL))
     }
 
     /// Follows the rules of the frontend, finds the backend, and follows its rules.

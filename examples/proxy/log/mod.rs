@@ -9,8 +9,10 @@ mod sink;
 pub(crate) mod standard;
 mod story;
 
-use std::sync::Arc;
+use std::env;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 
 use stickroute::haproxy::{
     Configuration, Global, LogFormat, LogLevel, LogRecord, LogSettings, Proxy, Word,
@@ -76,8 +78,12 @@ impl Choice {
     }
 }
 
-/// HAProxy: `log-tag`, where the configuration has none.
-const TAG: &str = "proxy";
+/// What this program was started as. HAProxy: `log-tag`, where the configuration has none.
+static TAG: LazyLock<String> = LazyLock::new(|| {
+    let name = env::args_os().next().unwrap_or_default();
+    let name = Path::new(&name).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+});
 
 impl Lines {
     /// `section` is that of the proxy.
@@ -93,7 +99,7 @@ impl Lines {
             formats::or_fault(format, word, faults)
         });
         let tag = logs.tag.as_ref().or(global.log_tag.as_ref());
-        let tag = tag.and_then(|word| word.as_str()).unwrap_or(TAG);
+        let tag = tag.and_then(|word| word.as_str()).unwrap_or(&TAG);
         Self {
             sinks: sinks(global, logs, faults),
             formats: Formats::of(proxy, section, faults),

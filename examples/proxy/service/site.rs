@@ -34,6 +34,9 @@ pub(crate) struct Front {
     pub(crate) keeps_alive: bool,
     /// Whether those to servers are closed after each request of its clients.
     pub(crate) closes_servers: bool,
+    /// The target of requests that only ask whether this program is there; HAProxy:
+    /// `monitor-uri`.
+    pub(crate) monitor: Option<Vec<u8>>,
     pub(crate) route: Route,
     pub(crate) log: Log,
 }
@@ -126,6 +129,7 @@ impl Front {
             },
             client: None,
             client_fin: None,
+            monitor: None,
             room: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             keeps_alive: true,
             closes_servers: false,

@@ -20,6 +20,7 @@ use tokio::net::{self, TcpListener, TcpSocket, UnixListener};
 
 use crate::client::stream::{Ends, Stream};
 use crate::service::handover::Sockets;
+use crate::service::owner::Owner;
 
 /// Where clients or operators come.
 #[derive(Debug)]
@@ -81,7 +82,7 @@ impl Opener {
         let socket = match &endpoint.host {
             Host::Unix(path) => match self.handed_over.take(&key).filter(|_| is_socket(path)) {
                 Some(socket) => adopt(socket, backlog)?,
-                None => named(path, bind.mode)?,
+                None => named(path, bind)?,
             },
             Host::Abstract(name) => match self.handed_over.take(&key) {
                 Some(socket) => adopt(socket, backlog)?,
@@ -137,19 +138,22 @@ fn tcp(address: SocketAddr, backlog: u32, reuse_port: bool) -> io::Result<TcpLis
     socket.listen(backlog)
 }
 
-/// The socket appears under its name only when it has its permissions. The name stays when
+/// The socket appears under its name only when it has its owner and its permissions. The name stays when
 /// the program ends: it may be another program's by then.
-fn named(path: &Path, mode: Option<u32>) -> io::Result<Socket> {
+fn named(path: &Path, bind: &Bind) -> io::Result<Socket> {
     if !is_socket(path) && fs::symlink_metadata(path).is_ok() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     let mut new = path.as_os_str().to_owned();
     new.push(format!(".{}.tmp", std::process::id()));
     let listener = UnixListener::bind(&new)?;
-    let named = match mode {
-        Some(mode) => fs::set_permissions(&new, fs::Permissions::from_mode(mode)),
+    let path_of_new = Path::new(&new);
+    // A name that nobody has was refused before.
+    let owned = Owner::of(bind).unwrap_or_default().take(path_of_new);
+    let named = owned.and_then(|()| match bind.mode {
+        Some(mode) => fs::set_permissions(path_of_new, fs::Permissions::from_mode(mode)),
         None => Ok(()),
-    };
+    });
     if let Err(error) = named.and_then(|()| fs::rename(&new, path)) {
         // What is left is a name that nobody knows.
         let _ = fs::remove_file(&new);

@@ -102,6 +102,16 @@ impl Acls {
         Ok(())
     }
 
+    /// Makes a name known whose test cannot be read: of a configuration that is refused.
+    pub(super) fn declare_broken(&mut self, name: &[u8], place: u64) {
+        let name = String::from_utf8_lossy(name).into_owned();
+        let named = self.named.entry(name);
+        named.or_insert_with(|| Named {
+            since: place,
+            criteria: Arc::default(),
+        });
+    }
+
     fn add(&mut self, name: String, criterion: Criterion, place: u64) {
         let named = self.named.entry(name);
         let named = named.or_insert_with(|| Named {

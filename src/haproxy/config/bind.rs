@@ -170,6 +170,10 @@ fn permissions(args: &mut Args<'_>) -> Result<u32, Finding> {
 
 fn unknown(word: &Word) -> Finding {
     let names: Vec<_> = OPTIONS.iter().map(|(name, _)| *name).collect();
+    if word.is("ssl") {
+        let message = "not supported; clients of TLS need a program before this one that ends it";
+        return Finding::error(FindingKind::NotSupported, word, message);
+    }
     if NOT_SUPPORTED.iter().any(|name| word.is(name)) {
         let message = format!("not supported; expected one of {}", names.join(", "));
         return Finding::error(FindingKind::NotSupported, word, message);

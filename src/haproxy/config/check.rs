@@ -152,6 +152,9 @@ fn modes(proxy: &mut Proxy, findings: &mut Vec<Finding>) {
     if let Some(page) = proxy.stats.take() {
         warn(&page.place, "a page of statistics has no effect");
     }
+    if let Some(target) = proxy.frontend.monitor_uri.take() {
+        warn(&target, "monitor-uri has no effect");
+    }
     if !proxy.kind.is_backend() {
         return;
     }

@@ -50,7 +50,11 @@ fn acls(proxy: &Proxy, tables: &mut Reads, findings: &mut Vec<Finding>) -> Acls 
         let mut references = Vec::new();
         match acls.declare_words(&line.plain(), line.end(), place, &mut references) {
             Ok(()) => tables.extend(line.reads(references)),
-            Err(error) => findings.push(line.acl_error(&error)),
+            Err(error) => {
+                findings.push(line.acl_error(&error));
+                // It is there; conditions that name it are not to blame.
+                acls.declare_broken(&acl.name.bytes, place);
+            }
         }
     }
     acls

@@ -128,7 +128,6 @@ const NO_EFFECT: &[&str] = &[
     "thread-groups",
     "uid",
     "ulimit-n",
-    "unix-bind",
     "user",
     "zero-warning",
 ];
@@ -290,6 +289,15 @@ fn negated(args: &mut Args<'_>) -> Result<Effect, Finding> {
 fn other(keyword: &Word) -> Result<Effect, Finding> {
     if keyword.text().starts_with("tune.") || NO_EFFECT.iter().any(|name| keyword.is(name)) {
         return Ok(Effect::Nothing(keyword.clone()));
+    }
+    if keyword.is("unix-bind") {
+        let message = "not supported; expected mode, user and group in each bind line, \
+                       and whole paths";
+        return Err(Finding::error(FindingKind::NotSupported, keyword, message));
+    }
+    if keyword.is("nbproc") {
+        let message = "HAProxy does not have it any more; expected nbthread";
+        return Err(Finding::error(FindingKind::Unknown, keyword, message));
     }
     let list = KEYWORDS.join(", ");
     if NOT_SUPPORTED.iter().any(|name| keyword.is(name)) {

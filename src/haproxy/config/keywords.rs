@@ -119,6 +119,7 @@ const KEYWORDS: &[(&str, Side, Inherited, Handler)] = &[
     ("log-tag", Any, Yes, log::log_tag),
     ("maxconn", Front, Yes, lines::maxconn),
     ("mode", Any, Yes, lines::mode),
+    ("monitor-uri", Front, Yes, lines::monitor_uri),
     ("option", Any, Yes, options::option),
     ("persist", Back, Yes, lines::persist_rdp_cookie),
     ("redirect", Any, No, |s, a| {
@@ -161,22 +162,57 @@ const NO_EFFECT: &[&str] = &[
     "srvtcpka-intvl",
 ];
 
-/// Keywords HAProxy knows and that would change what happens to requests.
-const NOT_SUPPORTED: &[&str] = &[
-    "bind-process",
-    "compression",
-    "dispatch",
-    "external-check",
-    "filter",
-    "http-send-name-header",
-    "monitor",
-    "monitor-net",
-    "monitor-uri",
-    "rate-limit",
-    "server-template",
-    "source",
-    "transparent",
-    "use-fcgi-app",
+/// Keywords HAProxy knows and that would change what happens to requests, and what can be
+/// done without them.
+const NOT_SUPPORTED: &[(&str, &str)] = &[
+    ("bind-process", "take it out"),
+    ("compression", "have the servers compress"),
+    ("dispatch", "expected server NAME ADDRESS"),
+    (
+        "external-check",
+        "expected option httpchk or option tcp-check",
+    ),
+    ("filter", "there are none here"),
+    ("http-send-name-header", "take it out"),
+    ("monitor", "monitor-uri always answers 200 here"),
+    (
+        "monitor-net",
+        "expected http-request return status 200 if { src NETWORK }, or monitor-uri",
+    ),
+    ("rate-limit", "maxconn limits connections at a time"),
+    ("server-template", "expected a server line for each of them"),
+    ("source", "the operating system chooses the address"),
+    ("transparent", "expected server NAME ADDRESS"),
+    ("use-fcgi-app", "only HTTP is spoken to servers"),
+];
+
+/// Keywords that HAProxy has had, and what it has instead.
+const REMOVED: &[(&str, &str)] = &[
+    (
+        "appsession",
+        "stick-table, stick store-response and stick match",
+    ),
+    ("block", "http-request deny"),
+    ("clitimeout", "timeout client"),
+    ("contimeout", "timeout connect"),
+    ("redispatch", "option redispatch"),
+    ("reqadd", "http-request add-header"),
+    ("reqallow", "http-request allow"),
+    ("reqdel", "http-request del-header"),
+    ("reqdeny", "http-request deny"),
+    ("reqiallow", "http-request allow"),
+    ("reqidel", "http-request del-header"),
+    ("reqideny", "http-request deny"),
+    ("reqirep", "http-request replace-header or replace-path"),
+    ("reqrep", "http-request replace-header or replace-path"),
+    ("rspadd", "http-response add-header"),
+    ("rspdel", "http-response del-header"),
+    ("rspdeny", "http-response deny"),
+    ("rspidel", "http-response del-header"),
+    ("rspideny", "http-response deny"),
+    ("rspirep", "http-response replace-header"),
+    ("rsprep", "http-response replace-header"),
+    ("srvtimeout", "timeout server"),
 ];
 
 /// Sections that end a line as an error, because one of them misses its servers.
@@ -222,20 +258,32 @@ fn other(scope: &mut Scope<'_>, keyword: &Word) -> Result<(), Finding> {
         scope.no_effect.push(keyword.clone());
         return Ok(());
     }
-    let names: Vec<_> = KEYWORDS.iter().map(|(name, ..)| *name).collect();
-    let list = names.join(", ");
-    if NOT_SUPPORTED.iter().any(|name| keyword.is(name)) {
-        let message = format!("not supported; expected one of {list}");
+    let advice_in = |list: &[(&str, &'static str)]| {
+        let found = list.iter().find(|(name, _)| keyword.is(name));
+        found.map(|(_, advice)| *advice)
+    };
+    if let Some(advice) = advice_in(NOT_SUPPORTED) {
+        let message = format!("not supported; {advice}");
         return Err(Finding::error(FindingKind::NotSupported, keyword, message));
     }
+    if let Some(instead) = advice_in(REMOVED) {
+        let message = format!("HAProxy does not have it any more; expected {instead}");
+        return Err(Finding::error(FindingKind::Unknown, keyword, message));
+    }
+    Err(unknown(scope, keyword))
+}
+
+fn unknown(scope: &Scope<'_>, keyword: &Word) -> Finding {
+    let names: Vec<_> = KEYWORDS.iter().map(|(name, ..)| *name).collect();
     let all: Vec<_> = names.iter().chain(NO_EFFECT).copied().collect();
     let hint = nearest(keyword.text(), &all)
         .map_or_else(String::new, |name| format!("did you mean '{name}'? "));
     let message = format!(
-        "{hint}unknown in a {} section; expected one of {list}",
-        scope.proxy.kind.keyword()
+        "{hint}unknown in a {} section; expected one of {}",
+        scope.proxy.kind.keyword(),
+        names.join(", ")
     );
-    Err(Finding::error(FindingKind::Unknown, keyword, message))
+    Finding::error(FindingKind::Unknown, keyword, message)
 }
 
 /// `no ...` and `default ...`.

@@ -65,6 +65,13 @@ pub(super) fn maxconn(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
     args.end()
 }
 
+pub(super) fn monitor_uri(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
+    let target = args.required("a target, /healthz for example")?;
+    args.end()?;
+    scope.proxy.frontend.monitor_uri = Some(target.clone());
+    Ok(())
+}
+
 pub(super) fn fullconn(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
     let count = args.count(0)?;
     scope.proxy.backend.fullconn = Some(args.current().located(count));

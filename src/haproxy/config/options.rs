@@ -201,6 +201,13 @@ fn unknown(word: &Word) -> Finding {
         let message = format!("not supported; expected one of {list}");
         return Finding::error(FindingKind::NotSupported, word, message);
     }
+    if ["forceclose", "http-tunnel"]
+        .iter()
+        .any(|name| word.is(name))
+    {
+        let message = "HAProxy does not have it any more; expected option httpclose or none";
+        return Finding::error(FindingKind::Unknown, word, message);
+    }
     names.extend(NO_EFFECT);
     let hint = nearest(word.text(), &names)
         .map_or_else(String::new, |name| format!("did you mean '{name}'? "));

@@ -219,6 +219,9 @@ pub struct FrontendSettings {
     pub use_backend: Vec<ConditionalRule>,
     /// HAProxy: `maxconn`.
     pub maxconn: Option<Located<u32>>,
+    /// HAProxy: `monitor-uri`: the target of requests that only ask whether the proxy is
+    /// there. `None` in mode tcp.
+    pub monitor_uri: Option<Word>,
 }
 
 /// What a section says of its servers.

@@ -139,10 +139,13 @@ pub(super) fn begin(
         }),
         "peers" => name(args).map(|name| Section::Peers(Box::new(Peers::new(name)))),
         text if NOT_SUPPORTED.contains(&text) => {
-            let message = format!(
-                "section not supported; expected one of {}",
-                SECTIONS.join(", ")
-            );
+            let message = match text {
+                "resolvers" => "section not supported; names are looked up by the system".into(),
+                _ => format!(
+                    "section not supported; expected one of {}",
+                    SECTIONS.join(", ")
+                ),
+            };
             Err(Finding::error(FindingKind::NotSupported, keyword, message))
         }
         _ => return None,

@@ -444,6 +444,15 @@ fn check_text(name: &str, text: &Word) -> Result<(), Finding> {
 
 fn unknown(word: &Word) -> Finding {
     let names: Vec<_> = OPTIONS.iter().map(|(name, _)| *name).collect();
+    let advice = match word.text() {
+        "ssl" => Some("servers of TLS need a program before them that ends it"),
+        "resolvers" => Some("names are looked up by the system"),
+        _ => None,
+    };
+    if let Some(advice) = advice {
+        let message = format!("not supported; {advice}");
+        return Finding::error(FindingKind::NotSupported, word, message);
+    }
     if NOT_SUPPORTED.iter().any(|name| word.is(name)) {
         let message = format!("not supported; expected one of {}", names.join(", "));
         return Finding::error(FindingKind::NotSupported, word, message);

@@ -16,6 +16,11 @@ use crate::service::site::Front;
 use crate::statistics::account::Blame;
 
 impl Exchange {
+    /// The log is not to hear of it.
+    pub(crate) fn keep_quiet(&mut self) {
+        self.is_told = true;
+    }
+
     /// Has the log told what there is to tell now, if it does not know yet.
     pub(super) fn tell(&mut self, tell: impl FnOnce(&Lines, &LogRecord<'_>) -> bool) {
         let front = Arc::clone(&self.front);
