@@ -102,6 +102,60 @@ fn verdicts_at_the_end_of_the_delay_are_the_same() {
     }
 }
 
+/// A condition under which the connection is rejected, and what is known when the server has
+/// said `22`, and when it has said `220 ` after a byte of the client.
+const ANSWERS: [(&str, [Fate; 2]); 4] = [
+    ("unless a", [Waits, Passes]),
+    ("if { res.payload(0,2) -m str 21 }", [Passes; 2]),
+    ("if { res.len gt 3 }", [Waits, Closed]),
+    ("if FALSE or WAIT_END", [Waits, Waits]),
+];
+
+#[test]
+#[ignore = "runs a real HAProxy"]
+fn answers_of_servers_are_looked_at_piece_by_piece() {
+    let server = two_pieces();
+    for (condition, expected) in ANSWERS {
+        let text = format!(
+            "\nlisten l\n bind LISTEN\n mode tcp\n server s SERVER\n timeout connect 10s\n \
+             timeout client 2h\n timeout server 2h\n acl a res.payload(0,3) -m str 220\n \
+             tcp-response inspect-delay 1h\n tcp-response content reject {condition}\n"
+        );
+        let folders = ["answers-theirs", "answers-ours"].map(Folder::new);
+        let (theirs, _haproxy) = haproxy(&text, &folders[0], server);
+        let (ours, _ours) = ours(&text, &folders[1], server);
+        for place in [theirs, ours] {
+            let mut stream = connect(place);
+            let first = fate(&stream, expected[0] == Waits);
+            assert_eq!(first, expected[0], "{place} {condition}: first piece");
+            if first == Waits {
+                stream.write_all(b"x").unwrap();
+                let both = fate(&stream, expected[1] == Waits);
+                assert_eq!(both, expected[1], "{place} {condition}: both pieces");
+            }
+        }
+    }
+}
+
+/// A server that says the rest when it has heard something.
+fn two_pieces() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                // A proxy that goes away is its own affair.
+                let _ = stream.write_all(b"22");
+                if matches!(stream.read(&mut [0]), Ok(1)) {
+                    let _ = stream.write_all(b"0 ");
+                }
+                let _ = stream.read(&mut [0]);
+            });
+        }
+    });
+    address
+}
+
 /// A listener for each case, and one that tells that they are there.
 fn listeners(delay: &str) -> (Vec<SocketAddr>, String) {
     let mut text = "\ndefaults\n mode tcp\n timeout connect 10s\n timeout client 2h\n \
