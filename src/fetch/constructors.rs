@@ -252,7 +252,8 @@ impl Fetch {
         Self::payload_of(Side::Request, Payload::RdpCookie(name))
     }
 
-    /// 1 for an RDP connection that begins with a cookie of any name, otherwise 0.
+    /// 1 for an RDP connection that begins with a cookie of any name, otherwise 0; absent
+    /// as long as that is not known.
     /// HAProxy: `req.rdp_cookie_cnt`.
     pub fn rdp_cookie_count() -> Self {
         Self::payload_of(Side::Request, Payload::RdpCookieCount(None))
@@ -275,6 +276,12 @@ impl Fetch {
     /// `ipv4(A)`, `ipv6(A)`, `meth(M)`, `always_true`, `always_false`.
     pub fn constant(sample: impl Into<Sample<'static>>) -> Self {
         Self(Kind::Constant(sample.into()))
+    }
+
+    /// True; in a condition that is asked while bytes are still arriving it is not known
+    /// until they are all there. HAProxy: `wait_end`.
+    pub fn wait_end() -> Self {
+        Self(Kind::End)
     }
 
     /// Anything else of a request: a field of a body that was read already, the session

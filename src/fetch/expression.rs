@@ -63,6 +63,19 @@ impl Expression {
         })
     }
 
+    /// As [`any`](Self::any), of a message whose payload is still arriving; see
+    /// [`Fetch::any_so_far`].
+    #[cfg(feature = "haproxy")]
+    pub(crate) fn any_so_far<'a>(
+        &'a self,
+        message: Message<'a>,
+        test: &mut dyn FnMut(Sample<'a>) -> bool,
+    ) -> Option<bool> {
+        self.fetch.any_so_far(message, &mut |sample| {
+            self.convert(sample).is_some_and(&mut *test)
+        })
+    }
+
     #[cfg(feature = "haproxy")]
     pub(crate) fn has_converters(&self) -> bool {
         !self.converters.is_empty()

@@ -67,6 +67,8 @@ pub struct Fetch(Kind);
 #[derive(Clone, Debug)]
 enum Kind {
     Constant(Sample<'static>),
+    /// Whether nothing more is waited for.
+    End,
     Connection(Connection),
     Method,
     Target(Target),
@@ -159,6 +161,7 @@ impl Fetch {
     fn on_message<'a>(&'a self, message: Message<'a>) -> Option<Sample<'a>> {
         match &self.0 {
             Kind::Constant(sample) => Some(sample.borrowed()),
+            Kind::End => Some(true.into()),
             Kind::Fields(side, fields) => fields.of(side.admit(message)?),
             Kind::Cookie(side, cookie) => cookie.of(side.admit(message)?),
             Kind::Payload(side, payload) => payload.of(side.admit(message)?.payload()),
@@ -189,6 +192,47 @@ impl Fetch {
         }
     }
 
+    /// Whether `test` holds for any occurrence of the value in a message whose payload is
+    /// still arriving; `None` as long as that may change to yes.
+    #[cfg(feature = "haproxy")]
+    pub(crate) fn any_so_far<'a>(
+        &'a self,
+        message: Message<'a>,
+        test: &mut dyn FnMut(Sample<'a>) -> bool,
+    ) -> Option<bool> {
+        if matches!(self.0, Kind::End) {
+            None
+        } else if self.any(message, test) {
+            Some(true)
+        } else {
+            self.is_settled(message).then_some(false)
+        }
+    }
+
+    /// Whether the value, or that there is none, is the same whatever bytes follow.
+    #[cfg(feature = "haproxy")]
+    fn is_settled(&self, message: Message<'_>) -> bool {
+        let has_head = match message {
+            Message::Request(request) => !request.method().is_empty(),
+            Message::Response(_) => true,
+        };
+        match &self.0 {
+            Kind::End => false,
+            Kind::Payload(side, payload) => side
+                .admit(message)
+                .is_none_or(|message| payload.is_settled(message.payload())),
+            Kind::Fields(side, _) | Kind::Cookie(side, _) => {
+                has_head || side.admit(message).is_none()
+            }
+            Kind::Method | Kind::Target(_) | Kind::Custom(Custom::Request { .. }) => has_head,
+            Kind::Constant(_)
+            | Kind::Connection(_)
+            | Kind::Source(_)
+            | Kind::Status
+            | Kind::Custom(Custom::Response { .. }) => true,
+        }
+    }
+
     #[cfg(feature = "haproxy")]
     fn reads_table(&self) -> bool {
         matches!(self.0, Kind::Source(_))
@@ -209,6 +253,7 @@ impl Fetch {
     pub fn output(&self) -> SampleType {
         match &self.0 {
             Kind::Constant(sample) => sample.sample_type(),
+            Kind::End => SampleType::Bool,
             Kind::Connection(connection) => connection.output(),
             Kind::Method => SampleType::Method,
             Kind::Target(target) => target.output(),
@@ -224,7 +269,7 @@ impl Fetch {
     /// Where the value is found, hence when it can be asked for.
     pub fn origin(&self) -> Origin {
         match &self.0 {
-            Kind::Constant(_) => Origin::Constant,
+            Kind::Constant(_) | Kind::End => Origin::Constant,
             Kind::Connection(_) | Kind::Method | Kind::Source(_) => Origin::Exchange,
             Kind::Target(_) | Kind::Custom(Custom::Request { .. }) => Origin::Request,
             Kind::Status | Kind::Custom(Custom::Response { .. }) => Origin::Response,

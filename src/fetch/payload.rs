@@ -29,10 +29,27 @@ impl Payload {
             Self::Prefixed { offset, size } => prefixed(payload, *offset, *size).map(binary),
             Self::RdpCookie(name) => rdp_cookie(payload, name.as_deref()).map(Sample::from),
             Self::RdpCookieCount(name) => {
-                let is_there = rdp_cookie(payload, name.as_deref()).is_some();
-                Some(Sample::Integer(is_there.into()))
+                let cookie = rdp_cookie_so_far(payload, name.as_deref()).ok()?;
+                Some(Sample::Integer(cookie.is_some().into()))
             }
-            Self::HelloType => hello_type(payload).map(|kind| Sample::Integer(kind.into())),
+            Self::HelloType => {
+                let kind = hello_type_so_far(payload).ok().flatten();
+                kind.map(|kind| Sample::Integer(kind.into()))
+            }
+        }
+    }
+
+    /// Whether more bytes behind these would leave everything as it is.
+    #[cfg(feature = "haproxy")]
+    pub(super) fn is_settled(&self, payload: &[u8]) -> bool {
+        match self {
+            Self::Length | Self::Range { length: None, .. } => false,
+            Self::Range { .. } => self.of(payload).is_some(),
+            Self::Prefixed { offset, size } => prefixed_so_far(payload, *offset, *size).is_some(),
+            Self::RdpCookie(name) | Self::RdpCookieCount(name) => {
+                rdp_cookie_so_far(payload, name.as_deref()).is_ok()
+            }
+            Self::HelloType => hello_type_so_far(payload).is_ok(),
         }
     }
 
@@ -56,35 +73,63 @@ fn range(payload: &[u8], offset: usize, length: Option<usize>) -> Option<&[u8]> 
 
 /// No bytes are no value: a TLS client without a session has no session identifier.
 fn prefixed(payload: &[u8], offset: usize, size: usize) -> Option<&[u8]> {
+    super::non_empty(prefixed_so_far(payload, offset, size)?)
+}
+
+/// `None` as long as they are not all there.
+fn prefixed_so_far(payload: &[u8], offset: usize, size: usize) -> Option<&[u8]> {
     let prefix = range(payload, offset, Some(size))?;
     let length = prefix.iter().try_fold(0_usize, |length, byte| {
         length.checked_mul(256)?.checked_add(usize::from(*byte))
     })?;
-    super::non_empty(range(payload, offset + size, Some(length))?)
+    range(payload, offset + size, Some(length))
 }
+
+/// The bytes end before it is known what they are.
+#[derive(Debug, PartialEq, Eq)]
+struct CutShort;
 
 /// The value of the cookie in an RDP connection request (MS-RDPBCGR section 2.2.1.1):
 /// behind 11 bytes of headers `Cookie:`, any number of spaces, the name, `=`, the value
 /// and a line end. Letters match in either case.
 pub(crate) fn rdp_cookie<'a>(payload: &'a [u8], name: Option<&[u8]>) -> Option<&'a [u8]> {
-    let packet = payload.get(HEADERS_LENGTH..)?;
-    let mut rest = strip_prefix_any_case(packet, b"Cookie:")?;
+    rdp_cookie_so_far(payload, name).ok().flatten()
+}
+
+fn rdp_cookie_so_far<'a>(
+    payload: &'a [u8],
+    name: Option<&[u8]>,
+) -> Result<Option<&'a [u8]>, CutShort> {
+    let packet = payload.get(HEADERS_LENGTH..).ok_or(CutShort)?;
+    if packet.len() <= COOKIE.len() {
+        return Err(CutShort);
+    }
+    let Some(mut rest) = strip_prefix_any_case(packet, COOKIE) else {
+        return Ok(None);
+    };
     while let [b' ', behind @ ..] = rest {
         rest = behind;
     }
-    let end = memchr::memchr(b'\r', rest)?;
-    if rest.get(end + 1) != Some(&b'\n') {
-        return None;
+    if let Some(name) = name {
+        let (found, behind) = rest.split_at_checked(name.len()).ok_or(CutShort)?;
+        let equals = behind.first().ok_or(CutShort)?;
+        if !found.eq_ignore_ascii_case(name) || *equals != b'=' {
+            return Ok(None);
+        }
+    }
+    let end = memchr::memchr(b'\r', rest).ok_or(CutShort)?;
+    if *rest.get(end + 1).ok_or(CutShort)? != b'\n' {
+        return Ok(None);
     }
     let cookie = &rest[..end];
-    match name {
-        Some(name) => strip_prefix_any_case(cookie, name)?.strip_prefix(b"="),
-        None => Some(&cookie[memchr::memchr(b'=', cookie)? + 1..]),
-    }
+    let equals = name.map_or_else(|| memchr::memchr(b'=', cookie), |name| Some(name.len()));
+    Ok(equals.and_then(|equals| cookie.get(equals + 1..)))
 }
 
 /// TPKT (4 bytes) and X.224 connection request (7 bytes).
 const HEADERS_LENGTH: usize = 11;
+
+const COOKIE: &[u8] = b"Cookie:";
 
 fn strip_prefix_any_case<'a>(bytes: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     let (start, rest) = bytes.split_at_checked(prefix.len())?;
@@ -92,13 +137,23 @@ fn strip_prefix_any_case<'a>(bytes: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]>
 }
 
 /// The type of the handshake message in a TLS record (RFC 8446 sections 5.1 and 4), once
-/// the whole message is there.
-fn hello_type(payload: &[u8]) -> Option<u8> {
-    let &[22, 3, _, _, _, kind, a, b, c, ref message @ ..] = payload else {
-        return None;
+/// the whole message is there. HAProxy takes records of every type for one, and 255, too.
+fn hello_type_so_far(payload: &[u8]) -> Result<Option<u8>, CutShort> {
+    let record = payload.first().ok_or(CutShort)?;
+    if !matches!(record, 20..=23 | 255) {
+        return Ok(None);
+    }
+    let &[_, version, _, high, low, kind, a, b, c, ref message @ ..] = payload else {
+        return Err(CutShort);
     };
+    if version < 3 || u16::from_be_bytes([high, low]) < 4 {
+        return Ok(None);
+    }
     let length = u32::from_be_bytes([0, a, b, c]) as usize;
-    (message.len() >= length).then_some(kind)
+    match message.get(..length) {
+        Some(_) => Ok(Some(kind)),
+        None => Err(CutShort),
+    }
 }
 
 #[cfg(test)]
@@ -122,9 +177,76 @@ mod tests {
         assert_eq!(prefixed(&hello(b"session"), 43, 1), Some(&b"session"[..]));
         assert_eq!(prefixed(&hello(b""), 43, 1), None);
         assert_eq!(prefixed(&hello(b"session")[..48], 43, 1), None);
-        assert_eq!(hello_type(&hello(b"")), Some(1));
-        assert_eq!(hello_type(&hello(b"session")[..48]), None);
-        assert_eq!(hello_type(b"GET / HTTP/1.1"), None);
+        assert_eq!(hello_type_so_far(&hello(b"")), Ok(Some(1)));
+        assert_eq!(hello_type_so_far(&hello(b"session")[..48]), Err(CutShort));
+        assert_eq!(hello_type_so_far(b"GET / HTTP/1.1"), Ok(None));
+    }
+
+    // Observed on HAProxy 2.6.12.
+    #[test]
+    fn what_is_no_hello_is_known_early_or_late() {
+        for bytes in [
+            &b""[..],
+            &[22],
+            &[22, 2],
+            &[23, 2, 0, 0, 0, 0, 0, 0],
+            &[255; 40],
+        ] {
+            assert_eq!(hello_type_so_far(bytes), Err(CutShort), "{bytes:?}");
+        }
+        for bytes in [
+            &b"G"[..],
+            &[19],
+            &[0x80],
+            &[22, 2, 1, 0, 4, 1, 0, 0, 0],
+            &[22, 3, 1, 0, 3, 1, 0, 0, 0],
+        ] {
+            assert_eq!(hello_type_so_far(bytes), Ok(None), "{bytes:?}");
+        }
+        for first in [20, 21, 22, 23, 255] {
+            let bytes = [first, 4, 1, 0, 4, 9, 0, 0, 1, 7];
+            assert_eq!(hello_type_so_far(&bytes), Ok(Some(9)), "{first}");
+        }
+    }
+
+    // Observed on HAProxy 2.6.12.
+    #[test]
+    fn that_there_is_no_rdp_cookie_may_be_known_before_the_line_ends() {
+        let look = |cookie: &str, name: &str| {
+            rdp_cookie_so_far(&rdp(cookie), Some(name.as_bytes())).map(|found| found.is_some())
+        };
+        assert_eq!(rdp_cookie_so_far(b"HELLO WORLD", None), Err(CutShort));
+        assert_eq!(
+            rdp_cookie_so_far(b"HELLO WORLD THIS IS NOT RDP", None),
+            Ok(None)
+        );
+        for cookie in [
+            "",
+            "Cozokie",
+            "Cookie:    ",
+            "Cookie: msts",
+            "Cookie: mstshash",
+            "Cookie: mstshash=a\r",
+        ] {
+            assert_eq!(look(cookie, "mstshash"), Err(CutShort), "{cookie}");
+        }
+        for cookie in [
+            "Foozokie",
+            "Cookie: mstshasher",
+            "Cookie: id=alice mstshash",
+            "Cookie: mstshash=a\rX",
+        ] {
+            assert_eq!(look(cookie, "mstshash"), Ok(false), "{cookie}");
+        }
+    }
+
+    // Observed on HAProxy 2.6.12.
+    #[test]
+    fn cookies_are_not_counted_before_it_is_known() {
+        let count = |payload: &[u8]| Payload::RdpCookieCount(None).of(payload)?.integer();
+        assert_eq!(count(b"AB"), None);
+        assert_eq!(count(b"HELLO WORLD THIS IS NOT RDP"), Some(0));
+        assert_eq!(count(&rdp("Cookie: a=b\r\n")), Some(1));
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod config;
 mod error;
 mod expression;
 mod format;
+mod inspection;
 mod log;
 mod routing;
 mod states;
@@ -40,6 +41,7 @@ pub use config::{
 pub use error::DirectiveError;
 pub use expression::{ExpressionError, ExpressionProblem, expression};
 pub use format::{Format, FormatError};
+pub use inspection::{Inspection, Verdict};
 pub use log::{
     Cause, Envelope, Facility, LogFormat, LogLevel, LogRecord, LogSender, LogTimers, Phase,
     Termination,

@@ -38,6 +38,7 @@ mod generator;
 mod haproxy;
 mod health;
 mod hex;
+mod inspections;
 mod logs;
 mod named;
 mod observe;

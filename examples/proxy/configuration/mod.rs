@@ -162,7 +162,6 @@ fn tell(
 fn front(part: &Part<'_>, site: &Arc<Site>) -> Front {
     let proxy = part.proxy;
     let client = proxy.timeout(Timeout::Client);
-    let head = proxy.timeout(Timeout::HttpRequest).or(client);
     let maxconn = proxy
         .frontend
         .maxconn
@@ -177,8 +176,8 @@ fn front(part: &Part<'_>, site: &Arc<Site>) -> Front {
         counters: counters.unwrap_or_default(),
         rules: Arc::clone(&part.rules),
         patience: Patience {
-            head,
-            keep_alive: proxy.timeout(Timeout::HttpKeepAlive).or(head),
+            head: proxy.effective_timeout(Timeout::HttpRequest),
+            keep_alive: proxy.effective_timeout(Timeout::HttpKeepAlive),
             write: client,
         },
         client,
@@ -207,7 +206,6 @@ pub(crate) fn room(limit: u32) -> Arc<Semaphore> {
 
 fn back(part: &Part<'_>, routing: &Routing<Pool>, ledger: &Ledger) -> Back {
     let proxy = part.proxy;
-    let connect = proxy.timeout(Timeout::Connect);
     let reuse = proxy.backend.http_reuse.as_ref();
     Back {
         name: proxy.name.value.clone(),
@@ -217,11 +215,11 @@ fn back(part: &Part<'_>, routing: &Routing<Pool>, ledger: &Ledger) -> Back {
         numbers: ledger.back(&proxy.name.value).cloned().unwrap_or_default(),
         rules: Arc::clone(&part.rules),
         timeouts: BackTimeouts {
-            connect,
+            connect: proxy.timeout(Timeout::Connect),
             server: proxy.timeout(Timeout::Server),
             server_fin: proxy.timeout(Timeout::ServerFin),
             tunnel: proxy.timeout(Timeout::Tunnel),
-            queue: proxy.timeout(Timeout::Queue).or(connect),
+            queue: proxy.effective_timeout(Timeout::Queue),
         },
         log: part.log.clone(),
         families: families(proxy),

@@ -9,7 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use stickroute::Now;
-use stickroute::haproxy::{Cause, Mode, Phase};
+use stickroute::haproxy::{Cause, Mode, Phase, Verdict};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::{task, time};
 
@@ -27,7 +27,7 @@ use crate::service::graceful::{self, Guest};
 use crate::service::site::Front;
 use crate::service::sockets::Listener;
 use crate::statistics::counters::{Count, Visit};
-use crate::tcp::inspect::{Inspection, Verdict};
+use crate::tcp::inspect::Inspection;
 use crate::tcp::{self, View};
 
 /// So many clients are let in after the order to stop, at each socket: others may come as
@@ -147,7 +147,7 @@ async fn greet(
 
 fn is_welcome(rules: &Inspection, ends: Ends) -> bool {
     let view = View { ends, payload: b"" };
-    rules.verdict(|condition| condition.on_request(&view)) == Verdict::Accept
+    rules.rules.on_request(&view) == Verdict::Accept
 }
 
 async fn http(front: Arc<Front>, stream: Box<dyn Stream>, ends: Ends, guest: Guest) {

@@ -17,7 +17,7 @@ use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use stickroute::haproxy::{AclCondition, Cause, Phase};
+use stickroute::haproxy::{Cause, Phase, Verdict};
 use stickroute::{Failure, Now, Request, Selection, SentBack, SimpleResponse};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, WriteHalf, split};
 use tokio::time;
@@ -32,7 +32,7 @@ use crate::server::pool::{self, Pool};
 use crate::server::queue::{self, Admitted};
 use crate::service::site::{Farm, Front};
 use crate::statistics::account::Blame;
-use crate::tcp::inspect::{Inspection, Verdict};
+use crate::tcp::inspect::Inspection;
 use crate::tcp::relay::{Sides, pump};
 
 /// What routing sees of a connection.
@@ -148,14 +148,14 @@ impl Session {
         rules: &Inspection,
     ) -> io::Result<()> {
         let ends = self.ends;
-        let decided = rules.decide(client, &mut self.payload, |condition, payload| {
-            condition.on_request(&View { ends, payload })
+        let waited = rules.wait(client, &mut self.payload, |payload| {
+            rules.rules.on_partial_request(&View { ends, payload })
         });
-        let limit = self.front.client.filter(|_| !rules.rules.is_empty());
-        let verdict = match limit {
-            Some(limit) => time::timeout(limit.max(rules.delay), decided).await??,
-            None => decided.await?,
+        let known = match self.front.client {
+            Some(limit) => time::timeout(limit.max(rules.delay), waited).await??,
+            None => waited.await?,
         };
+        let verdict = known.unwrap_or_else(|| rules.rules.on_request(&self.view()));
         if verdict == Verdict::Reject {
             self.exchange.blame = Some(Blame::Denied);
             let story = &mut self.exchange.story;
@@ -291,8 +291,9 @@ async fn learn(
     }
     let response = |payload: &[u8]| SimpleResponse::new(200).payload(payload);
     let mut seen = Vec::new();
-    let holds = |condition: &AclCondition, seen: &[u8]| condition.on_response(&response(seen));
-    let verdict = rules.decide(from_server, &mut seen, holds).await?;
+    let known = |seen: &[u8]| rules.rules.on_partial_response(&response(seen));
+    let known = rules.wait(from_server, &mut seen, known).await?;
+    let verdict = known.unwrap_or_else(|| rules.rules.on_response(&response(&seen)));
     // There are no headers that could be edited.
     let _ = backend.respond(selection, &response(&seen), Now::system());
     accepted(verdict)?;

@@ -41,6 +41,44 @@ impl AclCondition {
         self.holds(Message::Response(response))
     }
 
+    /// Whether it holds for a request whose [`payload`](Request::payload) is still arriving;
+    /// `None` is not known yet, so ask again when there are more bytes, or
+    /// [`on_request`](Self::on_request) when there will be none. HAProxy: how rules of
+    /// `tcp-request content` are asked until `inspect-delay` is over.
+    ///
+    /// It is HAProxy's logic of three values. A test that matches is true at once, even if
+    /// more bytes will undo it (`req.len lt 9`); one that does not is false if no byte can
+    /// change it (`src`, a `req.payload(0,4)` that is all there), and otherwise unknown, as
+    /// `WAIT_END` always is. `!` and `unless` leave the unknown unknown. A group ends at its
+    /// first term that is not true, so `FALSE WAIT_END` is false and `WAIT_END FALSE` unknown.
+    /// What needs the head of an HTTP request is unknown where there is no
+    /// [`method`](Request::method).
+    ///
+    /// ```
+    /// use stickroute::{SimpleRequest, haproxy};
+    ///
+    /// let mut acls = haproxy::Acls::new();
+    /// acls.declare("is_ssh req.payload(0,4) -m str SSH-")?;
+    /// let other = acls.condition("if !is_ssh")?;
+    /// let after = |payload: &str| {
+    ///     other.on_partial_request(&SimpleRequest::new("", "").payload(payload))
+    /// };
+    /// assert_eq!(after("SS"), None);
+    /// assert_eq!(after("SSH-"), Some(false));
+    /// assert_eq!(after("GET /"), Some(true));
+    /// # Ok::<(), haproxy::AclError>(())
+    /// ```
+    pub fn on_partial_request(&self, request: &dyn Request) -> Option<bool> {
+        self.holds_so_far(Message::Request(request))
+    }
+
+    /// As [`on_partial_request`](Self::on_partial_request), of a response whose
+    /// [`payload`](Response::payload) is still arriving; its head is there. HAProxy: how
+    /// rules of `tcp-response content` are asked.
+    pub fn on_partial_response(&self, response: &dyn Response) -> Option<bool> {
+        self.holds_so_far(Message::Response(response))
+    }
+
     /// Whether everything it looks at is in the message of that moment.
     pub fn is_available(&self, moment: Moment) -> bool {
         self.criteria()
@@ -74,12 +112,38 @@ impl AclCondition {
         let holds = |group: &Vec<Term>| group.iter().all(|term| term.holds(message));
         self.groups.iter().any(holds) != self.is_unless
     }
+
+    fn holds_so_far(&self, message: Message<'_>) -> Option<bool> {
+        let group = |terms: &Vec<Term>| {
+            let mut terms = terms.iter().map(|term| term.holds_so_far(message));
+            let stop = terms.find(|holds| *holds != Some(true));
+            stop.unwrap_or(Some(true))
+        };
+        let holds = any(self.groups.iter().map(group))?;
+        Some(holds != self.is_unless)
+    }
+}
+
+/// Whether one of them is so; not known as long as one may become so and none is.
+fn any(mut answers: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let found = answers.try_fold(Some(false), |known, answer| match answer {
+        Some(true) => Err(()),
+        Some(false) => Ok(known),
+        None => Ok(None),
+    });
+    found.unwrap_or(Some(true))
 }
 
 impl Term {
     fn holds(&self, message: Message<'_>) -> bool {
         let mut criteria = self.criteria.iter();
         criteria.any(|criterion| criterion.holds(message)) != self.is_negated
+    }
+
+    fn holds_so_far(&self, message: Message<'_>) -> Option<bool> {
+        let criteria = self.criteria.iter();
+        let holds = any(criteria.map(|criterion| criterion.holds_so_far(message)))?;
+        Some(holds != self.is_negated)
     }
 }
 

@@ -29,6 +29,12 @@ impl Criterion {
             .any(message, &mut |sample| self.patterns.hold(sample))
     }
 
+    /// `None` as long as bytes that are still arriving may make it hold.
+    pub(super) fn holds_so_far(&self, message: Message<'_>) -> Option<bool> {
+        self.expression
+            .any_so_far(message, &mut |sample| self.patterns.hold(sample))
+    }
+
     pub(super) fn reads_tables(&self) -> bool {
         self.expression.reads_tables()
     }

@@ -7,7 +7,8 @@ use crate::words;
 /// `None` for any other name.
 pub(super) fn find(name: &str) -> Option<Criterion> {
     let text = match name {
-        "TRUE" | "WAIT_END" => "always_true",
+        "TRUE" => "always_true",
+        "WAIT_END" => "wait_end",
         "FALSE" => "always_false",
         "HTTP" => "method -m found",
         "HTTP_CONTENT" => "req.hdr_val(content-length) gt 0",

@@ -154,10 +154,10 @@ pub(super) fn tcp_response(scope: &mut Scope<'_>, args: &mut Args<'_>) -> Done {
     }
 }
 
-/// The delay is kept as the only argument.
+/// The delay is also kept as it is written, as the only argument.
 fn inspect_delay(scope: &mut Scope<'_>, args: &mut Args<'_>, ruleset: Ruleset) -> Done {
     let action = args.current().clone();
-    args.time()?;
+    let delay = Some(args.time()?);
     let arguments = vec![args.current().clone()];
     args.end()?;
     scope.proxy.rules.push(rules::Rule {
@@ -165,6 +165,7 @@ fn inspect_delay(scope: &mut Scope<'_>, args: &mut Args<'_>, ruleset: Ruleset) -
         action,
         arguments,
         reply: None,
+        delay,
         condition: None,
     });
     Ok(())

@@ -177,10 +177,40 @@ impl Proxy {
         self.switches.get(option).is_some_and(|state| state.value)
     }
 
-    /// The length of a timeout, `None` if it is not written or 0.
+    /// The length of a timeout, `None` if it is not written or 0. Some stand in for others:
+    /// see [`effective_timeout`](Self::effective_timeout).
     pub fn timeout(&self, timeout: Timeout) -> Option<Duration> {
         let found = self.timeouts.get(&timeout)?.value;
         (!found.is_zero()).then_some(found)
+    }
+
+    /// The length of a timeout or of the one that stands in for it where it is not written or
+    /// 0; `None` is no limit. HAProxy: `http-keep-alive` is `http-request`, which is `client`;
+    /// `queue` and `tarpit` are `connect`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use stickroute::haproxy::{Configuration, Timeout};
+    ///
+    /// let text = "listen web\n timeout client 20s\n timeout connect 3s\n";
+    /// let configuration = Configuration::parse("proxy.cfg", text)?;
+    /// let web = &configuration.proxies[0];
+    /// let keep_alive = web.effective_timeout(Timeout::HttpKeepAlive);
+    /// assert_eq!(keep_alive, Some(Duration::from_secs(20)));
+    /// let queue = web.effective_timeout(Timeout::Queue);
+    /// assert_eq!(queue, Some(Duration::from_secs(3)));
+    /// assert_eq!(web.effective_timeout(Timeout::Tunnel), None);
+    /// # Ok::<(), stickroute::haproxy::ConfigurationError>(())
+    /// ```
+    pub fn effective_timeout(&self, timeout: Timeout) -> Option<Duration> {
+        let stand_in = match timeout {
+            Timeout::HttpKeepAlive => Timeout::HttpRequest,
+            Timeout::HttpRequest => Timeout::Client,
+            Timeout::Queue | Timeout::Tarpit => Timeout::Connect,
+            _ => return self.timeout(timeout),
+        };
+        let own = self.timeout(timeout);
+        own.or_else(|| self.effective_timeout(stand_in))
     }
 
     /// How messages name it: `backend 'be'`.

@@ -1,5 +1,7 @@
 //! Rules: an action or a target, and a condition.
 
+use std::time::Duration;
+
 use super::args::{Args, argument, missing};
 use super::finding::{Finding, FindingKind};
 use super::location::Word;
@@ -114,6 +116,10 @@ pub struct Rule {
     pub arguments: Vec<Word>,
     /// What is answered, where the action is `deny` or `return`.
     pub reply: Option<HttpReply>,
+    /// How long bytes are waited for, where the list is
+    /// [`TcpRequestInspectDelay`](Ruleset::TcpRequestInspectDelay) or
+    /// [`TcpResponseInspectDelay`](Ruleset::TcpResponseInspectDelay); `None` elsewhere.
+    pub delay: Option<Duration>,
     /// When it applies; `None` is always.
     pub condition: Option<ConditionWords>,
 }
@@ -349,6 +355,7 @@ pub(super) fn rule(ruleset: Ruleset, args: &mut Args<'_>) -> Result<(Rule, Vec<F
         action: action.clone(),
         arguments,
         reply,
+        delay: None,
         condition,
     };
     Ok((rule, findings.unwrap_or_default()))

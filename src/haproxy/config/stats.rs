@@ -231,6 +231,7 @@ fn rule(args: &mut Args<'_>) -> Result<Rule, Finding> {
         action,
         arguments,
         reply: None,
+        delay: None,
         condition,
     })
 }

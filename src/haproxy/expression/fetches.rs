@@ -53,6 +53,7 @@ fn plain(name: &str) -> Option<Fetch> {
         "status" => Fetch::status(),
         "always_true" => Fetch::constant(true),
         "always_false" => Fetch::constant(false),
+        "wait_end" => Fetch::wait_end(),
         _ => return None,
     })
 }

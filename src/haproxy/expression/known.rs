@@ -69,7 +69,7 @@ const FETCHES: &str = "
     ssl_fc_sni ssl_fc_unique_id ssl_fc_use_keysize ssl_s_chain_der ssl_s_der ssl_s_i_dn
     ssl_s_key_alg ssl_s_notafter ssl_s_notbefore ssl_s_s_dn ssl_s_serial ssl_s_sha1
     ssl_s_sig_alg ssl_s_version stopping table_avl table_cnt thread unique-id url_ip url_port
-    uuid var wait_end
+    uuid var
 ";
 
 const CONVERTERS: &str = "

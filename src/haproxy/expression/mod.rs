@@ -41,7 +41,7 @@ pub(super) use tables::Reference;
 /// | cookies | `req.cook(NAME)` `req.cook_val(NAME)` `req.cook_cnt(NAME)`, without `req.` too |
 /// | first bytes | `req.payload(OFFSET,LENGTH)` `req.payload_lv(OFFSET,SIZE)` `req.len` `req.rdp_cookie(NAME)` `req.rdp_cookie_cnt(NAME)` `req.ssl_hello_type` |
 /// | stick tables, about the client's address | `src_conn_cnt(T)` `src_conn_cur(T)` `src_conn_rate(T)` `src_sess_cnt(T)` `src_sess_rate(T)` `src_http_req_cnt(T)` `src_http_req_rate(T)` `src_http_err_cnt(T)` `src_http_err_rate(T)` `src_http_fail_cnt(T)` `src_http_fail_rate(T)` `src_bytes_in_rate(T)` `src_bytes_out_rate(T)` `src_kbytes_in(T)` `src_kbytes_out(T)` `src_get_gpt0(T)` `src_get_gpc0(T)` `src_get_gpc1(T)` `src_gpc0_rate(T)` `src_gpc1_rate(T)` `src_get_gpt(N,T)` `src_get_gpc(N,T)` `src_gpc_rate(N,T)` |
-/// | constants | `always_true` `always_false` `bool(B)` `int(N)` `str(TEXT)` `bin(HEX)` `ipv4(A)` `ipv6(A)` `meth(M)` |
+/// | constants | `always_true` `always_false` `wait_end` `bool(B)` `int(N)` `str(TEXT)` `bin(HEX)` `ipv4(A)` `ipv6(A)` `meth(M)` |
 ///
 /// Of a response there are `status`, `res.` instead of `req.` in all of these but
 /// `res.rdp_cookie`, and `shdr` and `scook`. `hdr`, `cookie`, `payload` and `payload_lv`
