@@ -126,8 +126,8 @@ impl<P: Send + Sync + 'static> Routing<P> {
     /// `http-check`, `timeout check`.
     ///
     /// ```
-    /// use stickroute::haproxy::{CheckKind, Configuration};
-    /// use stickroute::health::CheckStatus;
+    /// use stickroute::haproxy::Configuration;
+    /// use stickroute::health::CheckWish;
     /// use stickroute::{Now, OperationalState};
     ///
     /// let text = "
@@ -140,19 +140,24 @@ impl<P: Send + Sync + 'static> Routing<P> {
     /// let routing = Configuration::parse("app.cfg", text)?.build()?;
     /// let (app, check) = (routing.backend("app"), routing.check("app"));
     /// let (app, check) = app.zip(check).ok_or("s1 is checked")?;
-    /// let CheckKind::Http(http) = check.kind() else {
-    ///     return Err("it is over HTTP".into());
-    /// };
     /// for server in app.farm().servers() {
     ///     let Some(pause) = server.next_check() else {
     ///         continue; // not checked, or not now
     ///     };
     ///     assert_eq!(pause.as_secs(), 5);
-    ///     let _connect_to = server.check_address();
-    ///     assert_eq!(http.request(), b"GET /health HTTP/1.0\r\n\r\n");
-    ///     let status = http.judge(b"HTTP/1.0 200 OK\r\n\r\nnot yet", true, server.health().state());
-    ///     let status = status.unwrap_or(CheckStatus::AnswerTimeout);
-    ///     let change = app.report_check(server.id(), status, Now::system())?;
+    ///     let mut run = check.sequence().start(server.health().state());
+    ///     let report = loop {
+    ///         match run.next() {
+    ///             CheckWish::Connect(to) => drop(to.address(&server.check_address())), // yours
+    ///             CheckWish::Send(bytes) => assert_eq!(bytes, b"GET /health HTTP/1.0\r\n\r\n"),
+    ///             CheckWish::Read => {
+    ///                 run.received(b"HTTP/1.0 200 OK\r\n\r\nnot yet");
+    ///                 run.ended();
+    ///             }
+    ///             CheckWish::Done(report) => break report,
+    ///         }
+    ///     };
+    ///     let change = app.report_check(server.id(), report.status(), Now::system())?;
     ///     assert_eq!(change, Some(OperationalState::Stopped));
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
