@@ -12,16 +12,22 @@ use stickroute::haproxy::{Cause, Phase};
 use crate::http::body::{BoxError, Patient, Silence};
 use crate::log::Ending;
 use crate::server::exchange::Exchange;
+use crate::server::orders::{Ear, Order};
 use crate::statistics::account::Blame;
 
 /// What clients are sent.
 pub(crate) type Body = Either<Streamed, Full<Bytes>>;
+
+/// The next piece of a body, or that there is none.
+type Next = Option<Result<Frame<Bytes>, BoxError>>;
 
 /// The body of a response on its way through; its end is the end of the exchange.
 #[derive(Debug)]
 pub(crate) struct Streamed {
     body: Patient,
     exchange: Option<Exchange>,
+    /// Orders to end before the body does.
+    orders: Option<Ear>,
 }
 
 /// Whether what has come is no body, beside bodies that are cut off.
@@ -38,7 +44,23 @@ impl Streamed {
     pub(crate) fn new(body: Patient, exchange: Exchange) -> Self {
         Self {
             body,
+            orders: exchange.orders().map(Ear::new),
             exchange: Some(exchange),
+        }
+    }
+
+    /// The next frame, or the order that there be none.
+    fn poll_unless_ordered(&mut self, context: &mut Context<'_>) -> Poll<Result<Next, Order>> {
+        if let Some(order) = self.orders.as_ref().and_then(Ear::heard) {
+            return Poll::Ready(Err(order));
+        }
+        match (
+            Pin::new(&mut self.body).poll_frame(context),
+            &mut self.orders,
+        ) {
+            (Poll::Ready(frame), _) => Poll::Ready(Ok(frame)),
+            (Poll::Pending, Some(ear)) => ear.poll(context).map(Err),
+            (Poll::Pending, None) => Poll::Pending,
         }
     }
 
@@ -79,7 +101,13 @@ impl hyper::body::Body for Streamed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let frame = match ready!(self.poll_unless_ordered(context)) {
+            Ok(frame) => frame,
+            Err(order) => {
+                self.end(Some((order.cause(), Phase::Data)));
+                return Poll::Ready(Some(Err(order.into())));
+            }
+        };
         match &frame {
             // Nothing follows.
             Some(Ok(frame)) if frame.is_trailers() => self.end(None),
