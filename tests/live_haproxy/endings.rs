@@ -179,6 +179,7 @@ fn both_end_the_same_sessions() {
         let expected = theirs.play(row);
         assert_eq!(ours.play(row), expected, "{row:?}");
     }
+    assert_eq!(ours.counted(), theirs.counted());
 }
 
 #[test]
@@ -262,6 +263,22 @@ impl Side {
         let answer = self.program.ask("show stat app 4 -1");
         let rows = checks::rows(&answer, &["svname", "qcur"]);
         rows.contains(&vec!["one".to_owned(), count.to_owned()])
+    }
+
+    /// What the statistics say of the endings.
+    fn counted(&self) -> Vec<Vec<String>> {
+        let answer = self.program.ask("show stat app 6 -1");
+        let columns = [
+            "svname",
+            "stot",
+            "eresp",
+            "srv_abrt",
+            "hrsp_1xx",
+            "hrsp_2xx",
+            "hrsp_5xx",
+            "hrsp_other",
+        ];
+        checks::rows(&answer, &columns)
     }
 
     fn order(&self, lines: &[&str]) {
