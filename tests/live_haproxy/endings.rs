@@ -42,6 +42,7 @@ backend app
   server b SERVER cookie b on-marked-up shutdown-backup-sessions
   server none SERVER cookie none weight 0 on-marked-up shutdown-backup-sessions
   server slow SERVER cookie slow on-marked-up shutdown-backup-sessions slowstart 1h
+  server short SERVER cookie short on-marked-up shutdown-backup-sessions slowstart 8s
   server left SERVER cookie left
   server one SERVER cookie one maxconn 1 on-marked-down shutdown-sessions
   server spare SERVER cookie spare backup
@@ -194,6 +195,18 @@ fn both_have_those_who_wait_go_elsewhere() {
     assert!(told[0][0].contains("app/one 200 61 DD"), "{told:?}");
 }
 
+#[test]
+#[ignore = "runs a real HAProxy"]
+fn the_end_of_a_slow_start_ends_sessions_once_more() {
+    let folders = ["theirs", "ours"].map(|side| Folder::new(&format!("endings-slow-{side}")));
+    let told = [
+        Side::new(&folders[0], Program::haproxy).start_slowly(),
+        Side::new(&folders[1], Program::ours).start_slowly(),
+    ];
+    assert_eq!(told[1], told[0]);
+    assert!(told[0][0].contains("app/spare 200 61 UD"), "{told:?}");
+}
+
 type Start = fn(&str, &Folder, &[&str], Vec<SocketAddr>) -> Program;
 
 /// One of the two programs, with a server of its own.
@@ -256,6 +269,19 @@ impl Side {
         let mut told = self.lines(1);
         told.push(first.hear_end());
         assert!(self.is_queued("0"));
+        told
+    }
+
+    /// What is told of a session that comes to a backup server during a slow start.
+    fn start_slowly(&self) -> Vec<String> {
+        self.order(&[
+            "set server app/short health down",
+            "set server app/short health up",
+        ]);
+        let mut client = self.open("/length", "spare");
+        client.hear_beginning();
+        let mut told = self.lines(1);
+        told.push(client.hear_end());
         told
     }
 

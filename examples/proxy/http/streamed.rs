@@ -28,6 +28,8 @@ pub(crate) struct Streamed {
     exchange: Option<Exchange>,
     /// Orders to end before the body does.
     orders: Option<Ear>,
+    /// One has been heard, and what came before it is being sent.
+    is_ordered: bool,
 }
 
 /// Whether what has come is no body, beside bodies that are cut off.
@@ -46,13 +48,20 @@ impl Streamed {
             body,
             orders: exchange.orders().map(Ear::new),
             exchange: Some(exchange),
+            is_ordered: false,
         }
     }
 
     /// The next frame, or the order that there be none.
     fn poll_unless_ordered(&mut self, context: &mut Context<'_>) -> Poll<Result<Next, Order>> {
         if let Some(order) = self.orders.as_ref().and_then(Ear::heard) {
-            return Poll::Ready(Err(order));
+            if self.is_ordered {
+                return Poll::Ready(Err(order));
+            }
+            // An error would take along what hyper has not sent yet: perhaps the head.
+            self.is_ordered = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
         match (
             Pin::new(&mut self.body).poll_frame(context),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use stickroute::haproxy::{Cause, Sessions};
-use stickroute::{Farm, FarmServer, SessionsToEnd, Status};
+use stickroute::{Farm, FarmServer, OperationalState, SessionsToEnd, Status};
 use tokio::sync::Notify;
 
 use crate::service::site::{Back, Site};
@@ -166,6 +166,14 @@ pub(crate) fn after_change(back: &Back, farm: &Farm, server: &FarmServer, before
             backups.for_each(|backup| give(back, backup, Order::Up));
         }
         _ => {}
+    }
+}
+
+/// Ends the sessions that are to end because a slow start has come to its end. A server that
+/// was in one and is down now has been told of.
+pub(crate) fn after_slow_start(back: &Back, farm: &Farm, server: &FarmServer, before: Status) {
+    if server.status().operational() == OperationalState::Running {
+        after_change(back, farm, server, before);
     }
 }
 
