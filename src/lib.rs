@@ -147,7 +147,8 @@ pub use selector::{
 };
 pub use server::{
     Address, AddressError, AdminState, Farm, FarmServer, Group, LoadWatcher, OperationalState,
-    OutOfRange, Server, ServerId, ServerLoad, Serving, Status, Weight, WeightChange, WeightScale,
+    OutOfRange, Server, ServerId, ServerLoad, Serving, SessionsToEnd, Status, Weight, WeightChange,
+    WeightScale,
 };
 pub use stick::{StickAction, StickRule};
 pub use table::{

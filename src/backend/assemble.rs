@@ -195,6 +195,7 @@ fn draft_server<P>(
         limits,
         slow_start: SlowStart::new(server.slow_start),
         non_stick: server.non_stick,
+        marked: server.marked,
     });
     let status = Status {
         admin: AdminState::Ready,

@@ -26,8 +26,8 @@ pub use crate::pattern::{InvalidReplacement, Pattern, PatternError, PatternProbl
 pub use acl::{AclCondition, AclError, AclProblem, Acls};
 pub use balance::{selector, selector_seeded};
 pub use command::{
-    Answer, Level, MAX_LINE, ProcessInfo, ProxyId, Runtime, ServerData, StatBackend, StatCheck,
-    StatCounts, StatRow, StatServer, StatSubject, Statistics, Wish, statistics_csv,
+    Answer, Level, MAX_LINE, ProcessInfo, ProxyId, Runtime, ServerData, Sessions, StatBackend,
+    StatCheck, StatCounts, StatRow, StatServer, StatSubject, Statistics, Wish, statistics_csv,
 };
 pub use config::{
     Acl, BackendSettings, Bind, CheckLine, ConditionWords, ConditionalRule, Configuration,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Address, AdminState, History, ServerId, ServerLoad, SlowStart, Status, WarmUp, Weight,
+    Address, AdminState, History, Marked, ServerId, ServerLoad, SlowStart, Status, WarmUp, Weight,
 };
 use crate::health::{CheckStatus, HealthCounter};
 use crate::ring::RingPlacement;
@@ -25,6 +25,7 @@ pub(crate) struct Spec {
     pub(crate) limits: Limits,
     pub(crate) slow_start: Option<SlowStart>,
     pub(crate) non_stick: bool,
+    pub(crate) marked: Marked,
 }
 
 /// How many sessions a server takes, and how many may wait for it.
@@ -434,6 +435,7 @@ pub(crate) mod tests {
                     limits: Limits::default(),
                     slow_start: None,
                     non_stick: false,
+                    marked: Marked::default(),
                 };
                 let status = Status {
                     weight,

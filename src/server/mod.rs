@@ -4,6 +4,7 @@ mod address;
 mod farm;
 mod history;
 mod load;
+mod marked;
 mod state;
 mod warm_up;
 
@@ -20,6 +21,8 @@ pub(crate) use farm::{Limits, Spec};
 pub(crate) use history::{CheckTarget, History};
 pub(crate) use load::{Crowd, Joined};
 pub use load::{LoadWatcher, ServerLoad};
+pub(crate) use marked::Marked;
+pub use marked::SessionsToEnd;
 pub use state::{AdminState, OperationalState, Status, Weight, WeightChange};
 pub(crate) use warm_up::{SlowStart, WarmUp};
 
@@ -126,6 +129,7 @@ pub struct Server<P = ()> {
     pub(crate) max_queue: u32,
     pub(crate) slow_start: Duration,
     pub(crate) non_stick: bool,
+    pub(crate) marked: Marked,
     pub(crate) admin: AdminState,
     pub(crate) operational: OperationalState,
     pub(crate) health: HealthPolicy,
@@ -158,6 +162,7 @@ impl Server {
             max_queue: 0,
             slow_start: Duration::ZERO,
             non_stick: false,
+            marked: Marked::default(),
             admin: AdminState::Ready,
             operational: OperationalState::Running,
             health: HealthPolicy::new(),
@@ -189,6 +194,7 @@ impl<P> Server<P> {
             max_queue: self.max_queue,
             slow_start: self.slow_start,
             non_stick: self.non_stick,
+            marked: self.marked,
             admin: self.admin,
             operational: self.operational,
             health: self.health,
@@ -332,6 +338,24 @@ impl<P> Server<P> {
     #[must_use]
     pub fn non_stick(mut self) -> Self {
         self.non_stick = true;
+        self
+    }
+
+    /// Has its sessions ended when it goes down; default: they go on. It is up to the caller to
+    /// ask [whose end](crate::FarmServer::sessions_to_end) after a change. HAProxy:
+    /// `on-marked-down shutdown-sessions`.
+    #[must_use]
+    pub fn end_sessions_when_down(mut self) -> Self {
+        self.marked.down_ends_own = true;
+        self
+    }
+
+    /// Has the sessions of all backup servers ended when it comes up; default: they go on. It is
+    /// up to the caller to ask [whose end](crate::FarmServer::sessions_to_end) after a change.
+    /// HAProxy: `on-marked-up shutdown-backup-sessions`.
+    #[must_use]
+    pub fn end_backup_sessions_when_up(mut self) -> Self {
+        self.marked.up_ends_backups = true;
         self
     }
 

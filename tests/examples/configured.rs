@@ -316,7 +316,7 @@ fn what_is_left_undone_is_told_once_with_its_lines() {
     let file = folder.file("x.cfg");
     let text = format!(
         "{TIMEOUTS}listen l\n bind :80 defer-accept\n option http-pretend-keepalive\n timeout tarpit 1h\n \
-         server a 10.0.0.1:80 check inter 1s\n server b 10.0.0.2:80 on-marked-down shutdown-sessions\n \
+         server a 10.0.0.1:80 check inter 1s\n server b 10.0.0.2:80 tcp-ut 5s\n \
          server c 10.0.0.3:80\n server d 10.0.0.4:80 pool-max-conn 3\n\
          peers p\n peer x 127.0.0.1:1000\n"
     );
@@ -335,7 +335,7 @@ fn what_is_left_undone_is_told_once_with_its_lines() {
         [
             "x:14:7: 'p': tables are not replicated to peers yet",
             "x:7:7: 'defer-accept': no effect in this program: defer-accept at x:7, \
-             http-pretend-keepalive at x:8, timeout tarpit at x:9, on-marked-down at x:11, pool-max-conn at x:13",
+             http-pretend-keepalive at x:8, timeout tarpit at x:9, tcp-ut at x:11, pool-max-conn at x:13",
         ]
     );
 }

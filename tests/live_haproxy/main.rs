@@ -34,6 +34,7 @@ mod checks;
 mod client;
 #[cfg(feature = "haproxy")]
 mod commands;
+mod endings;
 mod generator;
 mod haproxy;
 mod health;

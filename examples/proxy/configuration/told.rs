@@ -61,7 +61,7 @@ fn of_bind(bind: &Bind) -> impl Iterator<Item = (&Location, &'static str)> {
 
 /// Options of servers about their pools, sockets and logs.
 fn of_server(server: &ServerLine) -> impl Iterator<Item = (&Location, &'static str)> {
-    const NAMES: [&str; 17] = [
+    const NAMES: [&str; 15] = [
         "agent-addr",
         "agent-inter",
         "agent-port",
@@ -69,8 +69,6 @@ fn of_server(server: &ServerLine) -> impl Iterator<Item = (&Location, &'static s
         "check-proto",
         "check-send-proxy",
         "check-via-socks4",
-        "on-marked-down",
-        "on-marked-up",
         "init-addr",
         "log-proto",
         "max-reuse",

@@ -7,6 +7,7 @@ use hyper::{Response, StatusCode};
 use stickroute::haproxy::{Cause, Phase};
 
 use crate::log::Ending;
+use crate::server::orders::Order;
 use crate::server::queue::NoServer;
 
 /// An answer with its body.
@@ -83,6 +84,11 @@ pub(crate) const fn client_left() -> Answer {
 
 pub(crate) const fn bad_request() -> Answer {
     Answer::Page(StatusCode::BAD_REQUEST, (Cause::Proxy, Phase::Headers))
+}
+
+/// The session was ordered to end, and the client is told nothing.
+pub(crate) fn ended_early(order: Order) -> Answer {
+    Answer::Silence((order.cause(), Phase::Done))
 }
 
 /// The page of a status where the configuration has none.

@@ -49,6 +49,7 @@ impl Patient {
     /// Tells `pulse` of what arrives.
     pub(crate) fn felt(mut self, pulse: &Pulse) -> Self {
         self.pulse = Some(pulse.clone());
+        self.tell_end();
         self
     }
 
@@ -58,6 +59,12 @@ impl Patient {
         let is_chunked = headers.contains_key(header::TRANSFER_ENCODING);
         self.has_end = is_chunked && !self.body.is_end_stream();
         self
+    }
+
+    fn tell_end(&self) {
+        if self.body.is_end_stream() {
+            self.pulse.iter().for_each(Pulse::end);
+        }
     }
 
     fn count(&mut self, frame: Option<&Frame<Bytes>>) {
@@ -102,10 +109,16 @@ impl Body for Patient {
                 this.timer.stop();
                 this.pulse.iter().for_each(Pulse::beat);
                 match &frame {
-                    Some(Ok(frame)) => this.count(Some(frame)),
+                    Some(Ok(frame)) => {
+                        this.count(Some(frame));
+                        this.tell_end();
+                    }
                     // Its end will never come, whatever is read behind it.
                     Some(Err(_)) => this.has_end = false,
-                    None => this.count(None),
+                    None => {
+                        this.count(None);
+                        this.pulse.iter().for_each(Pulse::end);
+                    }
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
@@ -179,34 +192,55 @@ impl Error for Silence {}
 
 /// When something last happened, for those who wait for something else meanwhile.
 #[derive(Clone, Debug)]
-pub(crate) struct Pulse(Arc<Mutex<(Instant, bool)>>);
+pub(crate) struct Pulse(Arc<Mutex<Felt>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Felt {
+    last: Instant,
+    has_stopped: bool,
+    is_over: bool,
+}
 
 impl Default for Pulse {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new((Instant::now(), false))))
+        let last = Instant::now();
+        Self(Arc::new(Mutex::new(Felt {
+            last,
+            has_stopped: false,
+            is_over: false,
+        })))
     }
 }
 
 impl Pulse {
     /// Something has happened.
     pub(crate) fn beat(&self) {
-        self.change(|(last, _)| *last = Instant::now());
+        self.change(|felt| felt.last = Instant::now());
     }
 
     /// Nothing has happened for too long.
     fn stop(&self) {
-        self.change(|(_, has_stopped)| *has_stopped = true);
+        self.change(|felt| felt.has_stopped = true);
+    }
+
+    /// All has come that there is.
+    fn end(&self) {
+        self.change(|felt| felt.is_over = true);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.change(|felt| felt.is_over)
     }
 
     pub(crate) fn has_stopped(&self) -> bool {
-        self.change(|(_, has_stopped)| *has_stopped)
+        self.change(|felt| felt.has_stopped)
     }
 
     pub(crate) fn last(&self) -> Instant {
-        self.change(|(last, _)| *last)
+        self.change(|felt| felt.last)
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut (Instant, bool)) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut Felt) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

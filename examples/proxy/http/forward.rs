@@ -33,6 +33,7 @@ use crate::http::replay::{self, Recorded};
 use crate::http::tunnel::Tunnel;
 use crate::log::Story;
 use crate::server::observe;
+use crate::server::orders::{self, Order};
 use crate::server::pool::{self, Connection, Pool, RequestBody};
 use crate::server::queue::{self, Admitted, NoServer};
 use crate::service::site::{Back, Farm};
@@ -172,7 +173,10 @@ impl Way<'_, '_> {
         loop {
             let server = self.selection()?.server();
             let (address, family) = (server.address().clone(), self.back.family(server.name()));
-            match pool::open(&address, family, self.back.timeouts.connect).await {
+            let opened = pool::open(&address, family, self.back.timeouts.connect);
+            let orders = self.request.exchange.orders();
+            let opened = orders::unless_ordered(orders, opened).await;
+            match opened.map_err(answer::ended_early)? {
                 Ok(connection) => {
                     self.observe(self.selection()?, None);
                     return Ok(connection);
@@ -325,6 +329,9 @@ impl Way<'_, '_> {
     }
 
     /// `None` is that the server does not answer in time.
+    ///
+    /// # Errors
+    /// It was ordered to end.
     async fn send_on(
         &mut self,
         mut connection: Connection,
@@ -335,9 +342,10 @@ impl Way<'_, '_> {
         self.pulse.beat();
         let sent = connection.send(request);
         let sent = body::within(self.back.timeouts.server, &self.pulse, sent);
+        let sent = orders::unless_ordered(self.request.exchange.orders(), sent);
         let client = self.request.client;
         let sent = match client.unless_left(self.back.aborts, sent).await {
-            Ok(sent) => sent.transpose(),
+            Ok(sent) => sent.map_err(|order| self.ended(order))?.transpose(),
             Err(departure) => return Err(self.left(departure)),
         };
         let response = match sent {
@@ -361,6 +369,16 @@ impl Way<'_, '_> {
         match lost.failure {
             Some(Failure::EmptyResponse) if !self.request.is_first => Answer::AskAgain,
             _ => lost.answer,
+        }
+    }
+
+    /// The session was ordered to end before there was a response. HAProxy: a client that is
+    /// still sending is told nothing.
+    fn ended(&self, order: Order) -> Answer {
+        if self.pulse.is_over() {
+            answer::bad_answer(order.cause())
+        } else {
+            answer::ended_early(order)
         }
     }
 

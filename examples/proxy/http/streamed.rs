@@ -12,10 +12,14 @@ use stickroute::haproxy::{Cause, Phase};
 use crate::http::body::{BoxError, Patient, Silence};
 use crate::log::Ending;
 use crate::server::exchange::Exchange;
+use crate::server::orders::{Ear, Order};
 use crate::statistics::account::Blame;
 
 /// What clients are sent.
 pub(crate) type Body = Either<Streamed, Full<Bytes>>;
+
+/// The next piece of a body, or that there is none.
+type Next = Option<Result<Frame<Bytes>, BoxError>>;
 
 /// The body of a response on its way through; its end is the end of the exchange.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(crate) struct Streamed {
     exchange: Option<Exchange>,
     /// Why it ends before its end.
     broken: Option<BoxError>,
+    /// Orders to end before the body does.
+    orders: Option<Ear>,
 }
 
 /// Whether what has come is no body, beside bodies that are cut off.
@@ -40,8 +46,24 @@ impl Streamed {
     pub(crate) fn new(body: Patient, exchange: Exchange) -> Self {
         Self {
             body,
+            orders: exchange.orders().map(Ear::new),
             exchange: Some(exchange),
             broken: None,
+        }
+    }
+
+    /// The next frame, or the order that there be none.
+    fn poll_unless_ordered(&mut self, context: &mut Context<'_>) -> Poll<Result<Next, Order>> {
+        if let Some(order) = self.orders.as_ref().and_then(Ear::heard) {
+            return Poll::Ready(Err(order));
+        }
+        match (
+            Pin::new(&mut self.body).poll_frame(context),
+            &mut self.orders,
+        ) {
+            (Poll::Ready(frame), _) => Poll::Ready(Ok(frame)),
+            (Poll::Pending, Some(ear)) => ear.poll(context).map(Err),
+            (Poll::Pending, None) => Poll::Pending,
         }
     }
 
@@ -54,6 +76,15 @@ impl Streamed {
         if let Some(under_way) = exchange.under_way() {
             under_way.end_when_written(exchange);
         }
+    }
+
+    /// Ends it before its end. hyper drops what it has not written yet when it hears of an
+    /// error, so it gets a turn to write.
+    fn break_off(&mut self, ending: Ending, error: BoxError, context: &Context<'_>) -> Poll<Next> {
+        self.end(Some(ending));
+        self.broken = Some(error);
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn blame(&mut self, blame: Blame) {
@@ -85,7 +116,13 @@ impl hyper::body::Body for Streamed {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+        let frame = match ready!(self.poll_unless_ordered(context)) {
+            Ok(frame) => frame,
+            Err(order) => {
+                return self.break_off((order.cause(), Phase::Data), order.into(), context);
+            }
+        };
+        match frame {
             // Nothing follows.
             Some(Ok(frame)) if frame.is_trailers() => {
                 self.end(None);
@@ -100,12 +137,7 @@ impl hyper::body::Body for Streamed {
                 if is_malformed(&*error) {
                     self.blame(Blame::BadResponse);
                 }
-                self.end(Some((cause, Phase::Data)));
-                // hyper drops what it has not written yet when it hears of an error, so it
-                // gets a turn to write.
-                self.broken = Some(error);
-                context.waker().wake_by_ref();
-                Poll::Pending
+                self.break_off((cause, Phase::Data), error, context)
             }
             None => {
                 self.end(None);

@@ -14,6 +14,7 @@ use crate::http::body::Pulse;
 use crate::http::reception::Received;
 use crate::http::streamed::Body;
 use crate::server::exchange::Exchange;
+use crate::server::orders;
 use crate::service::graceful::Guest;
 use crate::service::site::Back;
 use crate::tcp::relay::{Sides, pump};
@@ -53,7 +54,7 @@ impl Tunnel {
         self,
         response: Response<B>,
         client_side: OnUpgrade,
-        exchange: Exchange,
+        mut exchange: Exchange,
         guest: Guest,
     ) -> Response<Body> {
         tokio::spawn(async move {
@@ -64,8 +65,11 @@ impl Tunnel {
                 // One of them has left before it began.
                 Err(_) => return,
             };
-            if let Err(cause) = relay(client, server, &self.sides).await {
-                exchange.break_off(cause);
+            let relayed = relay(client, server, &self.sides);
+            match orders::unless_ordered(exchange.orders(), relayed).await {
+                Ok(Ok(())) => {}
+                Ok(Err(cause)) => exchange.break_off(cause),
+                Err(order) => exchange.ordered(order),
             }
         });
         response.map(|_| Either::Right(Full::default()))

@@ -8,6 +8,7 @@ use stickroute::{AdminState, Farm, FarmServer, OperationalState};
 
 use crate::log::Log;
 use crate::log::standard::STDERR;
+use crate::server::orders;
 use crate::service::site::{Back, Site};
 
 /// A server before something may happen to it.
@@ -25,7 +26,8 @@ impl Before {
         }
     }
 
-    /// Tells what has become of it in this farm; `why` is about its health.
+    /// Tells what has become of it in this farm, and ends the sessions that are to end then;
+    /// `why` is about its health.
     pub(crate) fn tell(&self, back: &Back, farm: &Farm, why: &str) {
         let id = self.server.id();
         let Some(server) = farm.servers().iter().find(|server| server.id() == id) else {
@@ -47,6 +49,7 @@ impl Before {
             let text = format!("{section} {} has no server available!", back.name);
             say(back, LogLevel::Emergency, "ALERT", &text);
         }
+        orders::after_change(back, farm, server, self.server.status());
     }
 }
 

@@ -22,6 +22,7 @@ use crate::client::wire::Told;
 use crate::http::answer::Answer;
 use crate::log::standard::STDERR;
 use crate::log::{Asked, Ending, Lines, Log, Place, Story, Tried};
+use crate::server::orders::{Listening, Order};
 use crate::server::pool::Pool;
 use crate::server::queue::{NoServer, NoTurn};
 use crate::service::site::{Back, Front};
@@ -36,6 +37,8 @@ pub(crate) struct Exchange {
     /// Where it is balanced, once that is known.
     back: Option<Arc<Back>>,
     outcome: Outcome,
+    /// Orders to the sessions of its server.
+    orders: Option<Listening>,
     /// What the client is answered with, `None` as long as nothing is known.
     pub(crate) status: Option<StatusCode>,
     /// How it has ended if there was no status.
@@ -108,6 +111,7 @@ impl Exchange {
             request: String::new(),
             back: None,
             outcome: Outcome::Unrouted,
+            orders: None,
             status: None,
             otherwise: "closed",
             counted: None,
@@ -223,6 +227,7 @@ impl Exchange {
     ) -> Result<(), NoServer> {
         match decided {
             Ok(selection) => {
+                self.orders = self.orders_of(&selection);
                 self.outcome = Outcome::Selected(selection);
                 Ok(())
             }
@@ -232,6 +237,22 @@ impl Exchange {
                 Err(NoServer)
             }
         }
+    }
+
+    fn orders_of(&self, selection: &Selection<Pool>) -> Option<Listening> {
+        let servers = &self.back.as_ref()?.numbers.servers;
+        let numbers = servers.get(selection.server().name())?;
+        Some(Listening::to(&numbers.orders))
+    }
+
+    /// Orders to the sessions of its server, from the moment it has that.
+    pub(crate) fn orders(&self) -> Option<Listening> {
+        self.orders.clone()
+    }
+
+    /// It ends because it was ordered to.
+    pub(crate) fn ordered(&mut self, order: Order) {
+        self.story.ending = Some((order.cause(), Phase::Done));
     }
 
     /// The server it has, if it has one.

@@ -6,11 +6,13 @@
 //!   words of `exchange/record.rs`;
 //! * `checks/`: asks servers how they are, and tells the library; `observe.rs`: tells it what
 //!   sessions meet there;
+//! * `orders.rs`: ends sessions of servers that go down, or because an operator wants it;
 //! * `changes.rs`: tells people of servers that come and go.
 
 pub(crate) mod changes;
 pub(crate) mod checks;
 pub(crate) mod exchange;
 pub(crate) mod observe;
+pub(crate) mod orders;
 pub(crate) mod pool;
 pub(crate) mod queue;

@@ -66,7 +66,10 @@ impl Control {
     ) -> io::Result<Option<Wish>> {
         let runtime = match &self.subject {
             Subject::Backend(backend) => Runtime::new(self.started).backend(PROXY, backend),
-            Subject::Site(site) => site.routing.runtime(self.started).statistics(&**site),
+            Subject::Site(site) => {
+                let runtime = site.routing.runtime(self.started);
+                runtime.statistics(&**site).sessions(&**site)
+            }
         };
         let mut standing = match &self.subject {
             Subject::Backend(_) => None,

@@ -47,7 +47,7 @@ pub(crate) enum Blame {
     BadResponse,
     ClientLeft,
     ServerLeft,
-    /// It was silent in the middle of a response.
+    /// It was silent in the middle of a response, or the session was ended there.
     ServerSilent,
 }
 
@@ -77,7 +77,9 @@ impl Blame {
             (Cause::Client, Phase::Queue | Phase::Connect) => None,
             (Cause::Client, _) | (Cause::ClientTimeout, Phase::Data) => Some(Self::ClientLeft),
             (Cause::Server, Phase::Data) => Some(Self::ServerLeft),
-            (Cause::ServerTimeout, Phase::Data) => Some(Self::ServerSilent),
+            (Cause::ServerTimeout | Cause::Down | Cause::Up | Cause::Killed, Phase::Data) => {
+                Some(Self::ServerSilent)
+            }
             _ => None,
         }
     }

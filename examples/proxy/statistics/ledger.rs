@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::counters::Counters;
 use super::secret::Secret;
+use crate::server::orders::Orders;
 
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -66,6 +67,8 @@ pub(crate) struct ServerNumbers {
     errors: Option<(Mutex<ErrorObserver>, OnErrors)>,
     /// It is to be checked soon.
     pub(crate) hurry: Notify,
+    /// What its sessions are told.
+    pub(crate) orders: Arc<Orders>,
 }
 
 impl ServerNumbers {
@@ -159,6 +162,7 @@ fn back(proxy: &Proxy) -> BackNumbers {
             check: Mutex::default(),
             errors: errors.map(|(observer, reaction)| (Mutex::new(observer), reaction)),
             hurry: Notify::new(),
+            orders: Arc::default(),
             cookie: server
                 .settings
                 .cookie

@@ -28,6 +28,7 @@ use crate::http::body::Pulse;
 use crate::log::Tally;
 use crate::server::exchange::Exchange;
 use crate::server::observe;
+use crate::server::orders;
 use crate::server::pool::{self, Pool};
 use crate::server::queue::{self, Admitted};
 use crate::service::site::{Farm, Front};
@@ -237,6 +238,7 @@ impl Session {
         let sides = Sides::new(&self.front, &farm.back, &self.exchange.story);
         let pulse = Pulse::default();
         let payload = mem::take(&mut self.payload);
+        let orders = self.exchange.orders();
         let selection = self.exchange.selected()?;
         let up = async {
             let written = to_server.write_all(&payload).await;
@@ -250,8 +252,11 @@ impl Session {
             let pumped = pump(&mut from_server, &mut to_client, &sides.server, &pulse).await;
             pumped.map_err(|torn| Some(torn.by([Cause::Server, Cause::Client])))
         };
-        if let Err(Some(cause)) = sides.talk(up, down, &pulse).await {
-            self.exchange.story.ending = Some((cause, Phase::Data));
+        let talk = sides.talk(up, down, &pulse);
+        match orders::unless_ordered(orders, talk).await {
+            Ok(Err(Some(cause))) => self.exchange.story.ending = Some((cause, Phase::Data)),
+            Ok(_) => {}
+            Err(order) => self.exchange.ordered(order),
         }
         Ok(())
     }

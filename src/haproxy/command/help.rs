@@ -17,7 +17,7 @@ const fn entry(words: &'static str, arguments: &'static str, does: &'static str)
     }
 }
 
-const COMMANDS: [Entry; 18] = [
+const COMMANDS: [Entry; 19] = [
     entry(
         "clear table",
         "<table> [<filter>]*",
@@ -91,6 +91,11 @@ const COMMANDS: [Entry; 18] = [
         "show table",
         "<table> [<filter>]*",
         "list tables, or entries of one (filter: data or key)",
+    ),
+    entry(
+        "shutdown sessions server",
+        "<bk>/<srv>",
+        "end the sessions under way on a server",
     ),
 ];
 

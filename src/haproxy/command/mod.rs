@@ -14,6 +14,7 @@ mod key;
 mod named_table;
 mod number;
 mod server;
+mod sessions;
 mod stat;
 mod state;
 mod statistics;
@@ -25,6 +26,7 @@ use std::borrow::Cow;
 use crate::{Backend, Now, StickTable};
 pub use csv::statistics_csv;
 use named_table::NamedTable;
+pub use sessions::Sessions;
 pub use statistics::{
     ProcessInfo, StatBackend, StatCheck, StatCounts, StatRow, StatServer, StatSubject, Statistics,
 };
@@ -53,6 +55,7 @@ pub use words::MAX_LINE;
 /// | `set server B/S check-addr IP [port PORT]`, `set server B/S check-port PORT` | where it is checked |
 /// | `set server B/S weight N\|P%`, `set weight B/S N\|P%`, `get weight B/S` | weight |
 /// | `set server B/S addr IP [port PORT]` | address |
+/// | `shutdown sessions server B/S` | ends the sessions under way there, if [`sessions`](Self::sessions) are in reach |
 /// | `enable dynamic-cookie backend B`, `disable dynamic-cookie backend B` | computed cookies on, off |
 /// | `set dynamic-cookie-key backend B KEY` | their secret |
 /// | `help [COMMAND]`, `prompt`, `quit` | |
@@ -94,6 +97,7 @@ pub struct Runtime<'a, P: Send + Sync + 'static = ()> {
     backends: Vec<NumberedBackend<'a, P>>,
     tables: Vec<NamedTable<'a>>,
     statistics: Option<&'a dyn Statistics>,
+    sessions: Option<&'a dyn Sessions>,
 }
 
 /// What an operator may do. HAProxy: `level`, but for `user`.
@@ -219,6 +223,7 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
             backends: Vec::new(),
             tables: Vec::new(),
             statistics: None,
+            sessions: None,
         }
     }
 
@@ -266,6 +271,13 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
     #[must_use]
     pub const fn statistics(mut self, statistics: &'a dyn Statistics) -> Self {
         self.statistics = Some(statistics);
+        self
+    }
+
+    /// Sets how sessions are ended; without it that is refused.
+    #[must_use]
+    pub const fn sessions(mut self, sessions: &'a dyn Sessions) -> Self {
+        self.sessions = Some(sessions);
         self
     }
 
@@ -336,6 +348,7 @@ impl<'a, P: Send + Sync + 'static> Runtime<'a, P> {
             [b"disable", b"server", ref words @ ..] => self.disable_server(words, now),
             [b"enable", b"health", ref words @ ..] => self.enable_health(words),
             [b"disable", b"health", ref words @ ..] => self.disable_health(words),
+            [b"shutdown", b"sessions", b"server", ref words @ ..] => self.end_sessions(words),
             [b"get", b"weight", ref words @ ..] => self.get_weight(words),
             [b"set", b"weight", ref words @ ..] => self.set_weight(words),
             [b"enable", b"dynamic-cookie", b"backend", ref words @ ..] => {
@@ -368,6 +381,7 @@ fn changes_servers(words: &[&[u8]]) -> bool {
         words,
         [b"set" | b"enable" | b"disable", b"server", ..]
             | [b"enable" | b"disable", b"health", ..]
+            | [b"shutdown", b"sessions", b"server", ..]
             | [b"set", b"weight", ..]
             | [b"enable" | b"disable", b"dynamic-cookie", b"backend", ..]
             | [b"set", b"dynamic-cookie-key", b"backend", ..]

@@ -66,6 +66,10 @@ pub struct ServerSettings {
     pub agent_check: bool,
     /// HAProxy: `non-stick`: never stored in a stick table.
     pub non_stick: bool,
+    /// HAProxy: `on-marked-down shutdown-sessions`.
+    pub ends_sessions_when_down: bool,
+    /// HAProxy: `on-marked-up shutdown-backup-sessions`.
+    pub ends_backup_sessions_when_up: bool,
     /// HAProxy: `track [PROXY/]SERVER`.
     pub track: Option<Word>,
     /// HAProxy 3.x: `guid TEXT`.
@@ -137,6 +141,8 @@ impl ServerSettings {
 enum Takes {
     /// Nothing follows; the setting becomes what is written.
     Flag(fn(&mut ServerSettings)),
+    /// This word follows, and nothing else can.
+    Word(&'static str, fn(&mut ServerSettings)),
     /// A number in a range.
     Number(u32, u32, fn(&mut ServerSettings, Located<u32>)),
     /// A word that is not empty.
@@ -230,10 +236,15 @@ const OPTIONS: &[(&str, Takes)] = &[
         "on-error",
         Takes::KeptOneOf(&["fastinter", "fail-check", "sudden-death", "mark-down"]),
     ),
-    ("on-marked-down", Takes::KeptOneOf(&["shutdown-sessions"])),
+    (
+        "on-marked-down",
+        Takes::Word("shutdown-sessions", |s| s.ends_sessions_when_down = true),
+    ),
     (
         "on-marked-up",
-        Takes::KeptOneOf(&["shutdown-backup-sessions"]),
+        Takes::Word("shutdown-backup-sessions", |s| {
+            s.ends_backup_sessions_when_up = true;
+        }),
     ),
     ("pool-low-conn", Takes::KeptNumber(0, MOST as i64)),
     ("pool-max-conn", Takes::KeptNumber(-1, MOST as i64)),
@@ -385,41 +396,48 @@ fn option(s: &mut ServerSettings, word: &Word, args: &mut Args<'_>) -> Result<()
     let Some((name, takes)) = OPTIONS.iter().find(|(name, _)| word.is(name)) else {
         return Err(unknown(word));
     };
-    let expected = || format!("a value for {name}");
-    let kept = match *takes {
-        Takes::Flag(set) => {
+    match *takes {
+        Takes::Flag(set) => set(s),
+        Takes::Word(expected, set) => {
+            args.one_of(&[expected])?;
             set(s);
-            return Ok(());
         }
         Takes::Number(min, max, set) => {
             let number = args.number(min.into(), max.into())? as u32;
             set(s, args.current().located(number));
-            return Ok(());
         }
         Takes::Text(set) => {
-            let text = args.required(&expected())?;
+            let text = args.required(&expected(name))?;
             check_text(name, text)?;
             set(s, text);
-            return Ok(());
         }
-        Takes::SlowStart => {
-            s.slowstart = args.time()?;
-            return Ok(());
-        }
+        Takes::SlowStart => s.slowstart = args.time()?,
         Takes::Interval(set) => {
             let time = args.time()?;
             at_least(SHORTEST, time, args.current())?;
             set(s, time);
-            return Ok(());
         }
-        Takes::Kept => None,
-        Takes::KeptTime(least) => Some(time_from(least, args)?),
-        Takes::KeptNumber(min, max) => args.number(min, max).map(|_| Some(args.current()))?,
-        Takes::KeptWord => Some(args.required(&expected())?),
-        Takes::KeptOneOf(names) => Some(args.one_of(names)?.1),
-    };
-    s.options.insert(name, kept.cloned());
+        takes => {
+            let kept = kept(name, takes, args)?.cloned();
+            s.options.insert(name, kept);
+        }
+    }
     Ok(())
+}
+
+/// What follows an option that is only checked and kept.
+fn kept<'l>(name: &str, takes: Takes, args: &mut Args<'l>) -> Result<Option<&'l Word>, Finding> {
+    match takes {
+        Takes::KeptTime(least) => time_from(least, args).map(Some),
+        Takes::KeptNumber(min, max) => args.number(min, max).map(|_| Some(args.current())),
+        Takes::KeptWord => args.required(&expected(name)).map(Some),
+        Takes::KeptOneOf(names) => args.one_of(names).map(|(_, word)| Some(word)),
+        _ => Ok(None),
+    }
+}
+
+fn expected(name: &str) -> String {
+    format!("a value for {name}")
 }
 
 fn time_from<'l>(least: Duration, args: &mut Args<'l>) -> Result<&'l Word, Finding> {

@@ -21,6 +21,8 @@ pub enum Cause {
     Internal,
     /// The server went down, and its sessions were ended. `D`
     Down,
+    /// A server came up, and the sessions of backup servers were ended. `U`
+    Up,
     /// The proxy answered by itself. `L`
     Local,
     /// An operator ended it. `K`
@@ -42,6 +44,7 @@ impl Cause {
             Self::Resource => 'R',
             Self::Internal => 'I',
             Self::Down => 'D',
+            Self::Up => 'U',
             Self::Local => 'L',
             Self::Killed => 'K',
             Self::ClientTimeout => 'c',

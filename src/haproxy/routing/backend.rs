@@ -226,6 +226,12 @@ fn server(line: &ServerLine) -> Result<Server, Finding> {
     if settings.non_stick {
         described = described.non_stick();
     }
+    if settings.ends_sessions_when_down {
+        described = described.end_sessions_when_down();
+    }
+    if settings.ends_backup_sessions_when_up {
+        described = described.end_backup_sessions_when_up();
+    }
     if settings.disabled {
         described = described.admin_state(AdminState::Maintenance);
     }
