@@ -12,7 +12,9 @@ use loom::thread;
 use super::ticket::Ending;
 use super::{Comer, Entry, Line, Priority, Seated, Spot};
 use crate::handle::{Lease, ServerHandle};
-use crate::server::{Address, AdminState, Limits, ServerId, ServerLoad, Spec, Status, Weight};
+use crate::server::{
+    Address, AdminState, Limits, Marked, ServerId, ServerLoad, Spec, Status, Weight,
+};
 
 type Server = Arc<ServerHandle<()>>;
 
@@ -43,6 +45,7 @@ fn server(line: &Arc<Line<()>>, id: u32) -> Server {
         limits: Limits::new(1, 0, 0),
         slow_start: None,
         non_stick: false,
+        marked: Marked::default(),
     };
     Arc::new(ServerHandle {
         spec: Arc::new(spec),
