@@ -1,8 +1,10 @@
 //! Reports of health checks, and whether and where they are made.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::Backend;
+use super::assemble::DraftServer;
 use super::update::{ServerKey, Update};
 use crate::error::UpdateError;
 use crate::health::{CheckStatus, OnErrors};
@@ -64,6 +66,23 @@ impl<P: Send + Sync + 'static> Backend<P> {
     }
 }
 
+impl<P> DraftServer<P> {
+    /// Takes the state that was found out, and tells it if that is a change.
+    fn become_as_healthy(
+        &mut self,
+        state: OperationalState,
+        at: Option<Duration>,
+    ) -> Option<OperationalState> {
+        let before = self.status;
+        self.turn(before.with_operational(state), at);
+        if self.status == before {
+            return None;
+        }
+        self.history.after_change(at);
+        Some(self.status.operational())
+    }
+}
+
 impl<P: Send + Sync + 'static> Update<'_, P> {
     /// Counts what a check has found; see [`Backend::report_check`].
     ///
@@ -76,16 +95,8 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
     ) -> Result<Option<OperationalState>, UpdateError> {
         let at = self.time();
         let server = self.find(server.into())?;
-        let before = server.status;
-        let Some(state) = server.history.after_check(status, before) else {
-            return Ok(None);
-        };
-        server.turn(before.with_operational(state), at);
-        if server.status == before {
-            return Ok(None);
-        }
-        server.history.after_change(at);
-        Ok(Some(server.status.operational()))
+        let state = server.history.after_check(status, server.status);
+        Ok(state.and_then(|state| server.become_as_healthy(state, at)))
     }
 
     /// Counts that sessions of a server have met too many errors; see
@@ -100,16 +111,8 @@ impl<P: Send + Sync + 'static> Update<'_, P> {
     ) -> Result<Option<OperationalState>, UpdateError> {
         let at = self.time();
         let server = self.find(server.into())?;
-        let before = server.status;
-        let Some(state) = server.history.after_errors(reaction) else {
-            return Ok(None);
-        };
-        server.turn(before.with_operational(state), at);
-        if server.status == before {
-            return Ok(None);
-        }
-        server.history.after_change(at);
-        Ok(Some(server.status.operational()))
+        let state = server.history.after_errors(reaction);
+        Ok(state.and_then(|state| server.become_as_healthy(state, at)))
     }
 
     /// Switches the checks of a server on or off; without effect on one that is not
